@@ -277,6 +277,7 @@ def evaluate(
     symbols: Sequence[str] = (),
     device: str | None = None,
     threads: int | None = None,
+    ray: str | None = None,
     data_dir: Folder = None,
     **files: Unpack[FileOptions],
 ) -> Evaluation:
@@ -312,7 +313,7 @@ def evaluate(
     source = source_for(data, next(iter(models), None), data_dir, symbols, **files)
     asked: dict[str, Any] = {"start": as_day(start), "step_size": step_size, "n_windows": n_windows}
     asked |= {"refit": refit, "refits": refits, "refit_window": refit_window, "without": without}
-    asked |= {"beyond": asked_changes(prices) or None, "risk": risk}
+    asked |= {"beyond": asked_changes(prices) or None, "risk": risk, "ray": ray}
     scored: list[tuple[tuple[Backtest, Yardsticks, bool], ...]] = []
 
     def run_kept(*one: Any, **options: Any) -> Any:

@@ -29,6 +29,7 @@ _NEEDS_WALK = (  # parameters that --issued does not use
         "without",
         "refit_window",
         "baselines",
+        "ray",
         "report",
         "plot",
         "price",
@@ -55,8 +56,7 @@ class WalkOptions:
         --step-size N: Sessions between these dates. [the horizon]
         --n-windows N: Only the latest N forecast dates.
         --refit K|never: Refit after every K forecast dates. [never]
-        --refits N: Score the recipe, refitted along the way, on the latest N windows that do not
-            overlap.
+        --refits N: Score refits of the recipe on N separate windows.
         --without FEATURE: Test whether a feature, as column:RSI, helps.
 
     Advanced:
@@ -75,6 +75,7 @@ class WalkOptions:
     refit: Annotated[Any, dict(parser=_parse_refit)] = None
     refit_window: Literal["expanding", "rolling"] | None = None
     baselines: list[str] | None = None
+    ray: options.Ray = None
 
     def __post_init__(self) -> None:
         """Raise if no date can lie between the first and the last."""
@@ -164,6 +165,7 @@ def evaluate(
         from lstmcli.evaluation.risk import asked_changes
 
         if audit:
+            asked.pop("ray", None)  # its few refits are quicker here
             _check_unused("--price", price is not None, "--audit scores no chances")
             _audit(prices, asked, audit_epochs, _files(file, pictures), details, out)
         else:

@@ -24,6 +24,8 @@ def tune(
     recipe: str | None = None,
     fresh: bool = False,
     timeout: options.Timeout = None,
+    ray: options.Ray = None,
+    at_once: Annotated[int | None, dict(min=1, max=10_000)] = None,
     prices: options.PriceOptions,
     start: options.Start = None,
     out: BatchOptions,
@@ -40,12 +42,15 @@ def tune(
 
     Training:
         --space SPACE: Search space: default or a TOML file.
-        --sampler: How settings are proposed.
+        --sampler HOW: Propose by tpe, random or grid.
         --pruner: Whether to stop a trial worse than the median.
         --trials N: Trials in total, old ones included.
         --folds N: Validation spans, each as long as the recipe's.
         --name NAME: The study's name. [the recipe's]
         --fresh: Remove the study of that name and start again.
+
+    Advanced:
+        --at-once N: Trials at a time with --ray. [those that fit]
 
     Output:
         --recipe FILE: The recipe to write. [in the study's folder]
@@ -73,5 +78,7 @@ def tune(
             fresh=fresh,
             timeout=timeout,
             on_trial=on_trial,
+            ray=ray,
+            at_once=at_once,
         )
     out.finish(tune_view(report), report, len(report.folds[-1].symbols))

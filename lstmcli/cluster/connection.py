@@ -12,11 +12,12 @@ import os
 import socket
 from collections.abc import Iterator
 from concurrent.futures import Future
-from contextlib import closing, contextmanager, suppress
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext, suppress
 from threading import Event, Thread
 
 from lstmcli.cluster.tasks import Cluster
 from lstmcli.errors import LstmcliError, NetworkError, UsageError
+from lstmcli.learning.tasks import Here, Workers
 
 GPUS = "LSTMCLI_RAY_GPUS"  # GPUs of a task, a fraction or a whole number
 LOCAL = "local"
@@ -53,6 +54,15 @@ def connected(address: str, *, threads: int = 1, device: str = "auto") -> Iterat
     with _connection(address), _silent():
         cluster.check_size()
         yield cluster
+
+
+def workers_of(
+    address: str | None, *, threads: int = 1, device: str = "auto"
+) -> AbstractContextManager[Workers]:
+    """Return what runs tasks: the cluster at the address, as `connected`, else this process."""
+    if address is None:
+        return nullcontext(Here(device))
+    return connected(address, threads=threads, device=device)
 
 
 @contextmanager

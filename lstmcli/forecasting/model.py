@@ -1,6 +1,6 @@
 """A trained model as a value: the network with all that a forecast needs besides the prices."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -61,6 +61,11 @@ class TrainedModel:
     def device(self) -> torch.device:
         """The device of the network."""
         return next(self.network.parameters(), torch.empty(0)).device
+
+    def to(self, device: torch.device) -> "TrainedModel":
+        """Return the model on a device, to which its network moves."""
+        fitted = None if self.fitted is None else self.fitted.to(device)
+        return replace(self, network=self.network.to(device), fitted=fitted)
 
 
 def series_for(settings: Settings, prices: Prices) -> Series:

@@ -21,6 +21,7 @@ from lstmcli.learning.transfer import Donor, Phase, match, take_over
 from lstmcli.networks.build import body_and_head, named_layers
 from lstmcli.runs.checkpoint import Checkpoint
 from lstmcli.training.device import drawn_from, seeded
+from lstmcli.training.group import ALONE, Group
 from lstmcli.training.loop import Epoch, mean_loss, train_epochs
 from lstmcli.training.objective import Lanes
 from lstmcli.training.trainee import Snapshot, Stop, new_trainee
@@ -34,13 +35,15 @@ class Course:
     """How a fit is watched, kept between its epochs, stopped and resumed.
 
     on_epoch, keep : called after each epoch, `keep` first. has_time : whether a number of seconds
-    are left. start : where an earlier fit of the same plan and settings was stopped.
+    are left. start : where an earlier fit of the same plan and settings was stopped. group : the
+    processes that share it; rank 0 decides whether there is time.
     """
 
     on_epoch: Callable[[Epoch], None] = lambda epoch: None
     keep: Callable[[Checkpoint], None] = lambda checkpoint: None
     has_time: Callable[[float], bool] = lambda seconds: True
     start: Checkpoint | None = None
+    group: Group = ALONE
 
 
 UNWATCHED = Course()
@@ -130,11 +133,15 @@ def fit(
                 "steps": torch.Generator(device).manual_seed(seed),
                 **drawn_from(device),
             }
-            samples = make_samples(rows, plan, settings, fitted, generators["steps"])
+            samples = make_samples(rows, plan, settings, fitted, generators["steps"], course.group)
             kept = gradient_probe(rows, plan, settings, fitted)
             if har is not None and run.start_loss is None:
                 run.start_loss = mean_loss(
-                    network, samples.objective, samples.validation, settings.train.batch_size
+                    network,
+                    samples.objective,
+                    samples.validation,
+                    settings.train.batch_size,
+                    course.group,
                 )
             _fit_member(
                 run, network, samples, generators, settings.train, course, donor, snapshot, kept
@@ -202,8 +209,11 @@ def _fit_member(
     An error after a good epoch is kept, with that epoch.
     """
 
+    def has_time(seconds: float) -> bool:
+        return course.group.agree(course.has_time(seconds), samples.validation.device)
+
     def objective(network: nn.Module, batch: Tensor | Lanes) -> Tensor:
-        if not course.has_time(0.0):
+        if not has_time(0.0):
             raise _OutOfTime
         return samples.objective(network, batch)
 
@@ -241,6 +251,7 @@ def _fit_member(
             labels_per_sample=samples.labels_per_sample,
             layers=named_layers(network),
             kept=kept,
+            group=course.group,
         )
         try:
             with closing(epochs):
@@ -250,7 +261,7 @@ def _fit_member(
                     now = Checkpoint(weights, trainee.snapshot(), tuple(run.history), run.error)
                     course.keep(now)
                     course.on_epoch(epoch)
-                    if trainee.stopped is None and not course.has_time(epoch.seconds):
+                    if trainee.stopped is None and not has_time(epoch.seconds):
                         raise _OutOfTime  # the next epoch would not fit
             run.stopped = trainee.stopped or "epochs"
         except _OutOfTime:

@@ -10,18 +10,21 @@ from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from lstmcli.config import Settings
 from lstmcli.dataset.series import Series
-from lstmcli.errors import Failure, ModelError, TrainingError, UsageError
+from lstmcli.errors import Failure, LstmcliError, ModelError, TrainingError, UsageError
 from lstmcli.evaluation.backtest import Rows
 from lstmcli.evaluation.forecasters import ALWAYS, Fitted, learn_trend
 from lstmcli.forecasting.model import TrainedModel
 from lstmcli.learning.fit import fit
 from lstmcli.learning.learn import calibrated
 from lstmcli.learning.plan import Plan, plan_suitable
+from lstmcli.learning.tasks import Workers
 from lstmcli.runs.metadata import Metadata
+from lstmcli.training.device import choose_device
 
 RefitWindow = Literal["expanding", "rolling"]
 _DAY = np.timedelta64(1, "D")
@@ -96,36 +99,55 @@ def refits(
     window: RefitWindow,
     rows: Callable[[np.datetime64, Span], Mapping[str, range]],
     on_refit: OnRefit,
+    workers: Workers,
 ) -> tuple[list[Fitted], list[Refit]]:
     """Return what forecasts in turn: the models as they are, then fitted again for each date.
 
     metadata, series : by model, where it came from, and all that it may be fitted on again.
     rows : the rows of baselines for a first cutoff and the span of the first model.
+    workers : what runs the refits; their networks then go to the devices of the models.
     Raises AllFailedError when no series is long enough, TrainingError when training breaks down.
     """
     main = next(iter(models))
     before = trained_span(series[main], test_start, models[main].settings.split.embargo)
     trend = {name: metadata[name].trend for name in models}
-    fits, done = [Fitted(models, trend, rows(ALWAYS, before))], []
-    for day in dates:
-        again: dict[str, TrainedModel] = {}
-        learned: dict[str, Mapping[str, Any]] = {}
-        spans: dict[str, Span] = {}
-        for name, model in models.items():
-            length = metadata[name].dates if window == "rolling" else None
-            if length is None and window == "rolling":
-                raise ModelError(
-                    "no rolling refit",
-                    where=name,
-                    why="its metadata do not say how many dates it was fitted on",
-                    next_step="Train it again, or pass --refit-window expanding.",
-                )
-            spans[name] = known_span(series[name], day, model.settings.split.embargo, length)
-            again[name], learned[name], record = _refit(name, model, series[name], day, spans[name])
-            done.append(record)
-            on_refit(record, len(done), len(dates) * len(models))
-        fits.append(Fitted(again, learned, rows(day, spans[main]), day))
+    fits, done = [Fitted(models, trend, rows(ALWAYS, before))], list[Refit]()
+    lengths = {name: _length(name, metadata[name], window) for name in models} if dates else {}
+    tasks = [
+        _Task(name, day, known_span(series[name], day, model.settings.split.embargo, lengths[name]))
+        for day in dates
+        for name, model in models.items()
+    ]
+    settings = {name: model.settings for name, model in models.items()}
+    shared = workers.put((settings, series, workers.device))
+    refitted = workers.run(_refit, ((shared, task) for task in tasks), ahead=len(tasks))
+    again: dict[str, TrainedModel] = {}
+    trends: dict[str, Mapping[str, Any]] = {}
+    for task, found in zip(tasks, refitted, strict=True):
+        if isinstance(found, LstmcliError):
+            raise found
+        model, learned, record = found
+        done.append(record)
+        on_refit(record, len(done), len(tasks))
+        again[task.model], trends[task.model] = model.to(models[task.model].device), learned
+        if task.model == main:
+            span = task.span
+        if len(again) == len(models):
+            fits.append(Fitted(again, trends, rows(task.day, span), task.day))
+            again, trends = {}, {}
     return fits, done
+
+
+def _length(name: str, metadata: Metadata, window: RefitWindow) -> int | None:
+    """Return how many dates a refit keeps, None for all; ModelError where that is not known."""
+    if window == "rolling" and metadata.dates is None:
+        raise ModelError(
+            "no rolling refit",
+            where=name,
+            why="its metadata do not say how many dates it was fitted on",
+            next_step="Train it again, or pass --refit-window expanding.",
+        )
+    return metadata.dates if window == "rolling" else None
 
 
 def describe_refits(
@@ -186,11 +208,24 @@ def baseline_rows(
     return found
 
 
+class _Task(NamedTuple):
+    """A refit to do: of a model, before a first cutoff, on a span."""
+
+    model: str
+    day: np.datetime64
+    span: Span
+
+
 def _refit(
-    name: str, model: TrainedModel, series: Sequence[Series], day: np.datetime64, span: Span
+    shared: tuple[Mapping[str, Settings], Mapping[str, Sequence[Series]], str], task: _Task
 ) -> tuple[TrainedModel, Mapping[str, Any], Refit]:
-    settings, plan, failures = plan_refit(model, series, span)
-    done = fit(plan, settings, model.device)
+    """Return the model, on the CPU, its trend figures and its record.
+
+    shared : settings and series by model, and the device.
+    """
+    (settings, series, device), (name, day, span) = shared, task
+    own, plan, failures = plan_refit(settings[name], series[name], span)
+    done = fit(plan, own, choose_device(device))
     if done.error is not None:
         raise TrainingError(
             done.error.what,
@@ -210,13 +245,14 @@ def _refit(
         left_out=tuple(failure.reason for failure in failures),
         **{part: counts[part] for part in ("rows", "train", "validation")},
     )
-    return again, learn_trend(again, plan.series, plan.splits), record
+    trend = learn_trend(again, plan.series, plan.splits)
+    return again.to(torch.device("cpu")), trend, record
 
 
 def plan_refit(
-    model: TrainedModel, series: Sequence[Series], span: Span
+    settings: Settings, series: Sequence[Series], span: Span
 ) -> tuple[Settings, Plan, list[Failure]]:
     """Return settings and plan of a fit on a span, of which every row trains or validates."""
     parts = [each.between(span.first, span.last) for each in series]
-    settings = model.settings.changed(split={"train_end": span.last.astype(object), "embargo": 0})
+    settings = settings.changed(split={"train_end": span.last.astype(object), "embargo": 0})
     return settings, *plan_suitable([each for each in parts if len(each)], settings)

@@ -16,6 +16,7 @@ from lstmcli.dataset.windows import Windows, flat_cutoffs
 from lstmcli.forecasting.har import Har, har_inputs
 from lstmcli.forecasting.model import location_of, log_ranges
 from lstmcli.learning.plan import Plan
+from lstmcli.training.group import ALONE, Group
 from lstmcli.training.loop import gradient_kept
 from lstmcli.training.objective import (
     Floor,
@@ -48,6 +49,7 @@ def make_samples(
     settings: Settings,
     fitted: Scale | Floor | None,
     generator: torch.Generator,
+    group: Group = ALONE,
 ) -> Samples:
     """Return windows with one label each, or long chunks with a label at every bar.
 
@@ -56,6 +58,7 @@ def make_samples(
     fitted : on the training rows: the scale of a recursion, what `make_floor` made for a direct
     head.
     generator : on the device of the rows; draws the steps of the horizon for each batch of a fan.
+    group : the processes that share each batch.
     """
     device, window, train = rows.values.device, settings.window, settings.train
     if not isinstance(fitted, Floor):
@@ -66,6 +69,7 @@ def make_samples(
             scaling=window.scaling,
             fitted=fitted,
             loss=train.loss,
+            group=group,
         )
         train_rows, validation_rows = (
             flat_cutoffs(rows, part).to(device) for part in (plan.train, plan.validation)
@@ -90,6 +94,7 @@ def make_samples(
         volatility_weight=train.volatility_weight,
         precision=train.precision,
         generator=generator,
+        group=group,
     )
     ends = [np.arange(length - 1, split.train.stop) for split in plan.splits]
     validation = [

@@ -17,7 +17,6 @@ from typing import Any, Literal
 
 import numpy as np
 import optuna
-import torch
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import FrozenTrial, TrialState
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -30,6 +29,7 @@ from lstmcli.learning.folds import Fold, plan_fold, score_fold
 from lstmcli.market.prices import Prices
 from lstmcli.recipes import find_toml, read_toml
 from lstmcli.records import describe_fault
+from lstmcli.training.device import choose_device
 from lstmcli.training.loop import Epoch
 
 _SECTIONS = ("window", "model", "train")
@@ -172,7 +172,7 @@ class Bench:
     search: Search
     known: Sequence[Prices]
     folds: tuple[Fold, ...]
-    device: torch.device
+    device: str
     has_time: Callable[[], bool]
     on_epoch: Callable[[Epoch], None]
 
@@ -212,12 +212,13 @@ def run_trial(bench: Bench, trial: optuna.Trial, values: Mapping[str, Any]) -> F
         if trial.should_prune():
             raise optuna.TrialPruned
 
+    device = choose_device(bench.device)
     state, reason = TrialState.COMPLETE, ""
     try:
         settings = with_values(bench.settings, values, where="trial")
         for fold in bench.folds:
             own, plan = plan_fold(bench.known, settings, fold)
-            done = fit(plan, own, bench.device, Course(on_epoch=after_epoch))
+            done = fit(plan, own, device, Course(on_epoch=after_epoch))
             if done.error is not None:
                 raise done.error
             scores.append(score_fold(done.model, plan))

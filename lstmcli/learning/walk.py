@@ -242,7 +242,7 @@ class Walk:
             try:
                 for name, model in self.models.items():
                     span = known_span(series[name], day, model.settings.split.embargo)
-                    plan_refit(model, series[name], span)
+                    plan_refit(model.settings, series[name], span)
             except AllFailedError:
                 return False
             return True

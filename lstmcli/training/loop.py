@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from lstmcli.errors import TrainingError
 from lstmcli.networks.build import body_and_head
+from lstmcli.training.group import ALONE, Group
 from lstmcli.training.objective import Lanes, Objective
 from lstmcli.training.trainee import Trainee
 
@@ -63,6 +64,7 @@ def train_epochs(
     labels_per_sample: int = 1,
     layers: Mapping[str, nn.Module] | None = None,
     kept: Callable[[nn.Module], float] | None = None,
+    group: Group = ALONE,
 ) -> Generator[Epoch, None, None]:
     """Fit the trainee on the flat cutoff rows `train`, choosing the epoch on `validation`.
 
@@ -75,6 +77,7 @@ def train_epochs(
     labels_per_sample : an epoch draws that many times fewer samples.
     layers : whose gradients are reported one by one.
     kept : measures `gradient_kept`.
+    group : the processes that train it together, as the objective knows too.
 
     Between two epochs a snapshot may be taken of the trainee. Raises TrainingError when a loss or
     gradient is not finite, or the memory of the device too small. The best epoch so far is restored
@@ -85,11 +88,12 @@ def train_epochs(
     try:
         while trainee.stopped is None:
             number, rate, began = trainee.epoch + 1, trainee.rate, time.perf_counter()
+            group.draw_apart(trainee.generators, number)
             batches = _batches(train, labels_per_sample, batch_size, shuffle)
             loss, health = _one_pass(
-                network, objective, batches, trainee.optimizer, clip_norm, layers or {}
+                network, objective, batches, trainee.optimizer, clip_norm, layers or {}, group
             )
-            validation_loss = mean_loss(network, objective, validation, batch_size)
+            validation_loss = mean_loss(network, objective, validation, batch_size, group)
             _check_finite(number, loss, validation_loss, health["gradient_norm"])
             is_best = trainee.end_epoch(validation_loss)
             yield Epoch(
@@ -120,6 +124,7 @@ def _one_pass(
     optimizer: torch.optim.Optimizer,
     clip_norm: float,
     layers: Mapping[str, nn.Module],
+    group: Group,
 ) -> tuple[float, dict[str, Any]]:
     """Train on the batches in order; return the mean loss and the gradient fields of an Epoch.
 
@@ -134,11 +139,12 @@ def _one_pass(
         optimizer.zero_grad(set_to_none=True)
         loss = objective(network, batch)
         loss.backward()  # type: ignore[no-untyped-call]
+        group.add_gradients(weights)
         sums += clip_gradients(weights, members, clip_norm)
         optimizer.step()
         total += loss.detach() * len(batch)
     *norms, norm, clipped = sums.tolist()
-    return total.item() / sum(map(len, batches)), {
+    return group.add(total).item() / sum(map(len, batches)), {
         "gradient_norm": norm / len(batches),
         "gradient_norms": {
             name: each / len(batches) for name, each in zip(layers, norms, strict=True)
@@ -161,7 +167,11 @@ def _batches(
 
 
 def mean_loss(
-    network: nn.Module, objective: Objective, cutoffs: Tensor, batch_size: int
+    network: nn.Module,
+    objective: Objective,
+    cutoffs: Tensor,
+    batch_size: int,
+    group: Group = ALONE,
 ) -> float | None:
     """Return the mean loss of the network in evaluation mode; None without cutoffs."""
     network.eval()
@@ -169,7 +179,7 @@ def mean_loss(
         return None
     with torch.inference_mode():
         losses = [objective(network, part) * len(part) for part in torch.split(cutoffs, batch_size)]
-    return torch.stack(losses).sum().item() / len(cutoffs)
+        return group.add(torch.stack(losses).sum()).item() / len(cutoffs)
 
 
 def _check_finite(number: int, loss: float, validation_loss: float | None, norm: float) -> None:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from lstmcli.dataset.scaling import Scale, make_frame, with_season
+from lstmcli.dataset.scaling import Scale, fit_batch_scale, make_frame, with_season
 from lstmcli.dataset.volatility import LARGEST_LOG, volatility_frame
 from lstmcli.dataset.windows import (
     Windows,
@@ -23,9 +23,12 @@ from lstmcli.dataset.windows import (
 )
 from lstmcli.networks.build import body_and_head
 from lstmcli.networks.recurrent import Recurrent, State
+from lstmcli.training.group import ALONE, Group
 
 Objective = Callable[[nn.Module, Any], Tensor]
-"""(network, batch) -> scalar loss. A batch is flat cutoff rows (N,), or Lanes."""
+"""(network, batch) -> scalar loss. A batch is flat cutoff rows (N,), or Lanes.
+
+In a group of processes it is the part of the loss that the own share of the batch makes."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +57,7 @@ def next_step_objective(
     scaling: str,
     fitted: Scale | None,
     loss: str,
+    group: Group = ALONE,
 ) -> Objective:
     """Return the loss of predicting the row after the cutoff in the window's own scale."""
     columns = list(inputs)
@@ -61,12 +65,16 @@ def next_step_objective(
     def objective(network: nn.Module, cutoffs: Tensor) -> Tensor:
         # The batch's own mean and deviation train; the fitted ones score and forecast.
         batch = None if scaling == "batch" and network.training else fitted
+        if group.size > 1:
+            if scaling == "batch" and batch is None:
+                batch = fit_batch_scale(contexts(windows, cutoffs, context_length))
+            cutoffs = group.share(cutoffs)
         frame = make_frame(contexts(windows, cutoffs, context_length), scaling, batch)
         target = frame.apply(futures(windows, cutoffs, 1)[:, 0])
         months = context_months(windows, cutoffs, context_length)
         x = with_season(frame.x[:, :, columns], months)
         x = with_extras(x, context_extras(windows, cutoffs, context_length))
-        return point_loss(network(x), target.float(), loss)
+        return point_loss(network(x), target.float(), loss, group)
 
     return objective
 
@@ -101,6 +109,7 @@ def fan_objective(
     volatility_weight: float,
     precision: str,
     generator: torch.Generator,
+    group: Group = ALONE,
 ) -> Objective:
     """Return the loss of chunks named by the flat row of their last bar, (N,), or of Lanes.
 
@@ -125,11 +134,11 @@ def fan_objective(
         nonlocal kept
         before = None
         if isinstance(batch, Tensor):
-            ends = lasts = batch
+            ends = lasts = group.share(batch)
         else:
-            ends, lasts = batch.ends, batch.lasts
+            ends, lasts = group.share(batch.ends), group.share(batch.lasts)
             if not batch.first:
-                before = [tuple(each[:, : len(batch)] for each in layer) for layer in kept]
+                before = [tuple(each[:, : len(ends)] for each in layer) for layer in kept]
         rows = ends[:, None] + bars
         inside = (rows <= lasts[:, None])[:, burn_in:]
         # After its end a series repeats its last bar unlabelled.
@@ -163,7 +172,7 @@ def fan_objective(
         losses = fan_loss(
             correction + logs, floor.table[steps], floor.location[cutoffs], root, scaled, targets
         )
-        return (losses.mean(dim=-1) * weights).sum() / weights.sum()
+        return (losses.mean(dim=-1) * weights).sum() / group.add(weights.sum())
 
     return objective
 
@@ -220,7 +229,9 @@ _LOSSES: dict[str, Callable[..., Tensor]] = {
 }
 
 
-def point_loss(predicted: Tensor, target: Tensor, name: str = "mse") -> Tensor:
+def point_loss(
+    predicted: Tensor, target: Tensor, name: str = "mse", group: Group = ALONE
+) -> Tensor:
     """Mean loss over the targets that are finite, both (N, C); a scalar.
 
     `huber` is quadratic up to 1 and linear beyond (Huber 1964). Targets that are NaN
@@ -228,4 +239,4 @@ def point_loss(predicted: Tensor, target: Tensor, name: str = "mse") -> Tensor:
     """
     known = target.isfinite()
     each = _LOSSES[name](predicted, target.where(known, predicted.detach()), reduction="none")
-    return (each * known).sum() / known.sum().clamp(min=1)
+    return (each * known).sum() / group.add(known.sum()).clamp(min=1)

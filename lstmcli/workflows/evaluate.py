@@ -11,6 +11,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from lstmcli.cluster.connection import workers_of
 from lstmcli.config import Settings
 from lstmcli.dataset.series import Series
 from lstmcli.errors import DataError, Failure, UsageError, raise_if_all_failed
@@ -41,6 +42,7 @@ from lstmcli.forecasting.model import series_for
 from lstmcli.learning import refit as refitting
 from lstmcli.learning.folds import tried
 from lstmcli.learning.refit import OnRefit, Refit, RefitWindow
+from lstmcli.learning.tasks import Workers
 from lstmcli.learning.walk import Answer, Walk, check_chosen_by_refits, paired
 from lstmcli.market.prices import Prices, bars_of
 from lstmcli.runs.base_fan import drawn_to_ready_made
@@ -136,6 +138,7 @@ def evaluate(
     phases: bool = True,
     beyond: Sequence[float] = BEYOND,
     risk: bool = False,
+    ray: str | None = None,
 ) -> EvaluateReport:
     """Forecast every symbol from past cutoffs with each model and each baseline, and score them.
 
@@ -145,9 +148,9 @@ def evaluate(
     window. With `without` the recipe is compared with one that lacks a feature, both refitted alike
     from the first window on. `counted` says whether this is a look at the test span, `phases`
     whether tests rest on windows that start between those shown too. `beyond` are changes whose
-    chances are scored; with `risk` the loss of every day between the windows is tested. Raises
-    DataError when no cutoff has a whole horizon of bars behind it, or too few rows lie before so
-    many windows.
+    chances are scored; with `risk` the loss of every day between the windows is tested. Refits run
+    on the Ray cluster at `ray`, if given. Raises DataError when no cutoff has a whole horizon of
+    bars behind it, or too few rows lie before so many windows.
     """
     began = time.monotonic()
     check_baselines(baselines)
@@ -156,8 +159,10 @@ def evaluate(
     walk = _settle(source, models, device, horizon, asked, refits, without)
     panel = _choose_series(walk, source)
     series = panel.evaluated[walk.main]
-    with threads(number_of_threads):
-        fits, done = _fit_in_turn(walk, panel, on_refit)
+    with threads(number_of_threads) as number:
+        dates = walk.refit_dates(series, panel.cutoffs)
+        with workers_of(ray if dates else None, threads=number, device=device) as workers:
+            fits, done = _fit_in_turn(walk, panel, dates, on_refit, workers)
         forecast = partial(_forecast, walk, panel, fits, baselines, on_windows, beyond)
         result, known = forecast(panel.cutoffs, shown=True)
         until = max(each.trained_until for each in walk.metadata.values())
@@ -340,18 +345,25 @@ def _choose_series(walk: Walk, source: Source) -> _Panel:
     return _Panel(loaded, own, evaluated, cutoffs, fewest, failures)
 
 
-def _fit_in_turn(walk: Walk, panel: _Panel, on_refit: OnRefit) -> tuple[list[Fitted], list[Refit]]:
+def _fit_in_turn(
+    walk: Walk,
+    panel: _Panel,
+    dates: Sequence[np.datetime64],
+    on_refit: OnRefit,
+    workers: Workers,
+) -> tuple[list[Fitted], list[Refit]]:
     """Return what forecasts in turn: the models as they are, then each refit."""
     series = panel.evaluated[walk.main]
     fits, done = refitting.refits(
         walk.models,
         walk.metadata,
         panel.own,
-        walk.refit_dates(series, panel.cutoffs),
+        dates,
         test_start=walk.test_start,
         window=walk.recipe.refit_window,
         rows=partial(refitting.baseline_rows, series, panel.cutoffs, fewest=panel.fewest),
         on_refit=on_refit,
+        workers=workers,
     )
     if walk.by_recipe:  # what the models as they are know is later
         fits = [replace(fits[1], since=ALWAYS), *fits[2:]]

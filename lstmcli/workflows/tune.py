@@ -5,14 +5,17 @@ recipe, and `evaluate` judges it and says how many settings it was chosen among.
 
 Trial 0 is the recipe itself. Each further trial has a sampler and a pruner of its own, seeded by
 train.seed and its number, that know the trials of lower numbers: a search that was killed goes on
-as if it had not been.
+as if it had not been. Where `at_once` trials are at work together, trial n knows those up to
+n - at_once, whichever ends first.
 """
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import optuna
@@ -21,8 +24,16 @@ from optuna.pruners import MedianPruner, NopPruner
 from optuna.samplers import RandomSampler, TPESampler
 from optuna.trial import FrozenTrial, TrialState
 
+from lstmcli.cluster.connection import workers_of
 from lstmcli.config import Settings, Tuning
-from lstmcli.errors import Failure, TrainingError, noted_when_stopped
+from lstmcli.errors import (
+    Failure,
+    LstmcliError,
+    TaskError,
+    TrainingError,
+    UsageError,
+    noted_when_stopped,
+)
 from lstmcli.files import atomic
 from lstmcli.learning.folds import (
     Fold,
@@ -53,11 +64,12 @@ from lstmcli.learning.search import (
     values_of,
     with_values,
 )
+from lstmcli.learning.tasks import Workers
 from lstmcli.runs.bundle import settings_toml
 from lstmcli.runs.study import Study, open_study, study_folder
 from lstmcli.sources.loading import load_alike
 from lstmcli.sources.source import Source, lasting_data
-from lstmcli.training.device import choose_device, threads
+from lstmcli.training.device import threads
 from lstmcli.training.loop import Epoch
 
 State = Literal["complete", "pruned", "failed", "running"]
@@ -125,7 +137,9 @@ def tune(
     timeout: float | None = None,
     on_trial: OnTrial = lambda trial, best, count, wanted: None,
     on_epoch: Callable[[Epoch], None] = lambda epoch: None,
-    clock: Callable[[], float] = time.perf_counter,
+    clock: Callable[[], float] = time.time,
+    ray: str | None = None,
+    at_once: int | None = None,
 ) -> TuneReport:
     """Try settings until the study `name` has its trials, and write the best ones as a recipe.
 
@@ -133,11 +147,18 @@ def tune(
 
     recipe : the file to write; in the study's folder unless given. fresh : begin the study again.
     timeout : seconds after which no epoch is begun; the trial at work is given up. clock : that
-        they are counted by.
+        they are counted by, the same wherever trials run.
+    ray, at_once : the Ray cluster that runs the trials, and how many of them at a time: which they
+        know, and so which are proposed and pruned, depends on that. Unless given as many as it can
+        run.
     Raises UsageError where the study has other data or settings, DataError where the rows do not
     allow the folds, TrainingError where no trial was completed.
     """
     began = clock()
+    if at_once and ray is None:
+        raise UsageError(
+            "option not used", where="--at-once", why="it is for --ray", next_step="Pass --ray too."
+        )
     folder = study_folder(source.data_dir, name)
     given: list[Mapping[str, Any]] = [{key: value_of(settings, key) for key in search.space}]
     if search.sampler == "grid":
@@ -154,12 +175,13 @@ def tune(
         search=search,
         known=known,
         folds=make_folds(known, longest, search.folds),
-        device=choose_device(settings.train.device),
+        device=settings.train.device,
         has_time=lambda: timeout is None or clock() - began < timeout,
         on_epoch=on_epoch,
     )
     with (
-        threads(settings.train.threads),
+        threads(settings.train.threads) as number,
+        workers_of(ray, threads=number, device=settings.train.device) as workers,
         open_study(folder, _bound(bench), fresh=fresh) as study,
         noted_when_stopped(
             lambda: (
@@ -168,7 +190,8 @@ def tune(
             )
         ),
     ):
-        while (number := _try_next(study, bench, given, clock)) is not None:
+        bench = replace(bench, device=workers.device)
+        for number in _run_left(study, bench, given, workers, at_once or workers.slots):
             trials = _ranked(study)
             ended = next(trial for trial in trials if trial.number == number)
             on_trial(ended, _best(trials), len(trials), search.trials)
@@ -239,44 +262,105 @@ def _bounds(dimension: Dimension) -> dict[str, Any]:
     return {"low": low, "high": high, "step": None if log else dimension.step, "log": log}
 
 
-def _try_next(
-    study: Study, bench: Bench, given: Sequence[Mapping[str, Any]], clock: Callable[[], float]
-) -> int | None:
-    """Run the next trial and keep its result; returns its number.
+class _Task(NamedTuple):
+    """A trial to run: its number, what holds its claim, and what is tried, in a study of its own.
 
-    It begins in a study in memory that has the ended trials of lower numbers.
+    The study is in memory and has the trials that it knows.
+    """
+
+    number: int
+    claim: ExitStack
+    trial: optuna.Trial
+    values: Mapping[str, Any]
+
+
+def _run_left(
+    study: Study,
+    bench: Bench,
+    given: Sequence[Mapping[str, Any]],
+    workers: Workers,
+    at_once: int,
+) -> Iterator[int]:
+    """Run the trials that are left, in order; keep each that has ended and yield its number.
+
+    A trial whose task broke down has failed; one for which the time was over is given up.
+    """
+    waiting, shared = deque[_Task](), workers.put(bench)
+    proposed = _propose(study, bench, given, at_once)
+
+    def calls() -> Iterator[tuple[Any, ...]]:
+        for task in proposed:
+            waiting.append(task)
+            yield shared, task.trial, task.values
+
+    try:
+        for found in workers.run(_run, calls(), ahead=at_once):
+            task = waiting.popleft()
+            with task.claim:
+                if found is None:
+                    proposed.close()
+                    continue
+                if isinstance(found, LstmcliError):
+                    found = _broken(task, found)
+                study.keep(task.number, found)
+            yield task.number
+    finally:
+        for task in waiting:
+            task.claim.close()
+
+
+def _propose(
+    study: Study, bench: Bench, given: Sequence[Mapping[str, Any]], at_once: int
+) -> Generator[_Task]:
+    """Claim the trials that are left, one by one, and propose what they try, while there is time.
 
     given : the values of the first trials, which no sampler proposes. Those outside the space are
         left out there: a sampler could learn nothing from them.
-    None where all trials have ended or are at work, or the time is over.
     """
-    began, search = clock(), bench.search
-    if not bench.has_time():
+    search = bench.search
+    kind = TPESampler if search.sampler == "tpe" else RandomSampler
+    median = MedianPruner(n_warmup_steps=_WARM_UP if bench.by_epoch else 0)
+    while bench.has_time():
+        with ExitStack() as stack:
+            number = stack.enter_context(study.claim(search.trials))
+            if number is None:
+                return
+            fixed = given[number] if number < len(given) else None
+            space = {k: d for k, d in search.space.items() if not fixed or holds(d, fixed[k])}
+            seed = np.random.SeedSequence([bench.settings.train.seed, number]).generate_state(1)[0]
+            local = optuna.create_study(
+                sampler=kind(seed=int(seed)),
+                pruner=NopPruner() if search.pruner == "none" else median,
+            )
+            known = study.ended().items()
+            local.add_trials(trial for each, trial in known if each <= number - at_once)
+            if fixed:
+                local.enqueue_trial({k: to_param(each, fixed[k]) for k, each in space.items()})
+            trial = local.ask(dict[str, BaseDistribution](space))
+            found = {key: from_param(space[key], each) for key, each in trial.params.items()}
+            task = _Task(number, stack.pop_all(), trial, fixed or found)
+        yield task
+
+
+def _run(bench: Bench, trial: optuna.Trial, values: Mapping[str, Any]) -> FrozenTrial | None:
+    """Return a trial as it ended, None where the time was over."""
+    began = time.perf_counter()
+    try:
+        ended = run_trial(bench, trial, values)
+    except TimeUp:
         return None
-    with study.claim(search.trials) as number:
-        if number is None:
-            return None
-        fixed = given[number] if number < len(given) else None
-        space = {k: d for k, d in search.space.items() if not fixed or holds(d, fixed[k])}
-        seed = np.random.SeedSequence([bench.settings.train.seed, number]).generate_state(1)[0]
-        kind = TPESampler if search.sampler == "tpe" else RandomSampler
-        median = MedianPruner(n_warmup_steps=_WARM_UP if bench.by_epoch else 0)
-        local = optuna.create_study(
-            sampler=kind(seed=int(seed)),
-            pruner=NopPruner() if search.pruner == "none" else median,
-        )
-        local.add_trials(trial for each, trial in study.ended().items() if each < number)
-        if fixed:
-            local.enqueue_trial({key: to_param(each, fixed[key]) for key, each in space.items()})
-        trial = local.ask(dict[str, BaseDistribution](space))
-        values = fixed or {key: from_param(space[key], each) for key, each in trial.params.items()}
-        try:
-            ended = run_trial(bench, trial, values)
-        except TimeUp:
-            return None
-        ended.user_attrs |= {"values": values, "seconds": round(clock() - began, 3)}
-        study.keep(number, ended)
-    return number
+    ended.user_attrs |= {"values": values, "seconds": round(time.perf_counter() - began, 3)}
+    return ended
+
+
+def _broken(task: _Task, error: LstmcliError) -> FrozenTrial:
+    """Return the failed trial of a task that broke down; raise an error of any other kind."""
+    if not isinstance(error, TaskError):
+        raise error
+    ended = task.trial.study.tell(task.trial, state=TrialState.FAIL)
+    ended.user_attrs = {"scores": [], "epochs": 0, "reason": str(error)}
+    ended.user_attrs |= {"values": task.values, "seconds": 0.0}
+    return ended
 
 
 def _ranked(study: Study, at_work: Sequence[int] = ()) -> list[Trial]:

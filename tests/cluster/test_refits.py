@@ -1,0 +1,85 @@
+"""Refits of a backtest as tasks: the same forecasts, in the same order, also from a lost worker."""
+
+import os
+import signal
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from lstmcli.learning.refit import Refit
+from lstmcli.workflows.evaluate import EvaluateReport
+from tests.learning.test_refit import World
+
+pytestmark = pytest.mark.usefixtures("two_workers")
+
+
+@pytest.fixture(scope="module")
+def fan(tmp_path_factory: pytest.TempPathFactory) -> World:
+    return World("fan", tmp_path_factory.mktemp("fan"))
+
+
+def facts(report: EvaluateReport) -> tuple[Any, ...]:
+    """All that a refit can change."""
+    made = report.backtest.forecasts.items()
+    found = {
+        name: (each.median.tobytes(), np.asarray(each.quantiles).tobytes()) for name, each in made
+    }
+    for name, table in report.thresholds.items():
+        found[f"{name} thresholds"] = table.low.tobytes(), table.high.tobytes()
+    return found, report.refits, report.verdicts, report.notes
+
+
+@pytest.mark.parametrize("options", [{"refit": 4}, {"refits": 6}])
+def test_refits_on_a_cluster_forecast_the_same_bytes(options: dict[str, Any], fan: World) -> None:
+    seen: list[tuple[Refit, int, int]] = []
+    here = fan.evaluate(**options)
+    there = fan.evaluate(**options, ray="local", on_refit=lambda *event: seen.append(event))
+    assert facts(there) == facts(here)
+    assert [refit for refit, *_ in seen] == list(here.refits)
+    total = len(here.refits)
+    assert [numbers for _, *numbers in seen] == [[number + 1, total] for number in range(total)]
+
+
+def test_without_refits_no_cluster_is_asked_for(fan: World) -> None:
+    assert fan.evaluate(ray="no address").refits == ()
+
+
+def children(parent: int) -> list[int]:
+    """The processes that a process has started."""
+    found = []
+    for each in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            name_and_state = each.read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+        if int(name_and_state[1]) == parent:
+            found.append(int(each.parent.name))
+    return found
+
+
+def busy_workers() -> list[int]:
+    """The processes of this process's own cluster that run a task."""
+    started = [pid for raylet in children(os.getpid()) for pid in children(raylet)]
+    return [
+        pid
+        for pid in started
+        if (Path("/proc") / str(pid) / "cmdline").read_bytes().startswith(b"ray::_perform")
+    ]
+
+
+def test_a_worker_killed_in_the_middle_changes_nothing(fan: World) -> None:
+    killed: list[int] = []
+
+    def kill(refit: Refit, number: int, total: int) -> None:
+        deadline = time.monotonic() + 5
+        while number == 1 and not killed and time.monotonic() < deadline:
+            for pid in busy_workers()[:1]:
+                os.kill(pid, signal.SIGKILL)
+                killed.append(pid)
+
+    here, there = fan.evaluate(refit=1), fan.evaluate(refit=1, ray="local", on_refit=kill)
+    assert killed
+    assert facts(there) == facts(here)
