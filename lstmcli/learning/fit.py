@@ -134,7 +134,7 @@ def fit(
             kept = gradient_probe(rows, plan, settings, fitted)
             if har is not None and run.start_loss is None:
                 run.start_loss = mean_loss(
-                    network, samples.objective, samples.validation, settings.train.batch_size
+                    network, samples.objective, samples.validation, samples.batch_size
                 )
             _fit_member(
                 run, network, samples, generators, settings.train, course, donor, snapshot, kept
@@ -236,7 +236,7 @@ def _fit_member(
             objective,
             samples.train,
             samples.validation,
-            batch_size=train.batch_size,
+            batch_size=samples.batch_size,
             clip_norm=train.clip_norm,
             labels_per_sample=samples.labels_per_sample,
             layers=named_layers(network),
