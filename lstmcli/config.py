@@ -46,6 +46,13 @@ def _check_device(name: str) -> str:
     return name
 
 
+def _check_batch_size(value: object) -> object:
+    if value != "auto" and not (type(value) is int and 1 <= value <= 1_000_000):
+        raise ValueError("expected auto or a whole number from 1 to 1000000")
+    return value
+
+
+BatchSize = Annotated[int | Literal["auto"], BeforeValidator(_check_batch_size)]
 ColumnWord = Literal["date", "open", "high", "low", "close", "adj_close", "volume", "symbol"]
 OptionalDate = Annotated[date | None, BeforeValidator(_none_if_empty)]
 OptionalCount = Annotated[Annotated[int, Field(ge=1)] | None, BeforeValidator(_none_if_empty)]
@@ -174,7 +181,7 @@ class Train(_Section):
     seed: int = Field(0, ge=0, lt=2**63)
     members: int = Field(1, ge=1, le=100)
     epochs: int = Field(12, ge=1, le=100_000)
-    batch_size: int = Field(64, ge=1, le=1_000_000)
+    batch_size: BatchSize = "auto"
     labels: Literal["sequence", "window"] = "sequence"
     stateful: bool = False
     chunk_length: int = Field(192, ge=3, le=100_000)

@@ -124,6 +124,9 @@ def main() -> NoReturn:
     # PyTorch brings some 400,000 objects that stay. Searching them for garbage during the imports
     # took a third of a short run's CPU time; `OutputOptions.check` turns the collector on again.
     gc.disable()
+    # NumPy's products are small here: a second thread of OpenBLAS waited more than it computed,
+    # a tenth of the CPU time of `train`. PyTorch has threads of its own (`train.threads`).
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     try:
         with stoppable():
             code = journal.whole_run(_run)

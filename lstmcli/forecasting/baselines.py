@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from lstmcli.dataset.volatility import EWMA_START, ewma_sigma, trailing_sigma
 from lstmcli.errors import DataError, UsageError
-from lstmcli.forecasting.forecast import Forecast, ScaledFan
+from lstmcli.forecasting.forecast import Forecast, ScaledFan, empirical_quantiles
 
 Floats = NDArray[np.float64]
 Rows = NDArray[np.int64]
@@ -168,7 +168,7 @@ def climatology(log_prices: Floats, steps: Sequence[int], *, levels: Sequence[fl
                 why=f"found {np.count_nonzero(usable)} usable moves of {h} steps, "
                 f"expected at least {MIN_CLIMATOLOGY_MOVES}",
             )
-        scaled[row] = np.quantile(moves[usable] / (scale[usable] * np.sqrt(h)), levels)
+        scaled[row] = empirical_quantiles(moves[usable] / (scale[usable] * np.sqrt(h)), levels)
     return scaled
 
 

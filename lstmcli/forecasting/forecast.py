@@ -172,6 +172,23 @@ def join_forecasts(parts: Iterable[Forecast], count: int) -> Forecast:
     return Forecast(median, quantiles, first.levels, whole[2], first.steps)
 
 
+def empirical_quantiles(values: Floats, levels: Sequence[float]) -> Floats:
+    """Return the quantiles of the known values, (N,) -> (Q,); NaN where there are none.
+
+    The same as `np.nanquantile`, bit for bit. It sorts once, where NumPy partitions for each level,
+    which took 5 to 20 times as long at 21 levels.
+    """
+    ranked = np.sort(values[~np.isnan(values)])
+    if not ranked.size:
+        return np.full(len(levels), np.nan)
+    rank = np.array(levels) * (ranked.size - 1)
+    below = np.floor(rank).astype(np.int64)
+    low, high = ranked[below], ranked[np.minimum(below + 1, ranked.size - 1)]
+    share, gap = rank - below, high - low
+    # From the nearer side, as NumPy does.
+    return np.asarray(np.where(share < 0.5, low + gap * share, high - gap * (1 - share)))
+
+
 def compact(forecast: Forecast) -> Forecast:
     """Store the medians as factors too: as a level of the fan, or one path for all."""
     median, fan = forecast.median, forecast.quantiles

@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 from lstmcli.config import PRIOR_SHARPE
 from lstmcli.dataset.volatility import EWMA_START, LARGEST_LOG, SHORTER, ewma_sigma
 from lstmcli.errors import DataError
-from lstmcli.forecasting.forecast import Forecast, ScaledFan
+from lstmcli.forecasting.forecast import Forecast, ScaledFan, empirical_quantiles
 
 Floats = NDArray[np.float64]
 
@@ -304,18 +304,20 @@ def _gamma_regression(x: Floats, sizes: Floats, toward: Floats, prior: float) ->
     if not prior:
         b[0] = np.log(max(float(sizes.mean()), _SMALLEST))
 
-    def loss(b: Floats) -> float:
+    def loss(b: Floats) -> tuple[float, Floats]:
         logs = x @ b
-        return float(np.mean(sizes * np.exp(-logs) + logs) + penalty @ (b - toward) ** 2 / 2)
+        ratio = sizes * np.exp(-logs)
+        return float(np.mean(ratio + logs) + penalty @ (b - toward) ** 2 / 2), ratio
 
-    now = loss(b)
+    now, ratio = loss(b)
     for _ in range(_NEWTON_STEPS):
-        ratio = sizes * np.exp(-x @ b)
         slope = (1.0 - ratio) @ x / len(x) + penalty * (b - toward)
         curve = (x * ratio[:, None]).T @ x / len(x) + np.diag(penalty)
         step = np.linalg.solve(curve + _SMALLEST * np.eye(len(b)), slope)
-        while (then := loss(b - step)) > now and np.abs(step).max() > _CLOSE_ENOUGH:
+        then, ratio = loss(b - step)
+        while then > now and np.abs(step).max() > _CLOSE_ENOUGH:
             step = step / 2
+            then, ratio = loss(b - step)
         if not then < now - _CLOSE_ENOUGH:
             break
         b, now = b - step, then
@@ -341,9 +343,12 @@ def _residuals(
         warnings.simplefilter("ignore", RuntimeWarning)  # a step that no series is long enough for
         growth = np.concatenate([part[:, -1] for part in compress(parts, grow)]) / np.sqrt(horizon)
         sharpe = float(np.nan_to_num(np.nanmean(growth)))
-        centred = np.concatenate([part - np.nanmean(part, axis=0) for part in parts])
-        table = np.nan_to_num(np.nanquantile(centred, fitted.levels, axis=0).T)
-    return table, sharpe, np.isfinite(centred).sum(axis=0)[:, None]
+        for part in parts:
+            part -= np.nanmean(part, axis=0)
+    steps = (np.concatenate([part[:, k] for part in parts]) for k in range(horizon))
+    table = np.nan_to_num([empirical_quantiles(each, fitted.levels) for each in steps])
+    counts = sum(np.isfinite(part).sum(axis=0) for part in parts)
+    return table, sharpe, np.asarray(counts)[:, None]
 
 
 def _last(values: Floats, k: int) -> Floats:

@@ -140,7 +140,7 @@ def fit(
                     network,
                     samples.objective,
                     samples.validation,
-                    settings.train.batch_size,
+                    samples.batch_size,
                     course.group,
                 )
             _fit_member(
@@ -246,7 +246,7 @@ def _fit_member(
             objective,
             samples.train,
             samples.validation,
-            batch_size=train.batch_size,
+            batch_size=samples.batch_size,
             clip_norm=train.clip_norm,
             labels_per_sample=samples.labels_per_sample,
             layers=named_layers(network),

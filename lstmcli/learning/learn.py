@@ -23,6 +23,7 @@ from lstmcli.forecasting.har import Har
 from lstmcli.forecasting.model import TrainedModel
 from lstmcli.learning.fit import UNWATCHED, Course, Fit, fit
 from lstmcli.learning.plan import Plan
+from lstmcli.learning.samples import choose_batch_size
 from lstmcli.learning.transfer import Donor, describe_donor
 from lstmcli.networks.build import count_parameters
 
@@ -194,6 +195,7 @@ def describe(
             "test_start": str(plan.test_start),
         },
         "windows": plan.counts(),
+        "batch_size": choose_batch_size(plan, settings) if fitted.history else None,
         "tuning": settings.tuning.model_dump(),
         "epochs": {"run": len(fitted.history), "best": fitted.best_epoch},
         "stopped": fitted.stopped,

@@ -40,7 +40,30 @@ class Samples:
     objective: Objective
     train: Tensor | Sequence[Lanes]
     validation: Tensor
+    batch_size: int
     labels_per_sample: int = 1
+
+
+_BATCH_SIZES = tuple(2**power for power in range(12, 5, -1))  # 4,096 to 64
+_FEWEST_STEPS = 300  # an epoch
+
+
+def choose_batch_size(plan: Plan, settings: Settings) -> int:
+    """Return `train.batch_size`, or what "auto" comes to.
+
+    The largest power of two from 64 to 4,096 that leaves 300 steps an epoch, 64 where none does.
+    It follows from the data alone, so that no device changes a result.
+    """
+    size = settings.train.batch_size
+    if size != "auto":
+        return size
+    if settings.model.head == "direct":
+        length, burn_in = _chunk(plan, settings)
+        ends = sum(split.train.stop - (length - 1) for split in plan.splits)
+        samples = ends // (length - burn_in)
+    else:
+        samples = sum(map(len, plan.train))
+    return next((each for each in _BATCH_SIZES if samples // each >= _FEWEST_STEPS), 64)
 
 
 def make_samples(
@@ -61,6 +84,7 @@ def make_samples(
     group : the processes that share each batch.
     """
     device, window, train = rows.values.device, settings.window, settings.train
+    batch_size = choose_batch_size(plan, settings)
     if not isinstance(fitted, Floor):
         next_step = next_step_objective(
             rows,
@@ -74,13 +98,8 @@ def make_samples(
         train_rows, validation_rows = (
             flat_cutoffs(rows, part).to(device) for part in (plan.train, plan.validation)
         )
-        return Samples(next_step, train_rows, validation_rows)
-    # A window is a chunk with a label at its last bar alone. The shortest series still gives a
-    # chunk: its training part holds a whole context.
-    length, burn_in = window.context_length, window.context_length - 1
-    if train.labels == "sequence":
-        length = min(train.chunk_length, *(split.train.stop for split in plan.splits))
-        burn_in = train.burn_in
+        return Samples(next_step, train_rows, validation_rows, batch_size)
+    length, burn_in = _chunk(plan, settings)
     labels = length - burn_in
     fan = fan_objective(
         rows,
@@ -105,12 +124,26 @@ def make_samples(
     ]
     return Samples(
         fan,
-        _in_order(rows, plan, settings, labels)
+        _in_order(rows, plan, settings, labels, batch_size)
         if train.stateful
         else flat_cutoffs(rows, ends).to(device),
         flat_cutoffs(rows, validation).to(device),
+        batch_size,
         labels_per_sample=labels,
     )
+
+
+def _chunk(plan: Plan, settings: Settings) -> tuple[int, int]:
+    """Return how many bars a sample of the direct head has, and how many come before a label.
+
+    A window is a chunk with a label at its last bar alone. The shortest series still gives a chunk:
+    its training part holds a whole context.
+    """
+    length = settings.window.context_length
+    if settings.train.labels == "window":
+        return length, length - 1
+    shortest = min(split.train.stop for split in plan.splits)
+    return min(settings.train.chunk_length, shortest), settings.train.burn_in
 
 
 def make_floor(rows: Windows, plan: Plan, settings: Settings, har: Har) -> Floor:
@@ -152,7 +185,9 @@ def gradient_probe(
     return partial(gradient_kept, objective=samples.objective, cutoffs=few)
 
 
-def _in_order(rows: Windows, plan: Plan, settings: Settings, labels: int) -> list[Lanes]:
+def _in_order(
+    rows: Windows, plan: Plan, settings: Settings, labels: int, batch_size: int
+) -> list[Lanes]:
     """Read the training part of every series from end to end, `batch_size` series side by side.
 
     The longest come first, so that those which have ended drop out from behind.
@@ -165,8 +200,8 @@ def _in_order(rows: Windows, plan: Plan, settings: Settings, labels: int) -> lis
     counts = 1 + (lasts - firsts) // labels
     order = np.argsort(-counts, kind="stable")
     batches = []
-    for start in range(0, len(order), settings.train.batch_size):
-        group = order[start : start + settings.train.batch_size]
+    for start in range(0, len(order), batch_size):
+        group = order[start : start + batch_size]
         for number in range(counts[group[0]]):
             lanes = group[counts[group] > number]
             ends = firsts[lanes] + (number + 1) * labels - 1

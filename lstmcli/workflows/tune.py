@@ -48,6 +48,7 @@ from lstmcli.learning.folds import (
     standard_error,
 )
 from lstmcli.learning.plan import plan_between, plan_prices, with_known_features
+from lstmcli.learning.samples import choose_batch_size
 from lstmcli.learning.search import (
     Bench,
     Dimension,
@@ -160,12 +161,14 @@ def tune(
             "option not used", where="--at-once", why="it is for --ray", next_step="Pass --ray too."
         )
     folder = study_folder(source.data_dir, name)
+    loaded, failures = load_alike(source, settings.data, inputs_searched(settings, search.space))
+    plan, failures = plan_prices(loaded, with_known_features(settings, loaded), failures)
+    if "train.batch_size" in search.space:  # a number, so that a sampler learns from the recipe
+        settings = settings.changed(train={"batch_size": choose_batch_size(plan, settings)})
     given: list[Mapping[str, Any]] = [{key: value_of(settings, key) for key in search.space}]
     if search.sampler == "grid":
         given = grid(search.space, given[0], settings.train.seed)
         search = replace(search, trials=min(search.trials, len(given)))
-    loaded, failures = load_alike(source, settings.data, inputs_searched(settings, search.space))
-    plan, failures = plan_prices(loaded, with_known_features(settings, loaded), failures)
     known = known_prices(loaded, plan)
     # Folds that fit the longest context fit every trial.
     context_length = most("window.context_length", settings, search.space)

@@ -1,5 +1,6 @@
 """The shape of a forecast: which column holds which step, and parts of it."""
 
+import warnings
 from typing import Any
 
 import numpy as np
@@ -8,7 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lstmcli.forecasting.baselines import naive
-from lstmcli.forecasting.forecast import Forecast, ScaledFan, central_bands, join_forecasts
+from lstmcli.forecasting.forecast import (
+    Forecast,
+    ScaledFan,
+    central_bands,
+    empirical_quantiles,
+    join_forecasts,
+)
 from tests.rows import for_each
 
 QUANTILES = np.arange(2 * 5 * 3, dtype=np.float64).reshape(2, 5, 3)
@@ -18,6 +25,17 @@ FAN = Forecast(QUANTILES[..., 1], QUANTILES, (0.1, 0.5, 0.9), QUANTILES[..., 0])
 def test_columns_are_the_steps_from_one_unless_said() -> None:
     assert FAN.steps == (1, 2, 3, 4, 5)
     assert FAN.column(4) == 3
+
+
+@given(
+    st.lists(st.floats(-1e6, 1e6) | st.just(float("nan")), min_size=1),
+    st.lists(st.floats(0, 1), min_size=1),
+)
+def test_empirical_quantiles_are_those_of_numpy(values: list[float], levels: list[float]) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # no known value
+        expected = np.nanquantile(values, levels)
+    np.testing.assert_array_equal(empirical_quantiles(np.array(values), levels), expected)
 
 
 @given(st.lists(st.integers(1, 5), min_size=1, max_size=5, unique=True))

@@ -36,6 +36,7 @@ MODES: dict[str, dict[str, Any]] = {
     "fan, a label a window": {**FAN, "train": {**FAN_TRAIN, "labels": "window", "epochs": 2}},
     "fan, bf16": {**FAN, "train": {**FAN_TRAIN, "precision": "bf16"}},
     "ensemble": {**FAN, "train": {**FAN_TRAIN, "members": 3, "patience": 2}},
+    "automatic batches": {**FAN, "train": {**FAN_TRAIN, "batch_size": "auto", "epochs": 2}},
     "stateful": {**FAN, "train": {**FAN_TRAIN, "stateful": True, "batch_size": 1}},
 }
 

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -13,7 +14,7 @@ from lstmcli.dataset.windows import join
 from lstmcli.forecasting.model import new_member
 from lstmcli.learning.fit import Fit, fit_linear
 from lstmcli.learning.plan import Plan
-from lstmcli.learning.samples import Samples, make_floor, make_samples
+from lstmcli.learning.samples import Samples, choose_batch_size, make_floor, make_samples
 from lstmcli.training.objective import Lanes
 from tests.rows import for_each
 from tests.synthetic import fit_on, make_plan, random_walk, series_of, tiny_settings
@@ -81,6 +82,39 @@ def test_every_training_bar_after_a_burn_in_is_labelled_once_an_epoch(batch_size
         for offset, split in zip(offsets, plan.splits, strict=True)
         for row in range(BURN_IN, split.train.stop)
     )
+
+
+SIZES = {
+    1: 64, 19_200: 64, 38_399: 64, 38_400: 128, 76_800: 256, 153_600: 512, 307_199: 512,
+    307_200: 1024, 614_400: 2048, 1_228_800: 4096, 100_000_000: 4096,
+}  # fmt: skip
+
+
+@for_each(("samples", "size"), SIZES.items())
+@for_each("labels", ["window", "sequence"])
+def test_batches_grow_as_long_as_an_epoch_keeps_300_of_them(
+    samples: int, size: int, labels: str
+) -> None:
+    settings = settings_with(batch_size="auto", stateful=False, labels=labels)
+    plan = make_plan(three_series()[:1], settings)
+    of_a_sample, length = (LABELS, BURN_IN + LABELS) if labels == "sequence" else (1, 40)
+    train = range(39, samples * of_a_sample + length - 1)  # as many chunks, a label each
+    of_that_size = replace(plan, splits=(replace(plan.splits[0], train=train),))
+    assert choose_batch_size(of_that_size, settings) == size
+    assert choose_batch_size(of_that_size, settings_with(batch_size=7)) == 7
+    recursive = tiny_settings(train={"batch_size": "auto"})
+    windows = replace(plan, train=(np.arange(samples // 2), np.arange(samples - samples // 2)))
+    assert choose_batch_size(windows, recursive) == size
+
+
+def test_an_automatic_batch_is_the_one_that_its_number_makes() -> None:
+    auto, given = (
+        fit_on(three_series(), settings_with(batch_size=size, stateful=stateful))
+        for size, stateful in (("auto", False), (64, False))
+    )
+    assert losses(auto) == losses(given)
+    assert auto.model.settings.train.batch_size == "auto"
+    assert all(a.equal(b) for a, b in zip(weights(auto), weights(given), strict=True))
 
 
 def test_a_lane_goes_on_where_it_was_left_and_the_longest_series_come_first() -> None:

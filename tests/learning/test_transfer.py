@@ -185,6 +185,19 @@ def test_another_kind_of_head_takes_the_body_without_its_inputs(folder: Path) ->
     assert found.notes[1].startswith("the head is new: model.head recursive, of the donor direct")
 
 
+def test_automatic_batches_follow_the_data_of_the_new_model(folder: Path) -> None:
+    settings = fan(train={"batch_size": "auto"})
+    own = train(settings, source(folder, "one"), name="automatic")
+    assert kept(own).settings.train.batch_size == "auto"
+    assert own.metadata.record["batch_size"] == 64
+    donor = find_donor(folder / "data", "automatic")
+    assert donor is not None
+    again = train(donor.model.settings, source(folder, "two"), name="of-it", donor=donor)
+    assert again.metadata.record["batch_size"] == 64
+    number = train(fan(train={"batch_size": 16}), source(folder, "two"), name="n", donor=donor)
+    assert number.metadata.record["batch_size"] == 16
+
+
 @pytest.mark.parametrize(
     ("model", "told"),
     [

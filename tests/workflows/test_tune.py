@@ -124,6 +124,14 @@ def test_trial_0_is_the_recipe_and_the_best_leads(world: World) -> None:
     assert report.gain.mean == pytest.approx(own.score - scores[0])
 
 
+def test_an_automatic_batch_that_is_searched_is_a_number_in_trial_0(point: World) -> None:
+    space: Space = {"train.batch_size": CategoricalDistribution(["32", "64"])}
+    assert point.settings.train.batch_size == "auto"
+    report = point.tune(space=space, trials=2)
+    assert facts(report)[0].values == {"train.batch_size": 64}
+    assert load_settings(report.recipe).train.batch_size in (32, 64)
+
+
 def test_noise_in_the_test_span_changes_no_trial(tmp_path: Path) -> None:
     world = World("fan", tmp_path)
     first = world.tune()
