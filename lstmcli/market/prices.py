@@ -74,7 +74,7 @@ class Bars:
 
     def noted(self, *notes: str) -> Bars:
         """Return the same bars with further notes."""
-        return replace(self, notes=(*self.notes, *notes))
+        return replace(self, notes=(*self.notes, *notes)) if notes else self
 
 
 @dataclass(frozen=True)
