@@ -339,9 +339,9 @@ def _har(fit: Callable[[], Har]) -> Forecaster:
     """Forecast with the linear fan, a function of all rows up to each cutoff."""
 
     def forecast_one(each: Series, at: Rows) -> Forecast:
-        har, (inputs, sigma) = fit(), har_inputs(each.log_prices)
+        har, (inputs, sigma) = fit(), har_inputs(each.log_prices, rows=at)
         location = har.location(prior_sharpe(each.symbol), PRIOR_YEARS)
-        return har.forecast(har.scale(inputs[at], sigma[at]), np.full(len(at), location))
+        return har.forecast(har.scale(inputs, sigma), np.full(len(at), location))
 
     return one_by_one(forecast_one)
 

@@ -127,8 +127,8 @@ def _har_fan(
     """Forecast from the linear fan and the network's correction of its scale."""
     scales, locations = [], []
     for each, rows in zip(series, cutoffs, strict=True):
-        inputs, sigma = har_inputs(each.log_prices, log_ranges(each, model.settings))
-        scales.append(har.scale(inputs[rows], sigma[rows])[:, :horizon])
+        inputs, sigma = har_inputs(each.log_prices, log_ranges(each, model.settings), rows)
+        scales.append(har.scale(inputs, sigma)[:, :horizon])
         locations.append(np.full(len(rows), location_of(har, each.symbol, model.settings)))
     scale, spread = np.concatenate(scales), None
     if model.settings.model.network != "har":

@@ -184,26 +184,32 @@ def _knots(horizon: int) -> NDArray[np.int64]:
     return np.unique(np.geomspace(1, horizon, _KNOTS).round().astype(np.int64))
 
 
-def har_inputs(log_prices: Floats, log_ranges: Floats | None = None) -> tuple[Floats, Floats]:
-    """Return the inputs (T, P), NaN where unknown, and the volatility (T,) of each row.
+def har_inputs(
+    log_prices: Floats,
+    log_ranges: Floats | None = None,
+    rows: slice | NDArray[np.int64] = slice(None),
+) -> tuple[Floats, Floats]:
+    """Return the inputs (N, P), NaN where unknown, and the volatility (N,) of some rows of T.
 
     Row t uses rows up to t. The volatility is that of `ewma_sigma`, NaN also where the price has
     not moved for so long that there is none. log_ranges : (T,) log(high / low), NaN where unknown.
+    rows : N of them, all by default.
     """
-    sigma = ewma_sigma(log_prices)
-    sigma[~(sigma > 0.0)] = np.nan
+    every = ewma_sigma(log_prices)
+    every[~(every > 0.0)] = np.nan
+    at = np.arange(len(log_prices))[rows]
     returns = np.diff(log_prices, prepend=np.nan)
-    squares = returns**2
-    before = np.concatenate([[np.nan], sigma[:-1]])
+    moves, squares = _Sums(returns), _Sums(returns**2)
+    sigma, before = every[at], np.where(at > 0, every[at - 1], np.nan)
     with np.errstate(divide="ignore", invalid="ignore"):
-        ratios = [np.log(np.sqrt(_last(squares, k) / k) / sigma) for k in (5, 22, 66, 250)]
-        trends = [_last(returns, k) / np.sqrt(_last(squares, k)) for k in (5, 22)]
-        latest = np.clip(returns / before, -_LARGEST_RETURN, _LARGEST_RETURN)
+        ratios = [np.log(np.sqrt(squares.of(k, at) / k) / sigma) for k in (5, 22, 66, 250)]
+        trends = [moves.of(k, at) / np.sqrt(squares.of(k, at)) for k in (5, 22)]
+        latest = np.clip(returns[at] / before, -_LARGEST_RETURN, _LARGEST_RETURN)
         ranges = (
-            np.log(_parkinson(log_ranges) / sigma) if log_ranges is not None else sigma * np.nan
+            np.log(_parkinson(log_ranges)[at] / sigma) if log_ranges is not None else sigma * np.nan
         )
     losses = np.minimum(latest, 0.0)
-    inputs = np.column_stack([*ratios, _anchor(sigma), latest, losses, *trends, ranges])
+    inputs = np.column_stack([*ratios, _anchor(every)[at], latest, losses, *trends, ranges])
     inputs[~np.isfinite(inputs)] = np.nan
     return np.clip(inputs, -_FURTHEST, _FURTHEST), sigma
 
@@ -351,12 +357,15 @@ def _residuals(
     return table, sharpe, np.asarray(counts)[:, None]
 
 
-def _last(values: Floats, k: int) -> Floats:
-    """Return the sum of the last k values up to each, the first of which is unknown: (T,)."""
-    sums = np.concatenate([[0.0], np.cumsum(values[1:])])
-    found = np.full(len(values), np.nan)
-    found[k:] = sums[k:] - sums[:-k]
-    return found
+class _Sums:
+    """Sums of the last values of (T,), the first of which is unknown."""
+
+    def __init__(self, values: Floats) -> None:
+        self._sums = np.concatenate([[0.0], np.cumsum(values[1:])])
+
+    def of(self, k: int, at: NDArray[np.int64]) -> Floats:
+        """Return the sum of the last k values up to each row (N,), NaN where there are fewer."""
+        return np.where(at >= k, self._sums[at] - self._sums[np.maximum(at - k, 0)], np.nan)
 
 
 def _standard(inputs: Floats) -> tuple[Floats, Floats]:

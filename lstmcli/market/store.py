@@ -38,7 +38,10 @@ if TYPE_CHECKING:
 SIGNIFICANT_DIGITS = 7
 YAHOO, IMPORTED = "Yahoo", "import"  # the sources that sidecars name
 _HASH = "prices_sha256"
-_MAX_SIDECAR_BYTES = 4 * 1024**2
+_MAX_SIDECAR_BYTES, _MAX_PLAIN_BYTES = 4 * 1024**2, 64 * 1024**2
+_NAMES = ("Date", *COLUMNS)
+_HEADER = (",".join(_NAMES) + "\n").encode()
+_NOT_PLAIN = (b"\r", b"\0", b'"', b"#")
 
 
 def read_stored(
@@ -73,10 +76,14 @@ def read_bars(data_dir: Path, symbol: str, interval: str = "1d") -> Bars:
 
     Raises DataError when nothing is stored or the file is damaged.
     """
+    path = _existing(data_dir, symbol, interval)
+    plain = _read_plain(path, symbol)
+    if plain is not None:
+        return plain
     from lstmcli.market.columns import Reading
     from lstmcli.market.tables import read_table  # lists of the store rarely need it
 
-    table = read_table(_existing(data_dir, symbol, interval), Reading(",", "."))
+    table = read_table(path, Reading(",", "."))
     return table.bars(next(iter(table.series)), symbol)
 
 
@@ -178,6 +185,39 @@ def _existing(data_dir: Path, symbol: str, interval: str) -> Path:
     )
 
 
+def _read_plain(path: Path, symbol: str) -> Bars | None:
+    """Read a file as `write_stored` writes it; None for any other, which `read_table` judges.
+
+    Nothing of such a file is left to be found out: its separator, its fields, its decimal mark.
+    """
+    import pyarrow as pa
+
+    from lstmcli.reading.dates import parse_stamps
+    from lstmcli.reading.parsing import Parser
+
+    where = str(path)
+    try:
+        text = path.read_bytes() if path.stat().st_size <= _MAX_PLAIN_BYTES else b""
+        if not (text.startswith(_HEADER) and text.isascii() and text.endswith(b"\n")):
+            return None
+        if any(each in text for each in _NOT_PLAIN):
+            return None
+        parser = Parser(len(_NAMES), [0], range(1, len(_NAMES)), ",")
+        rows = pa.py_buffer(text).slice(len(_HEADER))
+        table = parser.parse(rows, pa.float64(), ".", [0], lambda _: "error", in_order=True)
+        lines = np.arange(2, 2 + len(table))
+        days, *values = (column.combine_chunks() for column in table.columns)
+        stamps = parse_stamps(days, lines, where)
+    except (OSError, ValueError, DataError):  # pyarrow's own is a ValueError
+        return None
+    columns = [each.to_numpy(zero_copy_only=False) for each in values]
+    has_blank = len(table) + 1 != np.count_nonzero(np.frombuffer(text, np.uint8) == ord("\n"))
+    n_odd = sum(np.count_nonzero(np.isnan(each)) for each in columns)  # pyarrow reads nan(1)
+    if has_blank or days.null_count or n_odd != sum(each.null_count for each in values):
+        return None
+    return Bars(symbol, where, stamps.days, dict(zip(COLUMNS, columns, strict=True)), lines)
+
+
 def _bytes(path: Path) -> bytes:
     with file_errors("cannot read the file", path):
         return path.read_bytes()
@@ -199,8 +239,8 @@ def _csv(frame: pd.DataFrame, *, exact: bool) -> bytes:
         text = _exact if exact else rounded.format
         cells = ["" if value != value else text(value) for value in column.tolist()]
         columns.append([_exact(float(cell)) if "e" in cell else cell for cell in cells])
-    lines = [",".join(("Date", *COLUMNS)), *map(",".join, zip(*columns, strict=True))]
-    return ("\n".join(lines) + "\n").encode("ascii")
+    lines = map(",".join, zip(*columns, strict=True))
+    return _HEADER + "".join(f"{line}\n" for line in lines).encode("ascii")
 
 
 def _exact(value: float) -> str:

@@ -169,7 +169,7 @@ def _shown(text: str) -> str:
 
 def price_path(data_dir: Path, symbol: str, interval: str = "1d") -> Path:
     """Return the path of a symbol's bars, stored or not."""
-    return data_dir / "prices" / interval / f"{encode_symbol(symbol)}.csv"
+    return data_dir.joinpath("prices", interval, f"{encode_symbol(symbol)}.csv")
 
 
 def sidecar_path(data_dir: Path, symbol: str, interval: str = "1d") -> Path:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import date
+from functools import lru_cache
 from typing import TYPE_CHECKING, Required, TypedDict
 
 import numpy as np
@@ -113,14 +114,9 @@ def check_bars(
         since = f"The last {count} closes are equal, since {bars.days[-count]}"
         bars = bars.noted(f"{since}: halted, pegged, or no longer updated.")
     bars = bars.noted(*_note_gaps(bars, interval, strict))
-    import pandas as pd
-
-    index = pd.DatetimeIndex(bars.days.astype("datetime64[ns]"), name="Date")
-    kept = {name: bars.columns[name] for name in COLUMNS if name in bars.columns}
-    kept |= {name: values for name, values in bars.columns.items() if name not in COLUMNS}
     return Prices(
         bars.symbol,
-        pd.DataFrame(kept, index=index),
+        _frame(bars),
         interval,
         bars.source,
         bars.notes,
@@ -131,9 +127,36 @@ def check_bars(
     )
 
 
+def _frame(bars: Bars) -> pd.DataFrame:
+    """Return the table of `Prices`, its values one array of (C, N)."""
+    import pandas as pd
+
+    names = [name for name in COLUMNS if name in bars.columns]
+    names += [name for name in bars.columns if name not in COLUMNS]
+    return pd.DataFrame(
+        np.stack([bars.columns[name] for name in names]).T,
+        index=pd.DatetimeIndex(bars.days.astype("datetime64[ns]"), name="Date"),
+        columns=_labels(tuple(names)).view(),
+        copy=False,
+    )
+
+
+@lru_cache(maxsize=64)  # to make labels takes longer than to make a frame of numbers
+def _labels(names: tuple[str, ...]) -> pd.Index[str]:
+    import pandas as pd
+
+    return pd.Index(names)
+
+
 def drop_empty_columns(bars: Bars, targets: Sequence[str]) -> Bars:
     """Drop the optional columns without any value, and note it."""
-    empty = [n for n, v in bars.columns.items() if n not in targets and np.isnan(v).all()]
+    empty = [
+        name
+        for name, values in bars.columns.items()
+        if name not in targets and np.isnan(values[:1]).all() and np.isnan(values).all()
+    ]
+    if not empty:
+        return bars
     columns = {name: values for name, values in bars.columns.items() if name not in empty}
     bars = replace(bars, columns=columns)
     return bars.noted(
@@ -256,6 +279,10 @@ def _mark_missing(bars: Bars, targets: Sequence[str], odd: dict[str, Mask]) -> B
     columns, notes = dict(bars.columns), []
     for name in [name for name in columns if name in COLUMNS and name not in targets]:
         values = columns[name]
+        lowest, is_odd = values.min(), name in odd and odd[name].any()
+        is_positive = lowest > 0 or (lowest == 0 and name in _ACTIONS)
+        if is_positive and values.max() < np.inf and not is_odd:
+            continue  # as nearly all
         bad = (values < 0 if name in _ACTIONS else values <= 0) | np.isinf(values)
         wrong = odd.get(name, np.zeros_like(bad)) & ~bad & ~np.isnan(values)
         columns[name] = np.where(bad | wrong, np.nan, values)

@@ -6,7 +6,6 @@ on it alone; a pooled one that holds it; a pooled `default`; `base`. So a furthe
 changes what forecasts a symbol that has one. Read without PyTorch and pandas.
 """
 
-import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -108,9 +107,9 @@ class Candidates:
 
         Raises the error of a model that cannot be read, where it might have been the one.
         """
-        asked, own_name = symbol.upper(), re.compile(rf"{re.escape(label(symbol))}(-symbol|-\d+)?")
+        asked, own_label = symbol.upper(), label(symbol)
         for name, error in self.damaged:
-            if own_name.fullmatch(name) or name in self.in_use:
+            if _is_labelled(name, own_label) or name in self.in_use:
                 raise error
         suited = [each for each in (*self.own, self.base) if fits(each.metadata.interval)]
         suited = [each for each in suited if each.reaches(horizon)] or suited
@@ -119,7 +118,7 @@ class Candidates:
         preferred = {each.model.name: each for each in suited if asked in each.symbols}
         ranks: list[tuple[Why, list[Candidate]]] = [
             ("in use", [preferred[name] for name in self.in_use if name in preferred][:1]),
-            ("labelled by it", [x for x in holds if own_name.fullmatch(x.model.name)][:1]),
+            ("labelled by it", [x for x in holds if _is_labelled(x.model.name, own_label)][:1]),
             ("trained on it alone", [each for each in holds if len(each.symbols) == 1]),
             ("pooled with it", holds),
         ]
@@ -293,6 +292,13 @@ def prefer(data_dir: Path, name: str, *, undo: bool = False) -> tuple[str, ...]:
 def label(symbol: str) -> str:
     """Return the model name for a symbol, as file names are encoded, in lower case."""
     return encode_symbol(symbol.upper()).lower()[:_MOST_LABEL].rstrip("%.")
+
+
+def _is_labelled(name: str, own: str) -> bool:
+    """Whether a name is a label, or a label with an ending of `name_for`."""
+    ending = name.removeprefix(own)
+    is_number = ending.startswith("-") and ending[1:].isdecimal()
+    return name.startswith(own) and (ending in ("", "-symbol") or is_number)
 
 
 def name_for(data_dir: Path, symbol: str, interval: str) -> str:

@@ -36,7 +36,7 @@ from lstmcli.market.symbols import (
 )
 from lstmcli.market.tables import parse_csv_option, read_prices
 from lstmcli.printable import first_few
-from lstmcli.reading.ahead import work_ahead
+from lstmcli.reading.ahead import FEW, work_ahead
 from lstmcli.reading.raw import RawTable
 from lstmcli.reading.sources import list_tables
 from lstmcli.runs.choice import read_candidates
@@ -195,7 +195,7 @@ def load_alike(
 def _from_store(source: Source, data: Data) -> Iterator[Prices | Failure]:
     symbols = dict.fromkeys(map(check_symbol, data.symbols))
     known = cache(lambda: _known_symbols(source.data_dir, data.interval))
-    return work_ahead(partial(_stored, source, data, known), symbols)
+    return work_ahead(partial(_stored, source, data, known), symbols, threads=FEW)
 
 
 def _from_files(

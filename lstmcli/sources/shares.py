@@ -201,9 +201,9 @@ def _fits(prices: Prices, interval: str) -> bool:
 def _shares_of(source: Source, choice: Choice, symbols: Sequence[str]) -> Iterator[Share]:
     """Yield where a model's series are read: the files or the store, or its own files."""
     model, data = choice.chosen, choice.chosen.settings.data
+    stands_in = model.model.is_shipped and choice.why == "ready-made"
 
     def is_held(symbol: str) -> bool:
-        stands_in = model.model.is_shipped and choice.why == "ready-made"
         return bool(data.csv) and symbol.upper() in model.symbols and not stands_in
 
     def is_own(symbol: str) -> bool:

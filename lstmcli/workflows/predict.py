@@ -264,8 +264,8 @@ def make_ready(
     context_length = min(whole, row + 1)
     # A linear fan rests on all rows up to the cutoff.
     first = 0 if model.har else max(0, row + 1 - max(context_length, HISTORY) - lag)
-    # A copy, since a part of a frame would keep the whole of it.
-    rows = prices.frame.iloc[first : row + 1 + steps].copy()
+    # The series has copies of these, so that the whole table can go.
+    rows = prices.frame.iloc[first : row + 1 + steps]
     series = series_for(model.settings, replace(prices, frame=rows))
     if row + 1 < model.fewest_rows:
         since = f" after the unusable one of {prices.cut}" if prices.cut else ""

@@ -72,6 +72,15 @@ def test_inputs_are_those_described() -> None:
         assert sigma[t] == ewma_sigma(x)[t]
 
 
+def test_inputs_of_some_rows_are_those_of_all() -> None:
+    x, ranges = garch(600, 2), np.abs(np.random.default_rng(0).normal(0, 0.01, 600))
+    every, sigma = har_inputs(x, ranges)
+    for rows in (np.array([0, 4, 21, 300, 250, 599]), np.array([599]), np.array([], int)):
+        some, some_sigma = har_inputs(x, ranges, rows)
+        np.testing.assert_array_equal(some, every[rows])
+        np.testing.assert_array_equal(some_sigma, sigma[rows])
+
+
 def test_no_input_depends_on_a_later_row_or_on_the_unit_of_the_price() -> None:
     x = garch(600, 2)
     ranges = np.abs(np.random.default_rng(0).normal(0, 0.01, 600))

@@ -1,5 +1,6 @@
 import json
 import os
+from collections.abc import Callable
 from datetime import date
 from pathlib import Path
 
@@ -10,8 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lstmcli.errors import DataError, FileError
-from lstmcli.market.prices import COLUMNS
+from lstmcli.market.columns import Reading
+from lstmcli.market.prices import COLUMNS, Bars
 from lstmcli.market.store import (
+    read_bars,
     read_raw,
     read_sidecar,
     read_stored,
@@ -20,6 +23,7 @@ from lstmcli.market.store import (
     write_stored,
 )
 from lstmcli.market.symbols import price_path, sidecar_path, stored_symbols
+from lstmcli.market.tables import read_table
 
 TODAY = date(2024, 7, 1)
 
@@ -53,6 +57,67 @@ def test_what_is_written_is_read_back_to_seven_digits(tmp_path: Path) -> None:
     first = (tmp_path / "prices/1d/AAPL.csv").read_text().splitlines()[:2]
     assert first[0] == "Date,Open,High,Low,Close,Adj Close,Volume,Dividends,Stock Splits"
     assert first[1].startswith("2024-01-02,")
+
+
+def test_any_stored_file_is_read_as_other_files_are(tmp_path: Path) -> None:
+    """Files as the store writes them are read by a short cut, which must not show."""
+    write_stored(tmp_path, "AAPL", "1d", bars(), {})
+    path = price_path(tmp_path, "AAPL")
+    plain = path.read_bytes()
+    head, first, second, *rest = plain.splitlines(keepends=True)
+    fields = second.split(b",")
+
+    def changed(**given: bytes) -> bytes:
+        named = dict(zip(["date", *"ohlcavds"], fields, strict=True)) | given
+        return b"".join([head, first, b",".join(named.values()), *rest])
+
+    texts = {
+        "plain": plain,
+        "empty": b"",
+        "header": head,
+        "no line end": plain[:-1],
+        "cut": plain[:-20],
+        "blank line": b"".join([head, first, b"\n", second, *rest]),
+        "blank end": plain + b"\n \n",
+        "line ends": plain.replace(b"\n", b"\r\n"),
+        "comment": b"".join([head, b"# restored\n", first, *rest]),
+        "footer": plain + b"Downloaded from somewhere\n",
+        "mark": b"\xef\xbb\xbf" + plain,
+        "not ASCII": changed(s="é\n".encode()),
+        "NUL": plain + b"\0",
+        "quotes": changed(o=b'"101.5"'),
+        "misplaced quote": changed(o=b'10"1.5'),
+        "missing": changed(o=b"", s=b"\n"),
+        "word": changed(o=b"N/A"),
+        "nan(1)": changed(o=b"nan(1)"),
+        "-nan": changed(c=b"-nan"),
+        "spaces": changed(o=b" 101.5 "),
+        "inf": changed(o=b"inf"),
+        "exponent": changed(o=b"1.015e2"),
+        "thousands": changed(o=b"1 015"),
+        "no number": changed(o=b"12x"),
+        "extra field": changed(o=b"1,2"),
+        "other columns": plain.replace(b"Adj Close", b"Adjusted"),
+        "no date": changed(date=b""),
+        "time": changed(date=b"2024-01-03 00:00:00"),
+        "day first": changed(date=b"03/01/2024"),
+        "short date": changed(date=b"2024-1-3"),
+        "old date": changed(date=b"1500-01-03"),
+        "no row": b"".join([head, *([b",,,,,,,,\n"] * 3), first]),
+    }
+
+    def outcome(read: Callable[[], Bars]) -> tuple[str, ...]:
+        try:
+            found = read()
+        except DataError as error:
+            return (str(error),)
+        arrays = [found.days, *found.columns.values(), found.lines]
+        return (str(list(found.columns)), found.source, *(str(each.tolist()) for each in arrays))
+
+    for kind, text in texts.items():
+        path.write_bytes(text)
+        whole = outcome(lambda: read_table(path, Reading(",", ".")).bars("", "AAPL"))
+        assert outcome(lambda: read_bars(tmp_path, "AAPL")) == whole, kind
 
 
 def test_prices_have_the_currency_of_their_sidecar(tmp_path: Path) -> None:

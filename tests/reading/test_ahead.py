@@ -1,20 +1,28 @@
 """What is worked on ahead of its use: in order, a few items, and none after the end."""
 
+import os
 import threading
+import time
 
 import pytest
 
 from lstmcli.reading.ahead import work_ahead
 
 
-def test_results_come_in_the_order_of_their_items() -> None:
-    assert list(work_ahead(lambda item: item**2, range(50), most=3)) == [k**2 for k in range(50)]
-    assert list(work_ahead(str, [])) == []
+@pytest.mark.parametrize("threads", [1, 3])
+def test_results_come_in_the_order_of_their_items(threads: int) -> None:
+    def late(item: int) -> int:
+        time.sleep(0.002 * (item % 3 == 0))
+        return item**2
+
+    found = list(work_ahead(late, range(30), most=4, threads=threads))
+    assert found == [k**2 for k in range(30)]
+    assert list(work_ahead(str, [], threads=threads)) == []
 
 
 def test_no_more_items_are_begun_than_were_asked_for() -> None:
     begun: list[int] = []
-    results = work_ahead(begun.append, range(1000), most=3)
+    results = work_ahead(begun.append, range(1000), most=3, threads=2)
     for _ in range(10):
         next(results)
     assert 10 <= len(begun) <= 13
@@ -39,8 +47,16 @@ def test_an_error_comes_where_its_result_would() -> None:
 
 def test_no_thread_is_left_behind() -> None:
     threads: list[threading.Thread] = []
-    results = work_ahead(lambda _: threads.append(threading.current_thread()), range(100))
+    run = lambda _: threads.append(threading.current_thread())  # noqa: E731
+    results = work_ahead(run, range(100), threads=2)
     next(results)
     results.close()
-    threads[0].join(timeout=30)
-    assert not threads[0].is_alive()
+    for each in threads:
+        each.join(timeout=30)
+        assert not each.is_alive()
+
+
+@pytest.mark.skipif((os.cpu_count() or 1) < 2, reason="of one core, one thread is used")
+def test_several_threads_work_at_a_time() -> None:
+    both = threading.Barrier(2, timeout=30)
+    assert len(list(work_ahead(lambda _: both.wait(), range(4), threads=2))) == 4
