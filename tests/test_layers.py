@@ -30,7 +30,7 @@ ROOMS = (
     "api",
     "cli",
 )
-SHARED = ("errors", "config", "features", "recipes", "printable", "records")
+SHARED = ("arrays", "errors", "config", "features", "recipes", "printable", "records")
 MODULES = sorted(path for path in PACKAGE.rglob("*.py") if "shipped" not in path.parts)
 OPTUNA = ("runs/study.py", "learning/search.py", "workflows/tune.py")
 PYDANTIC = ("config.py", "records.py", "learning/search.py")

@@ -21,8 +21,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
-from numpy.typing import NDArray
 
+from lstmcli.arrays import Floats, Ints
 from lstmcli.errors import DataError
 
 if TYPE_CHECKING:  # grading the ledger needs no PyTorch, which takes a second to import
@@ -118,7 +118,7 @@ def _against_average(values: Tensor) -> Tensor:
     return (values - _average(filled, LONGER) / shares.clamp(min=_SMALLEST)).where(known, torch.nan)
 
 
-def ewma_sigma(log_prices: NDArray[np.float64]) -> NDArray[np.float64]:
+def ewma_sigma(log_prices: Floats) -> Floats:
     """Return the exponentially weighted volatility of one-step log returns, RiskMetrics (1996).
 
     variance = 0.94 * variance + 0.06 * return^2 with zero mean, started from the mean square of the
@@ -139,9 +139,7 @@ def ewma_sigma(log_prices: NDArray[np.float64]) -> NDArray[np.float64]:
     return sigma
 
 
-def trailing_sigma(
-    log_prices: NDArray[np.float64], cutoffs: NDArray[np.int64], sessions: int
-) -> NDArray[np.float64]:
+def trailing_sigma(log_prices: Floats, cutoffs: Ints, sessions: int) -> Floats:
     """Return the standard deviation of the last `sessions` log returns up to each cutoff.
 
     Divisor n - 1. Of all returns where there are fewer. Raises DataError below 20. Returns (N,).

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
+from lstmcli.arrays import Ints
 from lstmcli.dataset.inputs import scale_inputs
 from lstmcli.dataset.scaling import Scale, months_of
 from lstmcli.dataset.series import Series
@@ -109,7 +109,7 @@ def _join_extras(series: Sequence[Series], inputs: Sequence[OwnInput], fitted: S
     )
 
 
-def flat_cutoffs(windows: Windows, cutoffs: Sequence[NDArray[np.int64]]) -> Tensor:
+def flat_cutoffs(windows: Windows, cutoffs: Sequence[Ints]) -> Tensor:
     """Turn each series' cutoff rows into flat rows, symbol by symbol: (N,) int64."""
     return torch.cat(
         [

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
+from lstmcli.arrays import Floats, Mask
 from lstmcli.evaluation.metrics import skill
 from lstmcli.evaluation.pooling import Pool, chunks, float_or_none
 from lstmcli.evaluation.significance import (
@@ -52,9 +52,7 @@ class TwoWay:
     why: str | None = None
 
 
-def direction_hits(
-    predicted: NDArray[np.float64], actual: NDArray[np.float64]
-) -> NDArray[np.float64]:
+def direction_hits(predicted: Floats, actual: Floats) -> Floats:
     """Return 1 where the direction of a move was called, 0 where it was not, and NaN for no move.
 
     predicted, actual : moves of one shape, log or simple. There is no move where the price is
@@ -64,12 +62,7 @@ def direction_hits(
     return np.where(np.isnan(actual) | (actual == 0.0), np.nan, hit)
 
 
-def two_way(
-    predicted: NDArray[np.float64],
-    actual: NDArray[np.float64],
-    pool: Pool,
-    proves: NDArray[np.bool_] | None = None,
-) -> TwoWay:
+def two_way(predicted: Floats, actual: Floats, pool: Pool, proves: Mask | None = None) -> TwoWay:
     """Score the signs of predicted against actual moves.
 
     predicted, actual : (N,) log moves, NaN in `actual` where it has not happened; the pool is of
@@ -113,9 +106,7 @@ def two_way(
     )
 
 
-def probability_below(
-    quantiles: NDArray[np.float64], levels: tuple[float, ...], value: NDArray[np.float64]
-) -> NDArray[np.float64]:
+def probability_below(quantiles: Floats, levels: tuple[float, ...], value: Floats) -> Floats:
     """Return the probability of a move below a value; linear between quantiles.
 
     Beyond the outermost quantiles it stays at the outermost level, so that a fan of 0.025 to 0.975
@@ -131,9 +122,7 @@ def probability_below(
     fraction = (value >= high).astype(np.float64)  # holds where two quantiles coincide
     np.divide(value - low, gap, out=fraction, where=gap > 0.0)
     levels_low, levels_high = at[right - 1], at[right]
-    below: NDArray[np.float64] = levels_low + np.clip(fraction, 0.0, 1.0) * (
-        levels_high - levels_low
-    )
+    below: Floats = levels_low + np.clip(fraction, 0.0, 1.0) * (levels_high - levels_low)
     return below
 
 
@@ -147,15 +136,13 @@ def _no_call(n_moved: int, calls: bool, n_unchanged: int) -> str | None:
     return None
 
 
-def _best_constant(
-    up: float | None,
-) -> tuple[Literal["up", "down"] | None, float | None]:
+def _best_constant(up: float | None) -> tuple[Literal["up", "down"] | None, float | None]:
     if up is None:
         return None, None
     return ("up", up) if up >= 0.5 else ("down", 1.0 - up)
 
 
-def _balanced(hit: NDArray[np.bool_], up: NDArray[np.bool_], pool: Pool) -> float | None:
+def _balanced(hit: Mask, up: Mask, pool: Pool) -> float | None:
     if up.all() or not up.any():
         return None
     shares = [pool.mean(hit & kind) / pool.mean(kind) for kind in (up, ~up)]
@@ -197,11 +184,7 @@ class Chances:
 
 
 def chances(
-    forecast: Forecast,
-    step: int,
-    actual: NDArray[np.float64],
-    pool: Pool,
-    base_rate: float | None,
+    forecast: Forecast, step: int, actual: Floats, pool: Pool, base_rate: float | None
 ) -> Chances | None:
     """Score the probabilities of a rise; None for a point forecast or before any outcome.
 
@@ -232,7 +215,7 @@ def chances(
     )
 
 
-def rise_counts(log_prices: NDArray[np.float64], horizon: int) -> NDArray[np.float64]:
+def rise_counts(log_prices: Floats, horizon: int) -> Floats:
     """Count the rises, and all moves but those of zero, of every step in a history: (2, H)."""
     found = np.zeros((2, horizon))
     for step in range(1, min(horizon, len(log_prices) - 1) + 1):
@@ -241,7 +224,7 @@ def rise_counts(log_prices: NDArray[np.float64], horizon: int) -> NDArray[np.flo
     return found
 
 
-def _reliability(chance: NDArray[np.float64], rose: NDArray[np.float64]) -> tuple[ChanceBin, ...]:
+def _reliability(chance: Floats, rose: Floats) -> tuple[ChanceBin, ...]:
     # 1 - 0.9 is a little less than a tenth, and a chance of 10 %.
     tenth = np.minimum((chance * BINS + 1e-9).astype(np.int64), BINS - 1)
     count = np.bincount(tenth, minlength=BINS)

@@ -6,8 +6,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from lstmcli.arrays import Ints
 from lstmcli.config import DEFAULT_LEVELS, PRIOR_YEARS
 from lstmcli.dataset.series import Series
 from lstmcli.dataset.volatility import EWMA_START
@@ -127,7 +127,7 @@ def backtest(
     fitted: Sequence[Fitted],
     own: Mapping[str, Sequence[Series]],
     series: Sequence[Series],
-    cutoffs: Sequence[NDArray[np.int64]],
+    cutoffs: Sequence[Ints],
     *,
     horizon: int,
     context_length: int,
@@ -152,11 +152,7 @@ def backtest(
         extra=extra,
     )
     return run_backtest(
-        series,
-        cutoffs,
-        forecasters,
-        horizon=horizon,
-        context_length=context_length,
+        series, cutoffs, forecasters, horizon=horizon, context_length=context_length
     )
 
 
@@ -300,10 +296,7 @@ def baseline_forecasters(
         each = partial(baseline, **options)
         return in_turn([_on_rows(each, known.rows, horizon) for known in fitted], since)
 
-    forecasters = {
-        "naive": plain(baselines.naive),
-        "drift": on_rows(baselines.drift),
-    }
+    forecasters = {"naive": plain(baselines.naive), "drift": on_rows(baselines.drift)}
     if interval in _SEASON:
         period = _SEASON[interval]
         forecasters["seasonal_naive"] = plain(baselines.seasonal_naive, period=period)

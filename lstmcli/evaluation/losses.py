@@ -9,8 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
+from lstmcli.arrays import Floats, Mask
 from lstmcli.errors import DataError
 from lstmcli.evaluation import metrics
 from lstmcli.evaluation.backtest import Backtest
@@ -18,8 +18,6 @@ from lstmcli.evaluation.bands import CHUNK, FanSteps, FanSums, StepBand, step_ba
 from lstmcli.evaluation.metrics import skill
 from lstmcli.evaluation.pooling import by_group, chunks, float_or_none, floats_or_none, mean_known
 from lstmcli.forecasting.forecast import Fan, Forecast
-
-Floats = NDArray[np.float64]
 
 # exp of a log move beyond this overflows when squared; no price has ever moved so far.
 LARGEST_MOVE = 300.0
@@ -121,7 +119,7 @@ def check_forecast(name: str, forecast: Forecast, actual: Floats) -> None:
         )
     wrong, numbers = 0, actual.shape[1] * max(1, len(forecast.levels))
     for rows in chunks(len(actual), max(1, _MOST // numbers)):
-        usable: NDArray[np.bool_] = np.abs(forecast.median[rows]) <= LARGEST_MOVE  # False for NaN
+        usable: Mask = np.abs(forecast.median[rows]) <= LARGEST_MOVE  # False for NaN
         if forecast.quantiles is not None:
             usable &= (np.abs(forecast.quantiles[rows]) <= LARGEST_MOVE).all(axis=-1)
         wrong += int(np.count_nonzero(~np.isnan(actual[rows]) & ~usable))
@@ -223,5 +221,5 @@ def path_scores(means: Mapping[str, Floats], against: Sequence[str]) -> dict[str
     }
 
 
-def _skills(ours: list[float | None], theirs: NDArray[np.float64]) -> list[float | None]:
+def _skills(ours: list[float | None], theirs: Floats) -> list[float | None]:
     return [skill(mine, their) for mine, their in zip(ours, floats_or_none(theirs), strict=True)]

@@ -4,8 +4,8 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from lstmcli.arrays import Floats
 from lstmcli.evaluation.pooling import Codes, by_group, chunks
 
 FLAT_LINE = 0.05
@@ -38,11 +38,7 @@ class Movement:
 
 
 def movement(
-    predicted: NDArray[np.float64],
-    actual: NDArray[np.float64],
-    last_close: NDArray[np.float64],
-    symbol: Codes,
-    n_independent: int,
+    predicted: Floats, actual: Floats, last_close: Floats, symbol: Codes, n_independent: int
 ) -> Movement:
     """Compare predicted with actual log moves, (N, H) each, NaN where they have not happened.
 

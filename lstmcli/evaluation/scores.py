@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
-from numpy.typing import NDArray
 
+from lstmcli.arrays import Floats, Mask
 from lstmcli.errors import DataError
 from lstmcli.evaluation.backtest import Backtest
 from lstmcli.evaluation.bands import (
@@ -133,8 +133,8 @@ def score(
     known: Yardsticks,
     *,
     networks: Sequence[str] = (),
-    decides: NDArray[np.bool_] | None = None,
-    in_training: NDArray[np.bool_] | None = None,
+    decides: Mask | None = None,
+    in_training: Mask | None = None,
     further: Sequence[OffGrid] = (),
     n_judged: int | None = None,
 ) -> Scores:
@@ -171,7 +171,7 @@ def score(
     del ends
     reduced: dict[str, Losses] = {}
     made: dict[str, partial[ModelScores]] = {}
-    observed: dict[Loss, dict[str, NDArray[np.float64]]] = {loss: {} for loss in LOSSES}
+    observed: dict[Loss, dict[str, Floats]] = {loss: {} for loss in LOSSES}
     # One model after another, so that memory does not grow with their number; those first that
     # symbols are tested against.
     past = past_beyond(known.past, known.beyond, at)
@@ -248,7 +248,7 @@ def _own_scores(
     steps: Sequence[int],
     known: Yardsticks,
     past: dict[tuple[float, int], dict[str, float]],
-    proves: NDArray[np.bool_] | None,
+    proves: Mask | None,
     further: Sequence[OffGrid],
     n_independent: int,
 ) -> partial[ModelScores]:
@@ -291,7 +291,7 @@ def _own_scores(
     )
 
 
-def _calendars(backtest: Backtest, some: NDArray[np.bool_]) -> tuple[CalendarCount, ...]:
+def _calendars(backtest: Backtest, some: Mask) -> tuple[CalendarCount, ...]:
     """Count the windows of each calendar where there are several.
 
     some : (N,) of which windows anything has happened.

@@ -12,14 +12,13 @@ from statistics import NormalDist
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from lstmcli.arrays import Floats, Ints
 from lstmcli.dataset.volatility import EWMA_START, ewma_sigma, trailing_sigma
 from lstmcli.errors import DataError, UsageError
 from lstmcli.forecasting.forecast import Forecast, ScaledFan
 
-Floats = NDArray[np.float64]
-Rows = NDArray[np.int64]
+Rows = Ints
 
 ALWAYS_UP_MOVE = 1e-6
 CONE_SESSIONS = 250
@@ -241,7 +240,7 @@ class GjrState:
 
 def gjr_garch(
     log_prices: Floats,
-    cutoffs: NDArray[np.int64],
+    cutoffs: Ints,
     horizon: int,
     *,
     levels: Sequence[float],

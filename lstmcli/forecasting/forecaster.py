@@ -9,9 +9,9 @@ from dataclasses import replace
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from lstmcli.arrays import Floats, Ints
 from lstmcli.dataset.scaling import Scale, last_known, make_frame, next_month, with_season
 from lstmcli.dataset.series import Series
 from lstmcli.dataset.volatility import volatility_frame
@@ -37,7 +37,7 @@ _FURTHEST_MOVE = 1e6
 def forecast(
     model: TrainedModel,
     series: Sequence[Series],
-    cutoffs: Sequence[NDArray[np.int64]],
+    cutoffs: Sequence[Ints],
     *,
     horizon: int | None = None,
 ) -> Forecast:
@@ -94,7 +94,7 @@ def forecast(
 def forecast_alike(
     model: TrainedModel,
     series: Sequence[Series],
-    cutoffs: Sequence[NDArray[np.int64]],
+    cutoffs: Sequence[Ints],
     *,
     horizon: int | None = None,
 ) -> Forecast:
@@ -104,7 +104,7 @@ def forecast_alike(
     So the network computes in float64, and its results are rounded to the float32 of its weights.
     """
 
-    def rounded(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    def rounded(values: Floats) -> Floats:
         return values.astype(np.float32).astype(np.float64)
 
     exact = replace(model, network=deepcopy(model.network).double())
@@ -118,11 +118,7 @@ def forecast_alike(
 
 
 def _har_fan(
-    model: TrainedModel,
-    har: Har,
-    series: Sequence[Series],
-    cutoffs: Sequence[NDArray[np.int64]],
-    horizon: int,
+    model: TrainedModel, har: Har, series: Sequence[Series], cutoffs: Sequence[Ints], horizon: int
 ) -> Forecast:
     """Forecast from the linear fan and the network's correction of its scale."""
     scales, locations = [], []
@@ -144,11 +140,8 @@ def _har_fan(
 
 
 def _corrections(
-    model: TrainedModel,
-    series: Sequence[Series],
-    cutoffs: Sequence[NDArray[np.int64]],
-    horizon: int,
-) -> NDArray[np.float64]:
+    model: TrainedModel, series: Sequence[Series], cutoffs: Sequence[Ints], horizon: int
+) -> Floats:
     """Return what each member multiplies the scale of each cutoff and step by: (members, N, n)."""
     window = model.settings.window
     known = np.concatenate([rows >= window.context_length - 1 for rows in cutoffs])

@@ -21,9 +21,9 @@ from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import numpy as np
-from numpy.typing import NDArray
 
-from lstmcli.market.prices import DAY, Days, weekday_of
+from lstmcli.arrays import Days, Mask
+from lstmcli.market.prices import DAY, weekday_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -115,7 +115,7 @@ class CalendarTable:
     names: tuple[str, ...]
     first: Days
     known_until: Days
-    is_session: NDArray[np.bool_]
+    is_session: Mask
 
     def row(self, calendar: str) -> int:
         """Return the row of a calendar."""
@@ -184,19 +184,19 @@ class Schedule:
         """Return the last day whose holidays all calendars know; there is none for weekdays."""
         return min(map(known_until, self.calendars), default=FIRST_TRUSTED)
 
-    def is_session(self, days: Days) -> NDArray[np.bool_]:
+    def is_session(self, days: Days) -> Mask:
         """Return for each day whether all calendars have a session, or the weekday is in use."""
         if not self.calendars:
             return np.array(self.weekdays)[weekday_of(days)]
         return np.asarray(np.all([is_open(name, days) for name in self.calendars], axis=0))
 
-    def is_closed(self, days: Days) -> NDArray[np.bool_]:
+    def is_closed(self, days: Days) -> Mask:
         """Return for each day whether no calendar has a session, or the weekday is not in use."""
         if not self.calendars:
             return ~self.is_session(days)
         return ~np.asarray(np.any([is_open(name, days) for name in self.calendars], axis=0))
 
-    def is_special(self, days: Days) -> NDArray[np.bool_]:
+    def is_special(self, days: Days) -> Mask:
         """Return for each day whether the calendars leave it open if there was a session."""
         return np.isin(days, np.concatenate([days[:0], *map(special_days, self.calendars)]))
 
@@ -232,14 +232,14 @@ def _between(schedule: Schedule, first: np.datetime64, last: np.datetime64) -> D
     return found
 
 
-def is_open(calendar: str, days: Days) -> NDArray[np.bool_]:
+def is_open(calendar: str, days: Days) -> Mask:
     """Return for each day whether a calendar has a session.
 
     Outside of the years recorded, the weekdays of the nearest sessions are taken.
     """
     sessions = sessions_of(calendar)
     at = np.minimum(np.searchsorted(sessions, days), sessions.size - 1)
-    found: NDArray[np.bool_] = sessions[at] == days
+    found: Mask = sessions[at] == days
     # The last year recorded is known as a whole, be it without some holidays.
     end = (sessions[-1].astype("datetime64[Y]") + 1).astype("datetime64[D]") - DAY
     for outside, nearest in (
@@ -314,7 +314,7 @@ def _library_is_another() -> bool:
         return False
 
 
-def _is_world_holiday(days: Days) -> NDArray[np.bool_]:
+def _is_world_holiday(days: Days) -> Mask:
     """Return which days are Christmas or New Year's Day, when currencies rest too."""
     month_day = days - days.astype("datetime64[Y]").astype("datetime64[D]")
     next_year = days + np.timedelta64(7, "D")
@@ -384,7 +384,7 @@ def _day_after(day: date, interval: str) -> date:
 
 
 @cache
-def _all_closes(name: str) -> tuple[Days, NDArray[np.datetime64]]:
+def _all_closes(name: str) -> tuple[Days, Days]:
     """Return the sessions of an exchange whose hours are recorded, and when each closes in UTC."""
     known = library_calendar(name)
     if known is None:
@@ -396,7 +396,7 @@ def _all_closes(name: str) -> tuple[Days, NDArray[np.datetime64]]:
     return days, closes.dt.tz_convert(None).to_numpy().astype("datetime64[s]")
 
 
-def closes_of(calendar: str, days: Days) -> NDArray[np.datetime64]:
+def closes_of(calendar: str, days: Days) -> Days:
     """Return when the session of each day ends, (N,) datetime64[s] in UTC; NaT where unknown.
 
     Days that never close end with the day in UTC.

@@ -13,15 +13,14 @@ from datetime import date
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
+from lstmcli.arrays import Days, Floats, Ints, Mask
 from lstmcli.errors import DataError, Failure
 from lstmcli.printable import Note
 
 if TYPE_CHECKING:  # lists of the store go without it
     import pandas as pd
 
-Days = NDArray[np.datetime64]
 PriceChoice = Literal["auto", "close", "adj_close"]
 
 COLUMNS = ("Open", "High", "Low", "Close", "Adj Close", "Volume", "Dividends", "Stock Splits")
@@ -50,9 +49,9 @@ class Bars:
 
     symbol: str
     source: str
-    days: NDArray[np.datetime64]
-    columns: dict[str, NDArray[np.float64]]
-    lines: NDArray[np.int64] | None = None
+    days: Days
+    columns: dict[str, Floats]
+    lines: Ints | None = None
     from_feed: bool = False
     notes: tuple[str, ...] = ()
     cut: date | None = None
@@ -64,7 +63,7 @@ class Bars:
         place = f"{self.symbol}, {self.source}"
         return place if row is None or self.lines is None else f"{place} line {self.lines[row]}"
 
-    def keep(self, which: NDArray[np.bool_] | NDArray[np.int64]) -> Bars:
+    def keep(self, which: Mask | Ints) -> Bars:
         """Keep the rows of a mask, or in the order of an index."""
         if which.dtype == bool and which.all():
             return self
@@ -246,7 +245,7 @@ def weekmask(days: Days) -> list[bool]:
     return mask
 
 
-def weekday_of(days: Days) -> NDArray[np.int64]:
+def weekday_of(days: Days) -> Ints:
     """Return the day of the week, 0 for Monday; 1970-01-01 was a Thursday."""
     return (days.astype("datetime64[D]").astype(np.int64) + 3) % 7
 
@@ -278,7 +277,7 @@ def _monthly(days: Days, n: int, step: int) -> Days:
     return np.asarray(as_days(starts) + within * DAY)
 
 
-def period_of(days: Days, interval: str) -> NDArray[np.int64]:
+def period_of(days: Days, interval: str) -> Ints:
     """Return the number of the week or month that each bar of a series stands for.
 
     Weeks run from Monday to Sunday, or from Sunday where most bars are dated on Sundays.
@@ -288,7 +287,7 @@ def period_of(days: Days, interval: str) -> NDArray[np.int64]:
     return (days.astype(np.int64) + 3 + _shift(days)) // 7
 
 
-def first_days(periods: NDArray[np.int64], days: Days, interval: str) -> Days:
+def first_days(periods: Ints, days: Days, interval: str) -> Days:
     """Return the first days of the periods of a series with dates `days`."""
     if interval == "1mo":
         return periods.astype("datetime64[M]").astype("datetime64[D]")

@@ -13,9 +13,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lstmcli.arrays import Days, Floats, Ints, Mask
 from lstmcli.errors import DataError
 from lstmcli.market.calendars import calendar_of
-from lstmcli.market.prices import MONTHS, Bars, Days, infer_interval, weekday_of
+from lstmcli.market.prices import MONTHS, Bars, infer_interval, weekday_of
 from lstmcli.reading.dates import NO_OFFSET, Minutes, Stamps
 
 NEW_YORK = "America/New_York"
@@ -51,7 +52,7 @@ _SEVERAL = 1.5  # bars a day, from which on they are not those of whole days
 _CUT = 0.5  # of the usual number of bars, below which a first or last session is not whole
 
 
-def refuse_mixed_offsets(stamps: Stamps, lines: NDArray[np.int64], where: str) -> None:
+def refuse_mixed_offsets(stamps: Stamps, lines: Ints, where: str) -> None:
     """Raise DataError naming the first line whose UTC offset is not of the zone of those before.
 
     Winter and summer time differ by an hour; anything else is another zone, or none.
@@ -67,9 +68,7 @@ def refuse_mixed_offsets(stamps: Stamps, lines: NDArray[np.int64], where: str) -
         )
 
 
-def session_days(
-    stamps: Stamps, filled: NDArray[np.bool_], symbol: str, where: str
-) -> tuple[Days, list[str]]:
+def session_days(stamps: Stamps, filled: Mask, symbol: str, where: str) -> tuple[Days, list[str]]:
     """Return the dates (N,) of a series' sessions, and a note where they differ from the text.
 
     filled : (N,) the rows in which the series has values; in a wide table the others may be stamps
@@ -157,7 +156,7 @@ def join_sessions(bars: Bars, stamps: Stamps, today: date) -> Bars:
     return replace(bars, days=days, columns=joined, lines=lines).keep(whole).noted(*notes)
 
 
-def _equal(values: NDArray[Any]) -> NDArray[np.bool_]:
+def _equal(values: NDArray[Any]) -> Mask:
     """Return which values (N - 1,) are equal to the ones before."""
     both_missing = np.isnan(values[1:]) & np.isnan(values[:-1])
     return np.asarray((values[1:] == values[:-1]) | both_missing)
@@ -206,7 +205,7 @@ def _zone(seen: Stamps, symbol: str, where: str) -> str | None:
     )
 
 
-def _in_zone(instants: NDArray[np.datetime64], zone: str) -> tuple[Days, Minutes]:
+def _in_zone(instants: Days, zone: str) -> tuple[Days, Minutes]:
     """Return local dates, and minutes since the day began (01:00 where midnight was skipped)."""
     import pandas as pd
 
@@ -246,7 +245,7 @@ def _is_every_day(days: Days) -> bool:
     return bool(_weekday_shares(days).min() >= 0.1)
 
 
-def _weekday_shares(days: Days) -> NDArray[np.float64]:
+def _weekday_shares(days: Days) -> Floats:
     """Return the share of each weekday (7,), from Monday."""
     return np.bincount(weekday_of(days), minlength=7) / max(1, days.size)
 

@@ -14,12 +14,11 @@ from functools import cache
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from numpy.typing import NDArray
 
+from lstmcli.arrays import Days, Ints, Mask
 from lstmcli.errors import DataError, UsageError
 
-Days = NDArray[np.datetime64]
-Minutes = NDArray[np.int64]
+Minutes = Ints
 
 NO_OFFSET = -(10**6)
 FORMATS = (
@@ -64,16 +63,16 @@ class Stamps:
     offsets: Minutes
     notes: tuple[str, ...] = ()
 
-    def keep(self, which: NDArray[np.bool_] | NDArray[np.int64] | slice) -> "Stamps":
+    def keep(self, which: Mask | Ints | slice) -> "Stamps":
         """Keep the rows of a mask, or in the order of an index."""
         return Stamps(self.days[which], self.minutes[which], self.offsets[which], self.notes)
 
-    def instants(self) -> NDArray[np.datetime64]:
+    def instants(self) -> Days:
         """Return the times (N,) in UTC, also for those without an offset."""
         offsets = np.where(self.offsets == NO_OFFSET, 0, self.offsets)
-        instants: NDArray[np.datetime64] = self.days.astype("datetime64[m]") + (
-            self.minutes - offsets
-        ).astype("timedelta64[m]")
+        instants: Days = self.days.astype("datetime64[m]") + (self.minutes - offsets).astype(
+            "timedelta64[m]"
+        )
         return instants
 
 
@@ -86,9 +85,7 @@ def check_date_format(text: str) -> str:
     return text
 
 
-def parse_stamps(
-    dates: pa.Array, lines: NDArray[np.int64], where: str, date_format: str = ""
-) -> Stamps:
+def parse_stamps(dates: pa.Array, lines: Ints, where: str, date_format: str = "") -> Stamps:
     """Read dates (N,), null or empty where there is none, as stamps, NaT there.
 
     dates : texts, numbers, or of a type of dates. lines : (N,) line numbers, for messages.
@@ -157,7 +154,7 @@ def _offset(text: str | None) -> int:
     return -east if text[0] == "-" else east
 
 
-def _typed(dates: pa.Array, lines: NDArray[np.int64], where: str) -> Stamps:
+def _typed(dates: pa.Array, lines: Ints, where: str) -> Stamps:
     """Read dates and times of a type of their own; times of a zone become local ones."""
     zone = getattr(dates.type, "tz", None)
     times = dates
@@ -265,17 +262,17 @@ def _pattern(date_format: str) -> str:
     return f"(?i)^{made}$" if has_time else f"(?i)^{made}(?P<rest>(?:[T ,].*)?)$"
 
 
-def _read(words: pa.Array, date_format: str) -> tuple[Stamps, NDArray[np.bool_]]:
+def _read(words: pa.Array, date_format: str) -> tuple[Stamps, Mask]:
     """Read texts (N,) by a format; and say which of them it reads."""
     matched = pc.extract_regex(words, _pattern(date_format))
     is_read = matched.is_valid().to_numpy(zero_copy_only=False).copy()
     names = {field.name for field in matched.type}
 
-    def number(name: str, missing: int) -> NDArray[np.int64]:
+    def number(name: str, missing: int) -> Ints:
         if name not in names:
             return np.full(len(words), missing)
         texts = pc.if_else(pc.equal(matched.field(name), ""), str(missing), matched.field(name))
-        found: NDArray[np.int64] = texts.cast(pa.int64()).to_numpy()
+        found: Ints = texts.cast(pa.int64()).to_numpy()
         return found
 
     years, months, days_of = number("Y", 0), number("m", 1), number("d", 1)
@@ -317,7 +314,7 @@ def _read(words: pa.Array, date_format: str) -> tuple[Stamps, NDArray[np.bool_]]
     return Stamps(days, (hours + 12 * late) * 60 + of_hour, offsets), is_read
 
 
-def _months(names: pa.Array) -> NDArray[np.int64]:
+def _months(names: pa.Array) -> Ints:
     """Return the numbers of English names of months, whole or of three letters, 0 for others."""
     names = pc.utf8_rtrim(pc.utf8_lower(names), ".")
     names = pc.if_else(pc.equal(names, "sept"), "sep", names)
@@ -326,7 +323,7 @@ def _months(names: pa.Array) -> NDArray[np.int64]:
     return np.asarray(np.maximum(whole, short).astype(np.int64) + 1)
 
 
-def _times(rests: pa.Array) -> tuple[Minutes, Minutes, NDArray[np.bool_]]:
+def _times(rests: pa.Array) -> tuple[Minutes, Minutes, Mask]:
     """Read what follows the dates (N,): minutes, offsets, and which are times."""
     coded = rests.dictionary_encode()
     times = [read_time(rest) for rest in coded.dictionary.to_pylist()]
@@ -357,12 +354,7 @@ def _read_epochs(words: pa.Array) -> Stamps | None:
 
 
 def _first_bad(
-    words: pa.Array,
-    all_words: pa.Array,
-    rows: NDArray[np.int64],
-    lines: NDArray[np.int64],
-    where: str,
-    date_format: str,
+    words: pa.Array, all_words: pa.Array, rows: Ints, lines: Ints, where: str, date_format: str
 ) -> DataError:
     """Return the error for the first text that the likeliest format does not read."""
     formats = [date_format] if date_format else [*FORMATS, *_WITH_TWO_DIGITS]

@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from numpy.typing import NDArray
 
+from lstmcli.arrays import Floats, Ints
 from lstmcli.errors import DataError
 from lstmcli.printable import count_of
 from lstmcli.reading.numerals import MISSING, Written, decides
@@ -93,7 +93,7 @@ class Lines:
             why = "expected quotes only around whole fields, closed on the same line"
             raise self._error("misplaced quote", line, why, "Remove the quotes.")
 
-    def number_lines(self, n_rows: int | None = None) -> NDArray[np.int64]:
+    def number_lines(self, n_rows: int | None = None) -> Ints:
         """Return the number of each line that is not blank.
 
         n_rows : how many there are, where that is known.
@@ -103,12 +103,10 @@ class Lines:
             return np.arange(self.first_line, self.first_line + n_rows)
         text = np.frombuffer(self.text, dtype=np.uint8)[self.start :]
         ends = np.append(np.flatnonzero(text == ord("\n")), len(text))
-        numbers: NDArray[np.int64] = np.flatnonzero(np.diff(ends, prepend=-1) > 1)
+        numbers: Ints = np.flatnonzero(np.diff(ends, prepend=-1) > 1)
         return self.first_line + numbers
 
-    def _read_plain(
-        self, mark: str, dates: Sequence[int]
-    ) -> tuple[list[pa.Array], NDArray[np.float64]] | None:
+    def _read_plain(self, mark: str, dates: Sequence[int]) -> tuple[list[pa.Array], Floats] | None:
         """Read the texts, and the numbers (N, K) if all of them are plain; None if not.
 
         A large text is read piece by piece, so that there is no second copy of its numbers.
@@ -201,9 +199,7 @@ class Lines:
         texts = [line.decode(errors="replace") for line in tail if line]
         return [text.rsplit(self.sep, 1)[-1].strip(' \t"') for text in texts]
 
-    def _refuse_cut_end(
-        self, lines: NDArray[np.int64], endings: Sequence[str] | None, decimal: str
-    ) -> None:
+    def _refuse_cut_end(self, lines: Ints, endings: Sequence[str] | None, decimal: str) -> None:
         """Raise DataError where a last line without a line end may be cut within its number.
 
         endings : the last fields of the last lines, as they are written by default.

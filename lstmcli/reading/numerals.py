@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from numpy.typing import NDArray
 
+from lstmcli.arrays import Floats, Ints
 from lstmcli.errors import DataError
 
 MISSING = ("", "null", "NULL", "NaN", "nan", "NAN", "NA", "N/A", "n/a", "None", "none", "#N/A", ".")
@@ -44,7 +44,7 @@ class Numerals:
     in words. has_suffix : (K,) whether every value of a column ends in a letter or sign.
     """
 
-    values: NDArray[np.float64]
+    values: Floats
     cleaned: list[pa.Array]
     decimal: str
     extras: tuple[str, ...]
@@ -93,7 +93,7 @@ class Written:
 
     columns: Sequence[pa.Array]
     names: Sequence[str]
-    lines: NDArray[np.int64]
+    lines: Ints
     where: str
     kind: str
     decimal: str = ""

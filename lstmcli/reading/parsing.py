@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from numpy.typing import NDArray
 
+from lstmcli.arrays import Floats
 from lstmcli.reading.numerals import MISSING
 
 _SMALL = 2**23  # bytes up to which one thread parses one block
@@ -98,7 +98,7 @@ class PlainRows:
             n_null += column.null_count
         return bool(np.count_nonzero(np.isnan(self._values[start : self._end])) == n_null)
 
-    def columns(self) -> tuple[list[pa.Array], NDArray[np.float64]]:
+    def columns(self) -> tuple[list[pa.Array], Floats]:
         """Return the columns of text (N,), and the numbers (N, K)."""
         texts = [pa.concat_arrays(chunks) for chunks in self._texts]
         return texts, self._values[: self._end]

@@ -6,10 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Protocol
 
-import numpy as np
 import pyarrow as pa
-from numpy.typing import NDArray
 
+from lstmcli.arrays import Floats, Ints
 from lstmcli.errors import DataError
 
 if TYPE_CHECKING:
@@ -27,8 +26,8 @@ class RawColumns:
     """
 
     texts: list[pa.Array]
-    numbers: NDArray[np.float64]
-    lines: NDArray[np.int64]
+    numbers: Floats
+    lines: Ints
     notes: tuple[str, ...] = ()
 
 

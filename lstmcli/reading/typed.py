@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from numpy.typing import NDArray
 
+from lstmcli.arrays import Floats, Ints
 from lstmcli.errors import DataError
 from lstmcli.reading.numerals import Written
 from lstmcli.reading.raw import RawColumns
@@ -36,7 +36,7 @@ class TypedTable:
     load: Callable[[Sequence[int], int], list[pa.Array]]
     decimal: str = ""
     notes: tuple[str, ...] = ()
-    number_rows: Callable[[int, int], NDArray[np.int64]] = lambda skipped, n: np.arange(
+    number_rows: Callable[[int, int], Ints] = lambda skipped, n: np.arange(
         1 + skipped, 1 + skipped + n
     )
 
@@ -68,7 +68,7 @@ class TypedTable:
             notes = found.notes(self.decimal)
         return RawColumns([_as_text(each) for each in columns[: len(texts)]], values, lines, notes)
 
-    def _numbers(self, column: pa.Array, name: str) -> NDArray[np.float64]:
+    def _numbers(self, column: pa.Array, name: str) -> Floats:
         kind = column.type
         if pa.types.is_decimal(kind):
             column = column.cast(pa.string())  # Arrow's own cast is not to the nearest
@@ -81,9 +81,7 @@ class TypedTable:
                 why=f"{self.kind} has it as {kind}, expected numbers",
                 next_step="Store it as numbers, or leave the column out.",
             )
-        found: NDArray[np.float64] = column.cast(pa.float64(), safe=False).to_numpy(
-            zero_copy_only=False
-        )
+        found: Floats = column.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)
         return found
 
 
