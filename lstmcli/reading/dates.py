@@ -187,9 +187,8 @@ def _typed(dates: pa.Array, lines: Ints, where: str) -> Stamps:
 
 def _read_iso(texts: pa.Array) -> Stamps | None:
     """Read ISO dates, with or without times, without a look at each text; None for others."""
-    tails = pc.utf8_slice_codeunits(texts, 10).dictionary_encode()
-    times = [read_time(tail) for tail in tails.dictionary.to_pylist()]
-    if None in times:
+    minutes, offsets, has_time = _times(pc.utf8_slice_codeunits(texts, 10))
+    if not has_time.all():
         return None
     heads = pc.utf8_slice_codeunits(texts, 0, 10)
     heads = pc.if_else(pc.equal(heads, ""), pa.scalar(None, pa.string()), heads)
@@ -199,8 +198,6 @@ def _read_iso(texts: pa.Array) -> Stamps | None:
         return None
     if ((days < _FIRST) | (days > _LAST)).any():
         return None
-    both = np.array([*times, (0, NO_OFFSET)], dtype=np.int64)
-    minutes, offsets = both[tails.indices.fill_null(len(times)).to_numpy()].T
     return Stamps(days.astype("datetime64[D]"), minutes, offsets)
 
 
@@ -324,13 +321,13 @@ def _months(names: pa.Array) -> Ints:
 
 
 def _times(rests: pa.Array) -> tuple[Minutes, Minutes, Mask]:
-    """Read what follows the dates (N,): minutes, offsets, and which are times."""
+    """Read what follows the dates (N,): minutes, offsets, and which are times or nothing."""
     coded = rests.dictionary_encode()
-    times = [read_time(rest) for rest in coded.dictionary.to_pylist()]
-    both = np.array([time or (0, NO_OFFSET) for time in times], dtype=np.int64).reshape(-1, 2)
-    rows = coded.indices.to_numpy()
+    times = [*map(read_time, coded.dictionary.to_pylist()), (0, NO_OFFSET)]  # the last is of null
+    rows = coded.indices.fill_null(len(times) - 1).to_numpy()
+    both = np.array([time or (0, NO_OFFSET) for time in times], dtype=np.int64)
     minutes, offsets = both[rows].T
-    return minutes, offsets, np.array([time is not None for time in times], dtype=bool)[rows]
+    return minutes, offsets, np.array([time is not None for time in times])[rows]
 
 
 def _read_epochs(words: pa.Array) -> Stamps | None:

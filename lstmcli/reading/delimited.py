@@ -14,7 +14,7 @@ from lstmcli.errors import DataError, UsageError
 from lstmcli.reading.encodings import decode_text
 from lstmcli.reading.lines import Lines, split
 from lstmcli.reading.raw import Marks, RawColumns
-from lstmcli.reading.sources import Content
+from lstmcli.reading.sources import Content, no_prices
 
 _SEPARATORS = {",": ",", ";": ";", "|": "|", "\t": "\t", "\\t": "\t", "tab": "\t"}
 _WORDS = {",": ",", ";": ";", "\t": "tab", "|": "|"}
@@ -85,7 +85,7 @@ class CsvFile:
     where: str
     sep: str
     decimal: str
-    notes: tuple[str, ...] = ()
+    notes: tuple[str, ...]
 
     @property
     def kind(self) -> str:
@@ -187,12 +187,8 @@ def _check_header(line: str, names: list[str], sep: str, where: str) -> None:
 
 
 def _no_header(line: str, where: str) -> DataError:
-    return DataError(
-        "not a table of prices",
-        where=where,
-        why=f"the first line is {line[:60]!a}, expected a header such as Date,Close",
-        next_step="Give a text file with the columns Date and Close.",
-    )
+    why = f"the first line is {line[:60]!a}, expected a header such as Date,Close"
+    return no_prices(where, why, "Give a text file with the columns Date and Close.")
 
 
 def _cut_footers(text: bytes, sep: str) -> tuple[bytes, list[str]]:

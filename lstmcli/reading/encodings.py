@@ -10,6 +10,7 @@ import codecs
 import pyarrow as pa
 
 from lstmcli.errors import DataError
+from lstmcli.reading.sources import no_prices
 
 _SAMPLE = 400
 _MOSTLY = 0.9
@@ -59,12 +60,12 @@ def _wide_encoding(data: bytes) -> str:
 
 def _from_wide(data: bytes, encoding: str, where: str) -> bytes:
     if encoding == "UTF-32":
-        raise _not_prices(where, "it is UTF-32, expected UTF-8 or UTF-16")
+        raise no_prices(where, "it is UTF-32, expected UTF-8 or UTF-16")
     try:
         text = data.decode(encoding)
     except UnicodeDecodeError as error:
         why = f"it starts as UTF-16, and is none at byte {error.start}"
-        raise _not_prices(where, why, "Fetch the file again.") from error
+        raise no_prices(where, why, "Fetch the file again.") from error
     return text.removeprefix("\ufeff").encode()
 
 
@@ -77,13 +78,4 @@ def _from_western(data: bytes, where: str) -> tuple[bytes, tuple[str, ...]]:
 
 
 def _no_text(data: bytes, at: int, why: str, where: str) -> DataError:
-    return _not_prices(where, why.format(1 + data.count(b"\n", 0, at)))
-
-
-def _not_prices(where: str, why: str, step: str = "") -> DataError:
-    return DataError(
-        "not a table of prices",
-        where=where,
-        why=why,
-        next_step=step or "Give a text file with a header line, such as Date,Close.",
-    )
+    return no_prices(where, why.format(1 + data.count(b"\n", 0, at)))

@@ -91,8 +91,7 @@ def read_source(source: str | Path, stdin: IO[bytes] | None = None) -> Content:
         data = _read(stream, where, binary=start.startswith(_BINARY), expected=expected)
     if data.startswith(_ZIP):
         return _unzipped(where, data)
-    _refuse_archives(where, data)
-    return Content(where, data)
+    return _content(where, data)
 
 
 def table_name(path: str | PurePath) -> str:
@@ -127,6 +126,12 @@ def list_tables(folder: str) -> tuple[list[str], str]:
     return [os.path.join(folder, name) for name in sorted(tables)], _note(skipped, folder)
 
 
+def no_prices(where: str, why: str, next_step: str = "") -> DataError:
+    """Return the error for a file that is no table of prices."""
+    step = next_step or "Give a text file with a header line, such as Date,Close."
+    return DataError("not a table of prices", where=where, why=why, next_step=step)
+
+
 def too_large(where: str, why: str) -> DataError:
     """Return the error for a file over a limit of size."""
     step = "Split it by symbol or by date."
@@ -144,12 +149,7 @@ def _read(stream: Any, where: str, *, binary: bool, expected: int = 0) -> bytes:
     while piece := stream.read(max(_PIECE, min(expected, MAX_BYTES) + 1)):
         is_long = len(piece) >= _PIECE and piece.find(b"\n", 0, _PIECE) < 0
         if is_long and not pieces and not binary:
-            raise DataError(
-                "not a table of prices",
-                where=where,
-                why=f"a line is longer than {_PIECE // 1024**2} MiB",
-                next_step="Give a text file with a header line, such as Date,Close.",
-            )
+            raise no_prices(where, f"a line is longer than {_PIECE // 1024**2} MiB")
         size += len(piece)
         if size > MAX_BYTES:
             raise too_large(where, f"it has more than {MAX_BYTES / 1024**2:.4g} MiB of data")
@@ -163,8 +163,7 @@ def _unpacked(where: str, packed: str, stream: Any) -> Content:
             data = _read(stream, where, binary=True)
     except _DAMAGED as error:
         raise _damaged(where, packed, error) from error
-    _refuse_archives(where, data, packed)
-    return Content(where, data, packed)
+    return _content(where, data, packed)
 
 
 def _unzipped(where: str, data: bytes) -> Content:
@@ -189,8 +188,7 @@ def _unzipped(where: str, data: bytes) -> Content:
                 found = _read(stream, where, binary=True)
     except DAMAGED_ZIP as error:
         raise _damaged(where, "zip", error) from error
-    _refuse_archives(where, found, "zip")
-    return Content(where, found, "zip")
+    return _content(where, found, "zip")
 
 
 def _is_hidden(entry: zipfile.ZipInfo) -> bool:
@@ -199,23 +197,23 @@ def _is_hidden(entry: zipfile.ZipInfo) -> bool:
     return entry.is_dir() or path.parts[:1] == ("__MACOSX",) or path.name.startswith(".")
 
 
-def _refuse_archives(where: str, data: bytes, packed: str = "") -> None:
+def _content(where: str, data: bytes, packed: str = "") -> Content:
+    """Return the bytes of a file; raise DataError where they are an archive that is not read."""
     known = {magic: f"{name} data" for magic, (name, _) in _STREAMS.items()} | {_ZIP: "a zip"}
-    inner = known if packed else {}
-    for magic, name in (inner | _OTHERS).items():
-        if data.startswith(magic):
-            raise _unknown_archive(where, f"{packed} of {name}" if packed else name)
-    if data[257:262] == b"ustar":
-        raise _unknown_archive(where, f"a tar archive{f' in {packed}' * bool(packed)}")
-
-
-def _unknown_archive(where: str, found: str) -> DataError:
-    return DataError(
-        "cannot unpack the file",
-        where=where,
-        why=f"found {found}, expected gzip, bzip2, xz or a zip archive of one file",
-        next_step="Unpack it first.",
-    )
+    others = known | _OTHERS if packed else _OTHERS
+    found = next((name for magic, name in others.items() if data.startswith(magic)), "")
+    if found and packed:
+        found = f"{packed} of {found}"
+    elif data[257:262] == b"ustar" and not found:
+        found = f"a tar archive{f' in {packed}' * bool(packed)}"
+    if found:
+        raise DataError(
+            "cannot unpack the file",
+            where=where,
+            why=f"found {found}, expected gzip, bzip2, xz or a zip archive of one file",
+            next_step="Unpack it first.",
+        )
+    return Content(where, data, packed)
 
 
 def _damaged(where: str, packed: str, error: BaseException) -> DataError:
