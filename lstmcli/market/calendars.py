@@ -4,7 +4,8 @@ The sessions come from `sessions.npz`, a table of all the calendars that exchang
 written by tests/calendar_table.py: making them takes the library some 15 s, importing it 0.5 s, and
 five of them, Tel Aviv's among them, cannot be made under pandas 3. Measured against the S&P 500's
 own dates, New York's calendar is exact from 1970 on and lacks about ten holidays a year before, so
-nothing earlier is believed.
+nothing earlier is believed. `exchanges.csv` has the time zone of each calendar, and the suffixes
+of its symbols and the indices at Yahoo.
 """
 
 from __future__ import annotations
@@ -35,31 +36,13 @@ LAST_TRADE = timedelta(minutes=1)  # before the close, of shares that trade up t
 TABLE = Path(__file__).with_name("sessions.npz")
 _LOCK = threading.Lock()
 
-_SUFFIXES = {
-    "L": "XLON", "IL": "XLON", "DE": "XETR", "F": "XFRA", "DU": "XDUS", "HM": "XHAM",
-    "SG": "XSTU", "PA": "XPAR", "AS": "XAMS", "BR": "XAMS", "LS": "XLIS", "MI": "XMIL",
-    "MC": "XMAD", "SW": "XSWX", "VI": "XWBO", "ST": "XSTO", "OL": "XOSL", "CO": "XCSE",
-    "HE": "XHEL", "IC": "XICE", "IR": "XDUB", "WA": "XWAR", "PR": "XPRA", "BD": "XBUD",
-    "AT": "ASEX", "IS": "XIST", "TO": "XTSE", "V": "XTSE", "NE": "XTSE", "CN": "XTSE",
-    "MX": "XMEX", "SA": "BVMF", "BA": "XBUE", "SN": "XSGO", "HK": "XHKG", "T": "XTKS",
-    "SS": "XSHG", "SZ": "XSHG", "KS": "XKRX", "KQ": "XKRX", "TW": "XTAI", "TWO": "XTAI",
-    "SI": "XSES", "BK": "XBKK", "JK": "XIDX", "KL": "XKLS", "NS": "XBOM", "BO": "XBOM",
-    "AX": "XASX", "NZ": "XNZE", "JO": "XJSE", "TA": "XTAE", "SR": "XSAU",
-}  # fmt: skip
-_INDICES = {
-    "^FTSE": "XLON", "^FTMC": "XLON", "^GDAXI": "XETR", "^MDAXI": "XETR", "^FCHI": "XPAR",
-    "^AEX": "XAMS", "^BFX": "XAMS", "^STOXX50E": "XETR", "^STOXX": "XETR", "^SSMI": "XSWX",
-    "^IBEX": "XMAD", "^OMX": "XSTO", "^OMXS30": "XSTO", "^ATX": "XWBO", "^N225": "XTKS",
-    "^HSI": "XHKG", "^HSCE": "XHKG", "^KS11": "XKRX", "^KQ11": "XKRX", "^TWII": "XTAI",
-    "^STI": "XSES", "^BSESN": "XBOM", "^NSEI": "XBOM", "^NSEBANK": "XBOM", "^AXJO": "XASX",
-    "^AORD": "XASX", "^NZ50": "XNZE", "^GSPTSE": "XTSE", "^BVSP": "BVMF", "^MXX": "XMEX",
-    "^MERV": "XBUE", "^JKSE": "XIDX", "^KLSE": "XKLS",
-}  # fmt: skip
-_NEW_YORK = {
-    "^GSPC", "^SPX", "^DJI", "^DJT", "^DJU", "^IXIC", "^NDX", "^RUT", "^RUI", "^RUA", "^VIX",
-    "^NYA", "^XAX", "^OEX", "^SOX", "^TNX", "^TYX", "^FVX", "^IRX", "^SP500TR", "^SP400", "^MID",
-    "^SP600", "^BKX", "^XAU", "^W5000",
-}  # fmt: skip
+_EXCHANGES = [
+    line.split(",")
+    for line in Path(__file__).with_name("exchanges.csv").read_text("ascii").splitlines()[1:]
+]
+ZONES = {calendar: zone for calendar, zone, _, _ in _EXCHANGES}
+_SUFFIXES = {suffix: row[0] for row in _EXCHANGES for suffix in row[2].split()}
+_INDICES = {index: row[0] for row in _EXCHANGES for index in row[3].split()}
 _QUOTE_CURRENCIES = {
     "USD", "EUR", "GBP", "JPY", "CHF", "CAD", "AUD", "NZD", "CNY", "HKD", "KRW", "INR", "BRL",
     "MXN", "TRY", "RUB", "BTC", "ETH", "USDT", "USDC",
@@ -91,7 +74,7 @@ def calendar_of(symbol: str) -> str | None:
     if dash and base and currency in _QUOTE_CURRENCIES:
         return "24/7"
     if symbol.startswith("^"):
-        return "XNYS" if symbol in _NEW_YORK else _INDICES.get(symbol)
+        return _INDICES.get(symbol)
     if "." in symbol:
         return _SUFFIXES.get(symbol.rpartition(".")[2])
     return "XNYS" if _US_SHARE.fullmatch(symbol) else None

@@ -15,32 +15,11 @@ from numpy.typing import NDArray
 
 from lstmcli.arrays import Days, Floats, Ints, Mask
 from lstmcli.errors import DataError
-from lstmcli.market.calendars import calendar_of
+from lstmcli.market.calendars import ZONES, calendar_of
 from lstmcli.market.prices import MONTHS, Bars, infer_interval, weekday_of
 from lstmcli.reading.dates import NO_OFFSET, Minutes, Stamps
 
 NEW_YORK = "America/New_York"
-ZONES = {
-    "24/7": "UTC", "24/5": "Europe/London", "CMES": NEW_YORK,  # the last two as Yahoo has them
-    "XNYS": NEW_YORK, "XTSE": "America/Toronto", "XMEX": "America/Mexico_City",
-    "BVMF": "America/Sao_Paulo", "XBUE": "America/Argentina/Buenos_Aires",
-    "XSGO": "America/Santiago", "XLIM": "America/Lima", "XLON": "Europe/London",
-    "XDUB": "Europe/Dublin", "XLIS": "Europe/Lisbon", "XICE": "Atlantic/Reykjavik",
-    "XETR": "Europe/Berlin", "XFRA": "Europe/Berlin", "XDUS": "Europe/Berlin",
-    "XHAM": "Europe/Berlin", "XSTU": "Europe/Berlin", "XPAR": "Europe/Paris",
-    "XAMS": "Europe/Amsterdam", "XBRU": "Europe/Brussels", "XMIL": "Europe/Rome",
-    "XMAD": "Europe/Madrid", "XSWX": "Europe/Zurich", "XWBO": "Europe/Vienna",
-    "XSTO": "Europe/Stockholm", "XOSL": "Europe/Oslo", "XCSE": "Europe/Copenhagen",
-    "XWAR": "Europe/Warsaw", "XPRA": "Europe/Prague", "XBUD": "Europe/Budapest",
-    "XHEL": "Europe/Helsinki", "ASEX": "Europe/Athens", "XJSE": "Africa/Johannesburg",
-    "XIST": "Europe/Istanbul", "XMOS": "Europe/Moscow", "XSAU": "Asia/Riyadh",
-    "XTAE": "Asia/Tel_Aviv", "XDFM": "Asia/Dubai", "XKAR": "Asia/Karachi",
-    "XBOM": "Asia/Kolkata", "XBKK": "Asia/Bangkok", "XIDX": "Asia/Jakarta",
-    "XHKG": "Asia/Hong_Kong", "XSHG": "Asia/Shanghai", "XTAI": "Asia/Taipei",
-    "XSES": "Asia/Singapore", "XKLS": "Asia/Kuala_Lumpur", "XPHS": "Asia/Manila",
-    "XTKS": "Asia/Tokyo", "XKRX": "Asia/Seoul", "XASX": "Australia/Sydney",
-    "XNZE": "Pacific/Auckland",
-}  # fmt: skip
 _ON_SUNDAYS = ("Asia/Riyadh", "Asia/Tel_Aviv", "Asia/Dubai")
 _TRADING = (7 * 60, 18 * 60)
 _TRADING_NEW_YORK = (9 * 60, 16 * 60 + 30)
