@@ -50,14 +50,10 @@ DAMAGED_ZIP = (*_DAMAGED, zipfile.BadZipFile, NotImplementedError)
 
 @dataclass(frozen=True)
 class Content:
-    """The unpacked bytes of a source.
-
-    where : its name, for messages. packed : how it was packed, such as "gzip", or "".
-    """
+    """The unpacked bytes of a source. where : its name, for messages."""
 
     where: str
     data: bytes
-    packed: str = ""
 
 
 def is_url(source: str | Path) -> bool:
@@ -213,7 +209,7 @@ def _content(where: str, data: bytes, packed: str = "") -> Content:
             why=f"found {found}, expected gzip, bzip2, xz or a zip archive of one file",
             next_step="Unpack it first.",
         )
-    return Content(where, data, packed)
+    return Content(where, data)
 
 
 def _damaged(where: str, packed: str, error: BaseException) -> DataError:
