@@ -118,8 +118,10 @@ def level_scores(
     )
 
 
-def step_bands(fan: FanSteps) -> tuple[StepBand, ...]:
-    """Return every central band at every step, widest first."""
+def step_bands(fan: FanSteps | None) -> tuple[StepBand, ...]:
+    """Return every central band at every step, widest first; none without a fan."""
+    if fan is None:
+        return ()
     return tuple(
         StepBand(
             nominal,

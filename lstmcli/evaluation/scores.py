@@ -6,7 +6,7 @@ over symbols at each cutoff date, then over dates; tests rest on windows of five
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -183,12 +183,12 @@ def score(
         own_scores = _own_scores(own, name, at, known, past, proves, further, n_independent)
         found = losses(own, name, scale)
         del own
-        for loss, values in zip(LOSSES, (found.squared, found.crps), strict=True):
-            if values is not None:
+        for loss in LOSSES:
+            if (values := found.windows.get(loss)) is not None:
                 observed[loss][name] = pool.series(values[some])
                 others = [each.losses[loss, name] for each in further]
                 evidence.add(loss, name, np.concatenate([values[rows], *others]))
-        reduced[name] = found.pooled()
+        reduced[name] = replace(found, windows={})
         del found, values
         made[name] = partial(
             own_scores,
