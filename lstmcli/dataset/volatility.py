@@ -139,17 +139,22 @@ def ewma_sigma(log_prices: Floats) -> Floats:
     return sigma
 
 
-def trailing_sigma(log_prices: Floats, cutoffs: Ints, sessions: int) -> Floats:
-    """Return the standard deviation of the last `sessions` log returns up to each cutoff.
-
-    Divisor n - 1. Of all returns where there are fewer. Raises DataError below 20. Returns (N,).
-    """
+def check_returns(cutoffs: Ints) -> None:
+    """Raise DataError where a cutoff has fewer returns up to it than a volatility starts with."""
     first = int(np.min(cutoffs, initial=EWMA_START))
     if first < EWMA_START:
         raise DataError(
             "Too few rows for a volatility",
             why=f"found {first} returns up to the first cutoff, expected at least {EWMA_START}",
         )
+
+
+def trailing_sigma(log_prices: Floats, cutoffs: Ints, sessions: int) -> Floats:
+    """Return the standard deviation of the last `sessions` log returns up to each cutoff.
+
+    Divisor n - 1. Of all returns where there are fewer. Raises DataError below 20. Returns (N,).
+    """
+    check_returns(cutoffs)
     returns, ends = np.diff(log_prices), np.asarray(cutoffs)
     sigma = np.empty(len(ends))
     short = ends < sessions

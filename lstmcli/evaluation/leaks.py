@@ -78,18 +78,9 @@ def without(prices: Prices, after: np.datetime64, bars: int | None = None) -> Pr
 
 
 Stage = Literal[
-    "control",
-    "reader",
-    "forecast",
-    "score",
-    "as-of",
-    "refit",
-    "training",
-    "fit",
-    "kept",
-    "repeat",
+    "control", "reader", "forecast", "score", "as-of", "refit", "training", "fit", "kept", "repeat",
     "lineage",
-]
+]  # fmt: skip
 
 EVEN_DAYS, RANDOM_DAYS = 5, 3
 _CHANGED = 0.5  # of the rows after a day, at least: a dead unit may hide a few
