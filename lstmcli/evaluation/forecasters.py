@@ -80,7 +80,8 @@ class Fitted:
         """Return the linear fan of all the series, which is fitted once."""
         key = horizon, tuple(levels)
         if key not in self._hars:
-            parts = [each.part(_slice(self.rows[each.symbol])) for each in series]
+            spans = [self.rows[each.symbol] for each in series]
+            parts = [x.part(slice(s.start, s.stop)) for x, s in zip(series, spans, strict=True)]
             self._hars[key] = fit_har(
                 [each.log_prices for each in parts],
                 horizon=horizon,
@@ -337,10 +338,6 @@ def _har(fit: Callable[[], Har]) -> Forecaster:
         return har.forecast(har.scale(inputs[at], sigma[at]), np.full(len(at), location))
 
     return one_by_one(forecast_one)
-
-
-def _slice(rows: range) -> slice:
-    return slice(rows.start, rows.stop)
 
 
 def _at_steps(forecaster: Forecaster, steps: Sequence[int]) -> Forecaster:

@@ -123,7 +123,7 @@ def asked_of(
     below, losses = np.full((len(moves), horizon), np.nan), np.full(horizon, np.nan)
     for step in range(1, min(horizon, len(log_prices) - 1) + 1):
         past = log_prices[step:] - log_prices[:-step]
-        below[:, step - 1] = past_shares(past, moves)
+        below[:, step - 1] = [np.mean(past < each) for each in moves]
         if loss:
             losses[step - 1] = np.quantile(past, LOSS)
     return Asked(
@@ -134,11 +134,6 @@ def asked_of(
         past_loss=losses if loss else None,
         n_past=np.maximum(len(log_prices) - np.arange(1, horizon + 1), 0),
     )
-
-
-def past_shares(past: Floats, moves: Floats) -> Floats:
-    """Return the share of past moves, (T,), that ended below each of some moves, (L,)."""
-    return np.array([np.mean(past < each) for each in moves])
 
 
 def chances_below(forecast: Forecast, moves: Floats) -> tuple[Floats, Mask]:

@@ -222,7 +222,9 @@ def dates_after(days: Days, n: int, interval: str) -> Days:
     if interval in MONTHS:
         return _monthly(days, n, MONTHS[interval])
     if interval == "1wk":
-        return _weekly(days, n)
+        # From the usual weekday: a last bar moved by a holiday does not move the ones after.
+        monday = days[-1] - weekday_of(days[-1:])[0] * DAY
+        return np.asarray(monday + (_usual(days[-52:]) + 7 * np.arange(1, n + 1)) * DAY)
     if interval == "1d":
         first = np.busday_offset(days[-1] + DAY, 0, roll="forward", weekmask=weekmask(days))
         return np.busday_offset(first, np.arange(n), weekmask=weekmask(days))
@@ -248,15 +250,6 @@ def weekmask(days: Days) -> list[bool]:
 def weekday_of(days: Days) -> Ints:
     """Return the day of the week, 0 for Monday; 1970-01-01 was a Thursday."""
     return (days.astype("datetime64[D]").astype(np.int64) + 3) % 7
-
-
-def _weekly(days: Days, n: int) -> Days:
-    """Step by seven days from the usual weekday of the last bar's week.
-
-    A last bar moved by a holiday (Thursday before Good Friday) does not move the ones after.
-    """
-    monday = days[-1] - weekday_of(days[-1:])[0] * DAY
-    return np.asarray(monday + (_usual(days[-52:]) + 7 * np.arange(1, n + 1)) * DAY)
 
 
 def _monthly(days: Days, n: int, step: int) -> Days:

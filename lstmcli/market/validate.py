@@ -116,19 +116,9 @@ def check_bars(
     import pandas as pd
 
     index = pd.DatetimeIndex(bars.days.astype("datetime64[ns]"), name="Date")
-    kept = {name: bars.columns[name] for name in COLUMNS if name in bars.columns}
-    kept |= {name: values for name, values in bars.columns.items() if name not in COLUMNS}
-    return Prices(
-        bars.symbol,
-        pd.DataFrame(kept, index=index),
-        interval,
-        bars.source,
-        bars.notes,
-        bars.cut,
-        bars.left_out,
-        bars.doubted,
-        bars.from_feed,
-    )
+    frame = pd.DataFrame(bars.columns, index=index)
+    facts = bars.source, bars.notes, bars.cut, bars.left_out, bars.doubted, bars.from_feed
+    return Prices(bars.symbol, frame, interval, *facts)
 
 
 def drop_empty_columns(bars: Bars, targets: Sequence[str]) -> Bars:

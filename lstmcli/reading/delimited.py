@@ -43,7 +43,8 @@ def open_csv(content: Content, marks: Marks) -> "CsvFile":
     line = 1
     if not stated and (match := _STATED.match(text)) and match[1].decode("latin-1") in _WORDS:
         stated, text, line = match[1].decode(), text[match.end() :], 2
-    text, n_comments = _blank_comments(text)
+    # Emptied, so that the other lines keep their numbers.
+    text, n_comments = _COMMENT.subn(b"", text) if b"#" in text else (text, 0)
     if n_comments:
         notes = (*notes, f"Comment lines that were skipped: {n_comments}.")
     if text.endswith((b" ", b" \n")) and (
@@ -128,13 +129,6 @@ def check_marks(marks: Marks) -> str:
     if marks.decimal not in ("", ".", ","):
         raise UsageError(f"unknown decimal mark {marks.decimal!r}", why="expected . or ,")
     return _SEPARATORS.get(marks.sep, "")
-
-
-def _blank_comments(text: bytes) -> tuple[bytes, int]:
-    """Empty the comment lines, so that the others keep their numbers; return how many there are."""
-    if b"#" not in text:
-        return text, 0
-    return _COMMENT.subn(b"", text)
 
 
 def _first_lines(text: bytes, most: int) -> list[bytes]:

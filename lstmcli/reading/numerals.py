@@ -131,7 +131,8 @@ class Written:
 
     def _strip(self, k: int, column: pa.Array) -> _Column:
         """Take signs, codes and letters for powers of ten off a column that has them throughout."""
-        texts = without_missing(column)
+        texts = pc.utf8_trim_whitespace(column.cast(pa.string()))
+        texts = _drop(texts, pc.is_in(texts, pa.array(MISSING)))
         plain = pc.match_substring_regex(texts, r"^[+-]?[\d.,]*$")
         if pc.all(plain).as_py() is not False:
             return _Column(texts)
@@ -216,12 +217,6 @@ class Written:
 def decides(n_deciding: int, n_open: int) -> bool:
     """Return whether numbers with one reading decide those with two; slips decide nothing."""
     return n_deciding >= n_open or (n_deciding > _SLIPS and n_deciding >= _FEW * n_open)
-
-
-def without_missing(texts: pa.Array) -> pa.Array:
-    """Return texts without blanks around them, null where they stand for no value."""
-    trimmed = pc.utf8_trim_whitespace(texts.cast(pa.string()))
-    return _drop(trimmed, pc.is_in(trimmed, pa.array(MISSING)))
 
 
 def _drop(texts: pa.Array, which: pa.Array) -> pa.Array:

@@ -13,7 +13,6 @@ import re
 import struct
 import zipfile
 import zlib
-from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path, PurePath, PurePosixPath
@@ -118,8 +117,10 @@ def list_tables(folder: str) -> tuple[list[str], str]:
             why=f"found {first_few(sorted(files), 5) or 'nothing'}",
             next_step="Name a folder of files such as AAPL.csv.",
         )
-    skipped = sorted(files.keys() - tables)
-    return [os.path.join(folder, name) for name in sorted(tables)], _note(skipped, folder)
+    found, note = [os.path.join(folder, name) for name in sorted(tables)], ""
+    if skipped := sorted(files.keys() - tables):
+        note = f"Skipped {count_of(len(skipped), 'other file')} in {folder}: {first_few(skipped)}."
+    return found, note
 
 
 def no_prices(where: str, why: str, next_step: str = "") -> DataError:
@@ -220,9 +221,3 @@ def _damaged(where: str, packed: str, error: BaseException) -> DataError:
 def _may_be_table(name: str) -> bool:
     suffix = PurePath(name).suffix.lower()
     return not name.startswith(".") and suffix in _SUFFIXES | _PACKED
-
-
-def _note(skipped: Sequence[str], folder: str) -> str:
-    if not skipped:
-        return ""
-    return f"Skipped {count_of(len(skipped), 'other file')} in {folder}: {first_few(skipped)}."

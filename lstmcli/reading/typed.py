@@ -119,8 +119,8 @@ def plain_array(column: pa.Array | pa.ChunkedArray) -> pa.Array:
         array = pa.concat_arrays(array.chunks) if array.num_chunks else pa.array([], array.type)
     if pa.types.is_dictionary(array.type):
         array = array.dictionary_decode()
-    kind = array.type
-    if pa.types.is_large_string(kind) or pa.types.is_string_view(kind) or _is_binary(kind):
+    of_words = pa.large_string(), pa.string_view(), pa.binary(), pa.large_binary()
+    if array.type in of_words:
         array = array.cast(pa.string())
     return array
 
@@ -149,10 +149,6 @@ def array_of(values: Sequence[Any], name: str, where: str, kind: str) -> pa.Arra
 def text_rows(rows: Iterable[Sequence[Any]]) -> list[list[str]]:
     """Return rows of values as texts, empty where there is none."""
     return [["" if value is None else str(value) for value in row] for row in rows]
-
-
-def _is_binary(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_binary(kind) or pa.types.is_large_binary(kind))
 
 
 def _as_text(column: pa.Array) -> pa.Array:
