@@ -261,15 +261,13 @@ def odd_days(
     if known.size == days.size and np.array_equal(known, every):
         return OddDays()  # as nearly all are
     every = every[~schedule.is_special(every)]
-    odd = OddDays(
-        missing=_runs(np.setdiff1d(every, known, assume_unique=True), days),
-        extra=known[schedule.is_closed(known) & ~schedule.is_special(known)],
-    )
+    missing = _runs(np.setdiff1d(every, known, assume_unique=True), days)
+    extra = known[schedule.is_closed(known) & ~schedule.is_special(known)]
     before, after = (
-        _by_weekday(part, schedule) for part in (days[days < first], days[days > last])
+        _by_weekday(each, schedule) for each in (days[days < first], days[days > last])
     )
-    missing = (*before.missing, *odd.missing, *after.missing)
-    extra = np.concatenate([before.extra, odd.extra, after.extra])
+    missing = (*before.missing, *missing, *after.missing)
+    extra = np.concatenate([before.extra, extra, after.extra])
     return OddDays(missing, extra, unit="exchange session")
 
 

@@ -180,7 +180,8 @@ def read_table(
     else:
         rows = _split(owners, lines, layout, symbols, where)
         series = dict.fromkeys(rows, series[""])
-    ignored = [name for name in layout.ignored if layout.extras.get(name) not in more.values()]
+    chosen = {layout.names[at] for at in more.values()}
+    ignored = [name for name in layout.ignored if name not in chosen]
     if "" in rows:
         ignored.append(layout.names[layout.symbol_field or 0])
         ignored.sort(key=layout.names.index)
