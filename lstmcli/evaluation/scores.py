@@ -36,7 +36,7 @@ from lstmcli.evaluation.comparisons import (
     skill_intervals,
     symbol_tests,
 )
-from lstmcli.evaluation.direction import Chances, chances
+from lstmcli.evaluation.direction import Chances, Movement, chances, movement
 from lstmcli.evaluation.losses import (
     Losses,
     PathScores,
@@ -46,7 +46,6 @@ from lstmcli.evaluation.losses import (
     path_scores,
     step_scores,
 )
-from lstmcli.evaluation.movement import Movement, movement
 from lstmcli.evaluation.pooling import Pool, by_symbol, count_dates
 from lstmcli.evaluation.risk import BeyondScores, past_beyond, score_beyond
 from lstmcli.evaluation.significance import Interval

@@ -11,10 +11,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lstmcli.errors import DataError, UsageError
-from lstmcli.reading.encodings import decode_text
 from lstmcli.reading.lines import Lines, split
 from lstmcli.reading.raw import Marks, RawColumns
-from lstmcli.reading.sources import Content, no_prices
+from lstmcli.reading.sources import Content, decode_text, no_prices
 
 _SEPARATORS = {",": ",", ";": ";", "|": "|", "\t": "\t", "\\t": "\t", "tab": "\t"}
 _WORDS = {",": ",", ";": ";", "\t": "tab", "|": "|"}

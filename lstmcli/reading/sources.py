@@ -1,10 +1,15 @@
-"""The bytes of a source: a file, standard input or the tables of a folder, unpacked in memory.
+"""The bytes of a source: a file, standard input or the tables of a folder; unpacked, and as text.
 
 An archive is known by its first bytes, not by its name. Unpacking stops at the limit, so that a
 small file that unpacks to terabytes fails early, and nothing is written to disk.
+
+UTF-8 and UTF-16 are certain where they are valid. Bytes that are neither are Western European in
+almost every file of prices; digits and signs are the same in all such encodings, so that only
+names could be wrong, and a note says which encoding was taken.
 """
 
 import bz2
+import codecs
 import gzip
 import io
 import lzma
@@ -17,6 +22,8 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path, PurePath, PurePosixPath
 from typing import IO, Any
+
+import pyarrow as pa
 
 from lstmcli.errors import DataError, UsageError, file_errors
 from lstmcli.printable import count_of, first_few
@@ -45,6 +52,14 @@ _SUFFIXES = {
 _PACKED = {".gz", ".bz2", ".xz", ".zip"}
 _DAMAGED = (EOFError, OSError, ValueError, RuntimeError, struct.error, zlib.error, lzma.LZMAError)
 DAMAGED_ZIP = (*_DAMAGED, zipfile.BadZipFile, NotImplementedError)
+_SAMPLE = 400
+_MOSTLY = 0.9
+_MARKS = {
+    codecs.BOM_UTF32_LE: "UTF-32",
+    codecs.BOM_UTF32_BE: "UTF-32",
+    codecs.BOM_UTF16_LE: "UTF-16-LE",
+    codecs.BOM_UTF16_BE: "UTF-16-BE",
+}
 
 
 @dataclass(frozen=True)
@@ -87,6 +102,29 @@ def read_source(source: str | Path, stdin: IO[bytes] | None = None) -> Content:
     if data.startswith(_ZIP):
         return _unzipped(where, data)
     return _content(where, data)
+
+
+def decode_text(data: bytes, where: str) -> tuple[bytes, tuple[str, ...]]:
+    """Return the bytes as UTF-8 without mark and with line ends of one byte, and notes.
+
+    Raises DataError naming the line of a byte that no text has.
+    """
+    notes: tuple[str, ...] = ()
+    if encoding := _wide_encoding(data):
+        data = _from_wide(data, encoding, where)
+        notes = ("Read as UTF-16.",)
+    data = data.removeprefix(codecs.BOM_UTF8)
+    if b"\r" in data:
+        data = data.replace(b"\r\n", b"\n").removesuffix(b"\r")
+    for why, byte in (("NUL bytes in", b"\0"), ("a carriage return inside", b"\r")):
+        if (at := data.find(byte)) >= 0:
+            raise _no_text(data, at, f"{why} line {{}}", where)
+    if not data.isascii():
+        try:
+            pa.array([data], pa.binary()).cast(pa.string())  # no copy as a decoded str has
+        except pa.ArrowInvalid:
+            data, notes = _from_western(data, where)
+    return data, notes
 
 
 def table_name(path: str | PurePath) -> str:
@@ -221,3 +259,39 @@ def _damaged(where: str, packed: str, error: BaseException) -> DataError:
 def _may_be_table(name: str) -> bool:
     suffix = PurePath(name).suffix.lower()
     return not name.startswith(".") and suffix in _SUFFIXES | _PACKED
+
+
+def _wide_encoding(data: bytes) -> str:
+    """Return the encoding of two or four bytes a character that a file has, or ""."""
+    for mark, encoding in _MARKS.items():
+        if data.startswith(mark):
+            return encoding
+    even, odd = data[0:_SAMPLE:2], data[1:_SAMPLE:2]
+    if len(odd) > 3 and 0 not in even and odd.count(0) > _MOSTLY * len(odd):
+        return "UTF-16-LE"
+    if len(odd) > 3 and 0 not in odd and even.count(0) > _MOSTLY * len(even):
+        return "UTF-16-BE"
+    return ""
+
+
+def _from_wide(data: bytes, encoding: str, where: str) -> bytes:
+    if encoding == "UTF-32":
+        raise no_prices(where, "it is UTF-32, expected UTF-8 or UTF-16")
+    try:
+        text = data.decode(encoding)
+    except UnicodeDecodeError as error:
+        why = f"it starts as UTF-16, and is none at byte {error.start}"
+        raise no_prices(where, why, "Fetch the file again.") from error
+    return text.removeprefix("\ufeff").encode()
+
+
+def _from_western(data: bytes, where: str) -> tuple[bytes, tuple[str, ...]]:
+    try:
+        text = data.decode("cp1252")
+    except UnicodeDecodeError as error:
+        raise _no_text(data, error.start, "line {} is not UTF-8 text", where) from error
+    return text.encode(), ("It is not UTF-8: read as Windows-1252, as Western Europe has it.",)
+
+
+def _no_text(data: bytes, at: int, why: str, where: str) -> DataError:
+    return no_prices(where, why.format(1 + data.count(b"\n", 0, at)))
