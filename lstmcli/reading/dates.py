@@ -113,7 +113,7 @@ def parse_stamps(dates: pa.Array, lines: Ints, where: str, date_format: str = ""
     n_words = len(words) + 1  # the last is that of rows without a date
     days = np.full(n_words, np.datetime64("NaT"), dtype="datetime64[D]")
     minutes, offsets = np.zeros(n_words, dtype=np.int64), np.full(n_words, NO_OFFSET)
-    at = np.flatnonzero(filled.to_numpy(zero_copy_only=False))
+    at = np.flatnonzero(filled)
     days[at], minutes[at], offsets[at] = read.days, read.minutes, read.offsets
     return Stamps(days[rows], minutes[rows], offsets[rows], read.notes)
 
@@ -161,7 +161,7 @@ def _typed(dates: pa.Array, lines: Ints, where: str) -> Stamps:
     if not pa.types.is_date32(dates.type):
         local = pc.local_timestamp(dates) if zone else dates
         times = local.cast(pa.timestamp("s"), safe=False)
-    times = times.to_numpy(zero_copy_only=False)
+    times = np.asarray(times)
     days: Days = times.astype("datetime64[D]", copy=False)
     if (days < _FIRST).any() or (days > _LAST).any():
         wrong = np.flatnonzero((days < _FIRST) | (days > _LAST))
@@ -193,7 +193,7 @@ def _read_iso(texts: pa.Array) -> Stamps | None:
     heads = pc.utf8_slice_codeunits(texts, 0, 10)
     heads = pc.if_else(pc.equal(heads, ""), pa.scalar(None, pa.string()), heads)
     try:
-        days: Days = heads.cast(pa.date32()).to_numpy(zero_copy_only=False)
+        days: Days = np.asarray(heads.cast(pa.date32()))
     except pa.ArrowInvalid:
         return None
     if ((days < _FIRST) | (days > _LAST)).any():
@@ -262,15 +262,14 @@ def _pattern(date_format: str) -> str:
 def _read(words: pa.Array, date_format: str) -> tuple[Stamps, Mask]:
     """Read texts (N,) by a format; and say which of them it reads."""
     matched = pc.extract_regex(words, _pattern(date_format))
-    is_read = matched.is_valid().to_numpy(zero_copy_only=False).copy()
+    is_read = np.array(matched.is_valid())
     names = {field.name for field in matched.type}
 
     def number(name: str, missing: int) -> Ints:
         if name not in names:
             return np.full(len(words), missing)
         texts = pc.if_else(pc.equal(matched.field(name), ""), str(missing), matched.field(name))
-        found: Ints = texts.cast(pa.int64()).to_numpy()
-        return found
+        return np.asarray(texts.cast(pa.int64()))
 
     years, months, days_of = number("Y", 0), number("m", 1), number("d", 1)
     if "y" in names:
@@ -281,7 +280,7 @@ def _read(words: pa.Array, date_format: str) -> tuple[Stamps, Mask]:
     for name in {"m", "d"} & names:  # 1 next to 02 is a 1x that lost a digit
         is_short = pc.equal(pc.utf8_length(matched.field(name)), 1)
         if pc.any(pc.starts_with(matched.field(name), "0")).as_py():
-            is_read &= ~is_short.to_numpy(zero_copy_only=False)
+            is_read &= ~np.asarray(is_short)
     is_read &= (months >= 1) & (months <= 12) & (days_of >= 1) & (days_of <= 31)
     is_read &= (years >= 1678) & (years <= 2261)
     months = np.where(is_read, (years - 1970) * 12 + months - 1, 0)
@@ -298,9 +297,7 @@ def _read(words: pa.Array, date_format: str) -> tuple[Stamps, Mask]:
         is_read &= (hours >= 1) & (hours <= 12)
         hours = hours % 12
     if "p" in names:
-        late = pc.starts_with(matched.field("p"), "p", ignore_case=True).to_numpy(
-            zero_copy_only=False
-        )
+        late = np.asarray(pc.starts_with(matched.field("p"), "p", ignore_case=True))
     of_hour = number("M", 0)
     is_read &= (hours <= 23) & (of_hour <= 59) & (number("S", 0) <= 59)
     offsets = np.full(len(words), NO_OFFSET)
@@ -362,7 +359,7 @@ def _first_bad(
     counts = {each: int(is_read.sum()) for each, is_read in reads.items()}
     likeliest = max(counts, key=lambda each: counts[each])
     all_read = [each for each, count in counts.items() if count == len(words)]
-    is_number = pc.match_substring_regex(words, r"^\d{9,19}$").to_numpy(zero_copy_only=False)
+    is_number = np.asarray(pc.match_substring_regex(words, r"^\d{9,19}$"))
     what, at, step = "bad date", 0, "Correct the date, or pass its format by --date-format."
     if all_read:  # by two formats in two ways, or by one with two digits of the year
         what = "dates without a certain format"

@@ -367,7 +367,7 @@ class PlainRows:
         for k, column in enumerate(table.columns[n_texts:]):
             row = start
             for chunk in column.chunks:
-                self._values[row : row + len(chunk), k] = chunk.to_numpy(zero_copy_only=False)
+                self._values[row : row + len(chunk), k] = np.asarray(chunk)
                 row += len(chunk)
             n_null += column.null_count
         return bool(np.count_nonzero(np.isnan(self._values[start : self._end])) == n_null)

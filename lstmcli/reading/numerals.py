@@ -122,7 +122,7 @@ class Written:
         ]
         values = np.empty((self.lines.size, len(found)), order="F")
         for k, texts in enumerate(cleaned):
-            values[:, k] = texts.cast(pa.float64()).to_numpy(zero_copy_only=False)
+            values[:, k] = np.asarray(texts.cast(pa.float64()))
         extras = dict.fromkeys(extra for column in found for extra in column.extras)
         thousands = dict.fromkeys(each.thousands for each in readings[mark] if each.thousands)
         extras |= dict.fromkeys(f"{each!r} between thousands" for each in thousands)

@@ -86,8 +86,7 @@ class TypedTable:
                 why=f"{self.kind} has it as {kind}, expected numbers",
                 next_step="Store it as numbers, or leave the column out.",
             )
-        found: Floats = column.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)
-        return found
+        return np.asarray(column.cast(pa.float64(), safe=False))
 
 
 def open_parquet(content: Content, decimal: str = "") -> TypedTable:
