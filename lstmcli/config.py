@@ -59,11 +59,6 @@ OptionalCount = Annotated[Annotated[int, Field(ge=1)] | None, BeforeValidator(_n
 OptionalPurge = Annotated[Annotated[int, Field(ge=0)] | None, BeforeValidator(_none_if_empty)]
 
 
-def _toml(value: object) -> str:
-    """Return a value as TOML has it; it has no null."""
-    return "" if value is None else json.dumps(value)
-
-
 class _Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
@@ -347,7 +342,7 @@ class Settings(_Section):
     def by_key(self) -> dict[str, str]:
         """Return the value of every key as TOML has it, empty where it is not set."""
         return {
-            f"{section}.{key}": value if isinstance(value, str) else _toml(value)
+            f"{section}.{key}": value or "" if isinstance(value, str | None) else json.dumps(value)
             for section, table in self.model_dump(mode="json").items()
             for key, value in table.items()
         }

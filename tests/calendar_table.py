@@ -12,8 +12,8 @@ from importlib.metadata import version
 
 import numpy as np
 
+from lstmcli.arrays import Days
 from lstmcli.market.calendars import FIRST_TRUSTED, LAST_KNOWN, TABLE, library_sessions
-from lstmcli.market.prices import Days
 
 # Calendars with holidays that are announced a year or a few ahead, and that go on without them
 # after the year given. All others follow rules, or end where the library says so.

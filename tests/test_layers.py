@@ -34,7 +34,7 @@ ROOMS = (
     "console",
     "cli",
 )
-SHARED = ("errors", "config", "features", "recipes", "printable", "records")
+SHARED = ("arrays", "errors", "config", "features", "recipes", "printable", "records")
 MODULES = sorted(path for path in PACKAGE.rglob("*.py") if "shipped" not in path.parts)
 OPTUNA = ("runs/study.py", "learning/search.py", "workflows/tune.py")
 RICH = ("console/progress.py", "pictures/page.py")  # the progress bars; tables of a page

@@ -20,8 +20,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
+from lstmcli.arrays import Floats, Ints, Mask
 from lstmcli.errors import DataError
 from lstmcli.features import OwnInput
 from lstmcli.market.calendars import closes_of, own_calendar
@@ -35,8 +35,6 @@ if TYPE_CHECKING:  # grading the ledger needs no PyTorch, which takes a second t
 FURTHEST = 8.0  # deviations, as of the other inputs
 MOST_HELD = {"1d": (10, "days"), "1wk": (4, "weeks"), "1mo": (3, "months")}
 """For how long the last known value of another series stands in for later ones."""
-
-Floats = NDArray[np.float64]
 
 
 def with_inputs(
@@ -104,13 +102,13 @@ def join_known(own: Prices, other: Prices) -> Floats:
     return np.where(known, closes[at.clip(min=0)], np.nan)
 
 
-def _periods(prices: Prices) -> NDArray[np.int64]:
+def _periods(prices: Prices) -> Ints:
     """Return the number of the day, week or month of each bar."""
     days = as_days(prices.frame.index)
     return days.astype(np.int64) if prices.interval == "1d" else period_of(days, prices.interval)
 
 
-def _closed_by(own: Prices, other: Prices) -> NDArray[np.bool_]:
+def _closed_by(own: Prices, other: Prices) -> Mask:
     """Return for each own bar whether the other's of the same period had closed when it did."""
     days = as_days(own.frame.index)
     if own.interval != "1d":  # dates of weeks and months tell no calendar

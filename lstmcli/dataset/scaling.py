@@ -18,15 +18,15 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
+from lstmcli.arrays import Days, Ints
 from lstmcli.errors import DataError
 
 MONTHS = 12
 
 
-def months_of(dates: NDArray[np.datetime64]) -> NDArray[np.int64]:
+def months_of(dates: Days) -> Ints:
     """Return the month of the year of each date, (T,) -> (T,)."""
     return _months(dates) % MONTHS
 
@@ -48,7 +48,7 @@ def with_season(x: Tensor, months: Tensor | None) -> Tensor:
     return torch.cat([x, angle.sin(), angle.cos()], dim=-1).float()
 
 
-def check_months(dates: NDArray[np.datetime64], symbol: str) -> None:
+def check_months(dates: Days, symbol: str) -> None:
     """Raise DataError unless there is one bar for every month."""
     apart = np.diff(_months(dates))
     if not (apart == 1).all():
@@ -62,7 +62,7 @@ def check_months(dates: NDArray[np.datetime64], symbol: str) -> None:
         )
 
 
-def _months(dates: NDArray[np.datetime64]) -> NDArray[np.int64]:
+def _months(dates: Days) -> Ints:
     return dates.astype("datetime64[M]").astype(np.int64)
 
 

@@ -9,8 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
+from lstmcli.arrays import Days, Floats, Ints
 from lstmcli.dataset.inputs import raw_inputs
 from lstmcli.errors import DataError
 from lstmcli.features import OwnInput
@@ -30,18 +30,18 @@ class Series:
     """
 
     symbol: str
-    dates: NDArray[np.datetime64]
-    values: NDArray[np.float64]
-    last_close: NDArray[np.float64]
+    dates: Days
+    values: Floats
+    last_close: Floats
     inputs: tuple[int, ...]
     price: str
     currency: str = ""
-    extras: NDArray[np.float64] | None = None
+    extras: Floats | None = None
 
     def __len__(self) -> int:
         return len(self.dates)
 
-    def until(self, rows: NDArray[np.int64]) -> "Series":
+    def until(self, rows: Ints) -> "Series":
         """Return the series up to the latest of `rows`."""
         return self.part(slice(int(rows.max()) + 1 if len(rows) else 0))
 
@@ -69,7 +69,7 @@ class Series:
         return found.hexdigest()
 
     @property
-    def log_prices(self) -> NDArray[np.float64]:
+    def log_prices(self) -> Floats:
         """Natural logarithm of the forecast price, (T,)."""
         return np.asarray(np.log(self.values[:, 0]))
 
@@ -126,11 +126,8 @@ def known_features(prices: Prices) -> tuple[str, ...]:
 
 
 def _feature(
-    prices: Prices,
-    table: Mapping[str, NDArray[np.float64]],
-    feature: str,
-    adjustment: NDArray[np.float64],
-) -> NDArray[np.float64]:
+    prices: Prices, table: Mapping[str, Floats], feature: str, adjustment: Floats
+) -> Floats:
     name = feature.capitalize()
     if name not in table:
         raise DataError(

@@ -17,8 +17,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
+from lstmcli.arrays import Days, Ints
 from lstmcli.dataset.series import Series
 from lstmcli.errors import DataError
 from lstmcli.market.prices import bars_of, infer_interval
@@ -170,7 +170,7 @@ def split_shuffled(
     train_fraction: float,
     validation_fraction: float,
     generator: torch.Generator,
-) -> tuple[Split, NDArray[np.int64]]:
+) -> tuple[Split, Ints]:
     """Split one series as the lab did: the first windows train, a random few of them validate.
 
     Windows overlap across the border and no row is purged: the flaw of the published lab, kept to
@@ -197,7 +197,7 @@ def split_shuffled(
     return split, np.sort(order[: max(1, round(validation_fraction * n_train))])
 
 
-def _after(dates: NDArray[np.datetime64], row: int) -> np.datetime64:
+def _after(dates: Days, row: int) -> np.datetime64:
     """Return the day after that of a row, which may lie beyond the last date.
 
     Rows beyond are assumed to take the longest time that as many rows took before.

@@ -21,8 +21,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
-from numpy.typing import NDArray
 
+from lstmcli.arrays import Floats, Ints
 from lstmcli.errors import DataError
 
 if TYPE_CHECKING:  # grading the ledger needs no PyTorch, which takes a second to import
@@ -118,7 +118,7 @@ def _against_average(values: Tensor) -> Tensor:
     return (values - _average(filled, LONGER) / shares.clamp(min=_SMALLEST)).where(known, torch.nan)
 
 
-def ewma_sigma(log_prices: NDArray[np.float64]) -> NDArray[np.float64]:
+def ewma_sigma(log_prices: Floats) -> Floats:
     """Return the exponentially weighted volatility of one-step log returns, RiskMetrics (1996).
 
     variance = 0.94 * variance + 0.06 * return^2 with zero mean, started from the mean square of the
@@ -139,19 +139,22 @@ def ewma_sigma(log_prices: NDArray[np.float64]) -> NDArray[np.float64]:
     return sigma
 
 
-def trailing_sigma(
-    log_prices: NDArray[np.float64], cutoffs: NDArray[np.int64], sessions: int
-) -> NDArray[np.float64]:
-    """Return the standard deviation of the last `sessions` log returns up to each cutoff.
-
-    Divisor n - 1. Of all returns where there are fewer. Raises DataError below 20. Returns (N,).
-    """
+def check_returns(cutoffs: Ints) -> None:
+    """Raise DataError where a cutoff has fewer returns up to it than a volatility starts with."""
     first = int(np.min(cutoffs, initial=EWMA_START))
     if first < EWMA_START:
         raise DataError(
             "Too few rows for a volatility",
             why=f"found {first} returns up to the first cutoff, expected at least {EWMA_START}",
         )
+
+
+def trailing_sigma(log_prices: Floats, cutoffs: Ints, sessions: int) -> Floats:
+    """Return the standard deviation of the last `sessions` log returns up to each cutoff.
+
+    Divisor n - 1. Of all returns where there are fewer. Raises DataError below 20. Returns (N,).
+    """
+    check_returns(cutoffs)
     returns, ends = np.diff(log_prices), np.asarray(cutoffs)
     sigma = np.empty(len(ends))
     short = ends < sessions

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
+from lstmcli.arrays import Ints
 from lstmcli.dataset.inputs import scale_inputs
 from lstmcli.dataset.scaling import Scale, months_of
 from lstmcli.dataset.series import Series
@@ -109,7 +109,7 @@ def _join_extras(series: Sequence[Series], inputs: Sequence[OwnInput], fitted: S
     )
 
 
-def flat_cutoffs(windows: Windows, cutoffs: Sequence[NDArray[np.int64]]) -> Tensor:
+def flat_cutoffs(windows: Windows, cutoffs: Sequence[Ints]) -> Tensor:
     """Turn each series' cutoff rows into flat rows, symbol by symbol: (N,) int64."""
     return torch.cat(
         [
@@ -121,16 +121,16 @@ def flat_cutoffs(windows: Windows, cutoffs: Sequence[NDArray[np.int64]]) -> Tens
 
 def contexts(windows: Windows, cutoffs: Tensor, length: int) -> Tensor:
     """Return the rows cutoff - length + 1 .. cutoff of each cutoff: (N, L, C)."""
-    steps = torch.arange(1 - length, 1, device=cutoffs.device)
-    return windows.values[cutoffs[:, None] + steps]
+    return windows.values[_rows(cutoffs, length)]
+
+
+def _rows(cutoffs: Tensor, length: int) -> Tensor:
+    return cutoffs[:, None] + torch.arange(1 - length, 1, device=cutoffs.device)
 
 
 def context_months(windows: Windows, cutoffs: Tensor, length: int) -> Tensor | None:
     """Return the months of those rows, (N, L); None where they are not read."""
-    if windows.months is None:
-        return None
-    steps = torch.arange(1 - length, 1, device=cutoffs.device)
-    return windows.months[cutoffs[:, None] + steps]
+    return None if windows.months is None else windows.months[_rows(cutoffs, length)]
 
 
 def context_extras(windows: Windows, cutoffs: Tensor, length: int, ahead: int = 0) -> Tensor | None:
@@ -140,7 +140,7 @@ def context_extras(windows: Windows, cutoffs: Tensor, length: int, ahead: int = 
     """
     if windows.extras is None:
         return None
-    known = windows.extras.at(cutoffs[:, None] + torch.arange(1 - length, 1, device=cutoffs.device))
+    known = windows.extras.at(_rows(cutoffs, length))
     return torch.cat([known, windows.extras.ahead(cutoffs, ahead)], dim=1) if ahead else known
 
 

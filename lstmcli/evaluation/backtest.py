@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lstmcli.arrays import Days, Floats, Ints, Mask
 from lstmcli.dataset.series import Series
 from lstmcli.evaluation.pooling import Codes, Pool, blocks, by_symbol, day_numbers
 from lstmcli.forecasting.forecast import Forecast, join_forecasts
@@ -52,11 +53,11 @@ class Backtest:
     """
 
     symbol: NDArray[np.str_]
-    cutoff: NDArray[np.datetime64]
-    last_close: NDArray[np.float64]
-    sigma: NDArray[np.float64]
-    dates: NDArray[np.datetime64]
-    actual: NDArray[np.float64]
+    cutoff: Days
+    last_close: Floats
+    sigma: Floats
+    dates: Days
+    actual: Floats
     forecasts: Mapping[str, Forecast]
     calendar: Codes = field(default_factory=lambda: _ONE_CALENDAR)
 
@@ -92,7 +93,7 @@ class Backtest:
         return blocks(self.cutoff, self.dates[:, -1], self.calendar)
 
     @cached_property
-    def whole(self) -> NDArray[np.bool_]:
+    def whole(self) -> Mask:
         """(N,) which windows are complete."""
         return np.asarray(~np.isnan(self.actual).any(axis=1))
 
@@ -111,7 +112,7 @@ class Backtest:
             forecasts=MadeForecasts(self.forecasts, lambda name: self.forecasts[name].at(kept)),
         )
 
-    def keep(self, rows: NDArray[np.bool_]) -> "Backtest":
+    def keep(self, rows: Mask) -> "Backtest":
         """Return the windows of a mask, (N,)."""
         index = np.flatnonzero(rows)
         return replace(
@@ -147,7 +148,7 @@ class Backtest:
         return found
 
 
-Rows = NDArray[np.int64]
+Rows = Ints
 Forecaster = Callable[[Sequence[Series], Sequence[Rows]], Forecast]
 """(S series, their cutoff rows) -> N forecasts in that order, each from rows up to its cutoff."""
 
@@ -210,7 +211,7 @@ def in_turn(forecasters: Sequence[Forecaster], since: Sequence[np.datetime64]) -
     return lambda series, cutoffs: join_forecasts(parts(series, cutoffs), sum(map(len, cutoffs)))
 
 
-def turn_of(cutoff: NDArray[np.datetime64], since: Sequence[np.datetime64]) -> NDArray[np.intp]:
+def turn_of(cutoff: Days, since: Sequence[np.datetime64]) -> NDArray[np.intp]:
     """Return the turn that each cutoff date falls in: (N,) indices of `since`."""
     return np.searchsorted(np.array(since), cutoff, side="right") - 1
 
@@ -223,15 +224,13 @@ def future_rows(cutoffs: Rows, horizon: int) -> Rows:
     return cutoffs[:, None] + np.arange(1, horizon + 1)
 
 
-def actual_moves(series: Series, cutoffs: Rows, horizon: int) -> NDArray[np.float64]:
+def actual_moves(series: Series, cutoffs: Rows, horizon: int) -> Floats:
     """Return the cumulative log moves after each cutoff, (N, H)."""
     prices = series.log_prices
     return prices[future_rows(cutoffs, horizon)] - prices[cutoffs][:, None]
 
 
-def context_sigma(
-    series: Series, cutoffs: Rows, context_length: int | NDArray[np.int32]
-) -> NDArray[np.float64]:
+def context_sigma(series: Series, cutoffs: Rows, context_length: int | NDArray[np.int32]) -> Floats:
     """Return the standard deviation of the one-step log returns of each context: (N,).
 
     context_length : of all, or of each (N,); all rows up to a cutoff where there are fewer. Never
@@ -259,7 +258,7 @@ def choose_cutoffs(
     context_length: int,
     horizon: int,
     offsets: Sequence[int] = (0,),
-) -> list[NDArray[np.int64]]:
+) -> list[Ints]:
     """Return the cutoff rows of each series, ascending, (N_s,) each.
 
     Each calendar counts its own sessions: forward from `first` (included), or, with `n_windows`,
@@ -293,7 +292,7 @@ def calendars_of(series: Sequence[Series]) -> list[int]:
     are the same: single missing bars make no difference, other holidays do.
     """
     found: list[int] = []
-    known: list[NDArray[np.datetime64]] = []
+    known: list[Days] = []
     for each in series:
         number = next((k for k, days in enumerate(known) if _agree(days, each.dates)), len(known))
         if number == len(known):
@@ -304,7 +303,7 @@ def calendars_of(series: Sequence[Series]) -> list[int]:
     return found
 
 
-def _agree(one: NDArray[np.datetime64], other: NDArray[np.datetime64]) -> bool:
+def _agree(one: Days, other: Days) -> bool:
     """Return whether two calendars agree where they overlap in time, or do not overlap."""
     low, high = max(one[0], other[0]), min(one[-1], other[-1])
     ours, theirs = (days[(days >= low) & (days <= high)] for days in (one, other))
@@ -318,7 +317,7 @@ def _usable(
     last: np.datetime64 | None,
     context_length: int,
     horizon: int,
-) -> NDArray[np.int64]:
+) -> Ints:
     rows = np.arange(context_length - 1, max(context_length - 1, len(series) - horizon))
     dates = series.dates[rows]
     inside = dates >= first

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from lstmcli.arrays import Floats
 from lstmcli.evaluation import metrics
 from lstmcli.evaluation.pooling import Pool, Weights, chunks, floats_or_none
 from lstmcli.evaluation.significance import (
@@ -22,8 +22,6 @@ from lstmcli.evaluation.significance import (
     too_few,
 )
 from lstmcli.forecasting.forecast import Fan, Forecast, central_bands
-
-Floats = NDArray[np.float64]
 
 CHUNK = 128  # windows at a time, that fit a processor's cache
 
@@ -120,8 +118,10 @@ def level_scores(
     )
 
 
-def step_bands(fan: FanSteps) -> tuple[StepBand, ...]:
-    """Return every central band at every step, widest first."""
+def step_bands(fan: FanSteps | None) -> tuple[StepBand, ...]:
+    """Return every central band at every step, widest first; none without a fan."""
+    if fan is None:
+        return ()
     return tuple(
         StepBand(
             nominal,
@@ -154,12 +154,7 @@ class PitHistogram:
     test: SignificanceTest
 
 
-def pit_histogram(
-    forecast: Forecast,
-    step: int,
-    actual: Floats,
-    pool: Pool,
-) -> PitHistogram | None:
+def pit_histogram(forecast: Forecast, step: int, actual: Floats, pool: Pool) -> PitHistogram | None:
     """Return the PIT histogram at one step; None for a point forecast or before any outcome.
 
     actual : (N,) at that step, NaN where it has not happened; the pool is of the same windows.
@@ -263,9 +258,7 @@ class Band:
     test: SignificanceTest
 
 
-def bands(
-    forecast: Forecast, step: int, actual: NDArray[np.float64], pool: Pool
-) -> tuple[Band, ...]:
+def bands(forecast: Forecast, step: int, actual: Floats, pool: Pool) -> tuple[Band, ...]:
     """Check every central band of a fan at one step, widest first; empty for a point forecast.
 
     actual : (N,) at that step, NaN where it has not happened; the pool is of the same windows.
@@ -298,7 +291,7 @@ def bands(
     return tuple(found)
 
 
-def _standard_error(held: NDArray[np.float64], nominal: float, pool: Pool) -> float | None:
+def _standard_error(held: Floats, nominal: float, pool: Pool) -> float | None:
     """Return the standard error of a coverage; held : (U,) share of each observation."""
     if pool.n_independent < 2 or held.size <= pool.reach:
         return None
@@ -309,7 +302,7 @@ def _standard_error(held: NDArray[np.float64], nominal: float, pool: Pool) -> fl
     return max(error, math.sqrt(nominal * (1.0 - nominal) / pool.n_independent))
 
 
-def _test(held: NDArray[np.float64], pool: Pool, nominal: float) -> SignificanceTest:
+def _test(held: Floats, pool: Pool, nominal: float) -> SignificanceTest:
     n = pool.n_units
     if n < held.size:
         why = "symbols on one date are not independent; the standard error takes its place"

@@ -13,8 +13,8 @@ from itertools import combinations, permutations, product
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
+from lstmcli.arrays import Floats
 from lstmcli.evaluation.backtest import Backtest
 from lstmcli.evaluation.losses import PathScores, check_forecast, window_crps
 from lstmcli.evaluation.metrics import skill, squared_error
@@ -32,7 +32,6 @@ from lstmcli.evaluation.significance import (
 SIGNIFICANT = 0.05
 Loss = Literal["squared", "crps"]
 LOSSES: tuple[Loss, Loss] = ("squared", "crps")
-Floats = NDArray[np.float64]
 SkillIntervals = dict[tuple[Loss, str, str], Interval]
 """By loss, model and the other model."""
 

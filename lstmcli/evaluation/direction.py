@@ -2,17 +2,18 @@
 
 A move of exactly zero is unchanged: neither up nor down, left out of every rate and test here, and
 counted apart. A forecast of exactly zero makes no call, and misses where the price moves; a model
-without calls has no accuracy.
+without calls has no accuracy. `movement` asks whether forecasts move, or copy the last price.
 """
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
+from lstmcli.arrays import Floats, Mask
 from lstmcli.evaluation.metrics import skill
-from lstmcli.evaluation.pooling import Pool, chunks, float_or_none
+from lstmcli.evaluation.pooling import Codes, Pool, by_group, chunks, float_or_none
 from lstmcli.evaluation.significance import (
     Interval,
     SignificanceTest,
@@ -52,9 +53,7 @@ class TwoWay:
     why: str | None = None
 
 
-def direction_hits(
-    predicted: NDArray[np.float64], actual: NDArray[np.float64]
-) -> NDArray[np.float64]:
+def direction_hits(predicted: Floats, actual: Floats) -> Floats:
     """Return 1 where the direction of a move was called, 0 where it was not, and NaN for no move.
 
     predicted, actual : moves of one shape, log or simple. There is no move where the price is
@@ -64,12 +63,7 @@ def direction_hits(
     return np.where(np.isnan(actual) | (actual == 0.0), np.nan, hit)
 
 
-def two_way(
-    predicted: NDArray[np.float64],
-    actual: NDArray[np.float64],
-    pool: Pool,
-    proves: NDArray[np.bool_] | None = None,
-) -> TwoWay:
+def two_way(predicted: Floats, actual: Floats, pool: Pool, proves: Mask | None = None) -> TwoWay:
     """Score the signs of predicted against actual moves.
 
     predicted, actual : (N,) log moves, NaN in `actual` where it has not happened; the pool is of
@@ -113,9 +107,7 @@ def two_way(
     )
 
 
-def probability_below(
-    quantiles: NDArray[np.float64], levels: tuple[float, ...], value: NDArray[np.float64]
-) -> NDArray[np.float64]:
+def probability_below(quantiles: Floats, levels: tuple[float, ...], value: Floats) -> Floats:
     """Return the probability of a move below a value; linear between quantiles.
 
     Beyond the outermost quantiles it stays at the outermost level, so that a fan of 0.025 to 0.975
@@ -131,9 +123,7 @@ def probability_below(
     fraction = (value >= high).astype(np.float64)  # holds where two quantiles coincide
     np.divide(value - low, gap, out=fraction, where=gap > 0.0)
     levels_low, levels_high = at[right - 1], at[right]
-    below: NDArray[np.float64] = levels_low + np.clip(fraction, 0.0, 1.0) * (
-        levels_high - levels_low
-    )
+    below: Floats = levels_low + np.clip(fraction, 0.0, 1.0) * (levels_high - levels_low)
     return below
 
 
@@ -147,15 +137,13 @@ def _no_call(n_moved: int, calls: bool, n_unchanged: int) -> str | None:
     return None
 
 
-def _best_constant(
-    up: float | None,
-) -> tuple[Literal["up", "down"] | None, float | None]:
+def _best_constant(up: float | None) -> tuple[Literal["up", "down"] | None, float | None]:
     if up is None:
         return None, None
     return ("up", up) if up >= 0.5 else ("down", 1.0 - up)
 
 
-def _balanced(hit: NDArray[np.bool_], up: NDArray[np.bool_], pool: Pool) -> float | None:
+def _balanced(hit: Mask, up: Mask, pool: Pool) -> float | None:
     if up.all() or not up.any():
         return None
     shares = [pool.mean(hit & kind) / pool.mean(kind) for kind in (up, ~up)]
@@ -197,11 +185,7 @@ class Chances:
 
 
 def chances(
-    forecast: Forecast,
-    step: int,
-    actual: NDArray[np.float64],
-    pool: Pool,
-    base_rate: float | None,
+    forecast: Forecast, step: int, actual: Floats, pool: Pool, base_rate: float | None
 ) -> Chances | None:
     """Score the probabilities of a rise; None for a point forecast or before any outcome.
 
@@ -232,7 +216,7 @@ def chances(
     )
 
 
-def rise_counts(log_prices: NDArray[np.float64], horizon: int) -> NDArray[np.float64]:
+def rise_counts(log_prices: Floats, horizon: int) -> Floats:
     """Count the rises, and all moves but those of zero, of every step in a history: (2, H)."""
     found = np.zeros((2, horizon))
     for step in range(1, min(horizon, len(log_prices) - 1) + 1):
@@ -241,7 +225,7 @@ def rise_counts(log_prices: NDArray[np.float64], horizon: int) -> NDArray[np.flo
     return found
 
 
-def _reliability(chance: NDArray[np.float64], rose: NDArray[np.float64]) -> tuple[ChanceBin, ...]:
+def _reliability(chance: Floats, rose: Floats) -> tuple[ChanceBin, ...]:
     # 1 - 0.9 is a little less than a tenth, and a chance of 10 %.
     tenth = np.minimum((chance * BINS + 1e-9).astype(np.int64), BINS - 1)
     count = np.bincount(tenth, minlength=BINS)
@@ -253,3 +237,84 @@ def _reliability(chance: NDArray[np.float64], rose: NDArray[np.float64]) -> tupl
         ChanceBin(float_or_none(mean), float_or_none(share), int(n))
         for mean, share, n in zip(means, shares, count, strict=True)
     )
+
+
+FLAT_LINE = 0.05
+_CHANCE = 1.645  # the standard normal's 95 % quantile
+
+
+@dataclass(frozen=True)
+class Movement:
+    """Predicted moves of all steps compared with the actual ones.
+
+    size : root mean square predicted move over root mean square actual move.
+    spread : the same of the deviations from each symbol's mean at each step; near 0 for one answer
+        every time.
+    with_last, with_next : correlation of the forecast log price with the last and with the actual
+        one, within symbols and steps.
+    of_moves : correlation of the predicted with the actual moves, within symbols and steps.
+    flat_line : size below 5 %, nearly the last price.
+    copy : closer to the last price than to the next, as nearly every forecast of prices is, and
+        `of_moves` is undefined or not significant (below 1.645 / sqrt of independent windows).
+    Each number None where it is undefined.
+    """
+
+    size: float | None
+    spread: float | None
+    with_last: float | None
+    with_next: float | None
+    of_moves: float | None
+    flat_line: bool
+    copy: bool
+
+
+def movement(
+    predicted: Floats, actual: Floats, last_close: Floats, symbol: Codes, n_independent: int
+) -> Movement:
+    """Compare predicted with actual log moves, (N, H) each, NaN where they have not happened.
+
+    last_close : (N,). symbol : (N,) numbers of the symbols.
+    """
+    price, sums, scaled, count = np.log(last_close), np.zeros((7, 7)), np.zeros((2, 2)), 0
+    count_symbols = int(symbol.max(initial=-1)) + 1
+    for step in range(actual.shape[1]):  # one after the other, so that memory stays flat
+        known = np.flatnonzero(~np.isnan(actual[:, step])).astype(np.int32)
+        own = symbol[known]
+        means = [
+            by_group(each, own, count_symbols)
+            for each in (predicted[known, step], actual[known, step], price[known])
+        ]
+        products = np.zeros((7, 7))
+        for some in chunks(known.size):
+            rows = known[some]
+            forecast, true = predicted[rows, step], actual[rows, step]
+            moves, truths, last = (
+                each - mean[own[some]]
+                for each, mean in zip((forecast, true, price[rows]), means, strict=True)
+            )
+            values = np.array([forecast, true, moves, truths, last, last + moves, last + truths])
+            products += np.einsum("in,jn->ij", values, values)
+        sums, count = sums + products, count + known.size
+        if products[1, 1]:
+            # Steps move ever further: each is divided by its own spread, so that all weigh alike.
+            scaled += products[2:4, 2:4] / (products[1, 1] / known.size)
+    square, of_scaled = sums / max(count, 1), scaled / max(count, 1)
+    rms = np.sqrt(square.diagonal())
+    size = _quotient(rms[0], rms[1])
+    with_last = _quotient(square[5, 4], rms[5] * rms[4])
+    with_next = _quotient(square[5, 6], rms[5] * rms[6])
+    of_moves = _quotient(of_scaled[0, 1], math.sqrt(of_scaled[0, 0] * of_scaled[1, 1]))
+    closer = with_last is not None and with_next is not None and with_last > with_next
+    return Movement(
+        size=size,
+        spread=_quotient(rms[2], rms[3]),
+        with_last=with_last,
+        with_next=with_next,
+        of_moves=of_moves,
+        flat_line=size is not None and size < FLAT_LINE,
+        copy=closer and (of_moves or 0.0) * math.sqrt(n_independent) < _CHANCE,
+    )
+
+
+def _quotient(above: float, below: float) -> float | None:
+    return float(above / below) if below > 1e-12 else None

@@ -6,8 +6,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from lstmcli.arrays import Ints
 from lstmcli.config import DEFAULT_LEVELS, PRIOR_YEARS
 from lstmcli.dataset.series import Series
 from lstmcli.dataset.volatility import EWMA_START
@@ -80,7 +80,8 @@ class Fitted:
         """Return the linear fan of all the series, which is fitted once."""
         key = horizon, tuple(levels)
         if key not in self._hars:
-            parts = [each.part(_slice(self.rows[each.symbol])) for each in series]
+            spans = [self.rows[each.symbol] for each in series]
+            parts = [x.part(slice(s.start, s.stop)) for x, s in zip(series, spans, strict=True)]
             self._hars[key] = fit_har(
                 [each.log_prices for each in parts],
                 horizon=horizon,
@@ -127,7 +128,7 @@ def backtest(
     fitted: Sequence[Fitted],
     own: Mapping[str, Sequence[Series]],
     series: Sequence[Series],
-    cutoffs: Sequence[NDArray[np.int64]],
+    cutoffs: Sequence[Ints],
     *,
     horizon: int,
     context_length: int,
@@ -152,11 +153,7 @@ def backtest(
         extra=extra,
     )
     return run_backtest(
-        series,
-        cutoffs,
-        forecasters,
-        horizon=horizon,
-        context_length=context_length,
+        series, cutoffs, forecasters, horizon=horizon, context_length=context_length
     )
 
 
@@ -300,10 +297,7 @@ def baseline_forecasters(
         each = partial(baseline, **options)
         return in_turn([_on_rows(each, known.rows, horizon) for known in fitted], since)
 
-    forecasters = {
-        "naive": plain(baselines.naive),
-        "drift": on_rows(baselines.drift),
-    }
+    forecasters = {"naive": plain(baselines.naive), "drift": on_rows(baselines.drift)}
     if interval in _SEASON:
         period = _SEASON[interval]
         forecasters["seasonal_naive"] = plain(baselines.seasonal_naive, period=period)
@@ -344,10 +338,6 @@ def _har(fit: Callable[[], Har]) -> Forecaster:
         return har.forecast(har.scale(inputs, sigma), np.full(len(at), location))
 
     return one_by_one(forecast_one)
-
-
-def _slice(rows: range) -> slice:
-    return slice(rows.start, rows.stop)
 
 
 def _at_steps(forecaster: Forecaster, steps: Sequence[int]) -> Forecaster:

@@ -12,6 +12,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from lstmcli.arrays import Days, Floats
 from lstmcli.errors import LeakError
 from lstmcli.evaluation.backtest import Backtest
 from lstmcli.market.prices import Prices
@@ -61,9 +62,7 @@ def rewritten(
     return replace(prices, frame=frame)
 
 
-def _noise_like(
-    known: NDArray[np.float64], rows: int, generator: np.random.Generator
-) -> NDArray[np.float64]:
+def _noise_like(known: Floats, rows: int, generator: np.random.Generator) -> Floats:
     """Return values of the level and spread of those known, positive where all of them are."""
     known = known[np.isfinite(known)]
     if known.size and (known > 0.0).all():
@@ -79,18 +78,9 @@ def without(prices: Prices, after: np.datetime64, bars: int | None = None) -> Pr
 
 
 Stage = Literal[
-    "control",
-    "reader",
-    "forecast",
-    "score",
-    "as-of",
-    "refit",
-    "training",
-    "fit",
-    "kept",
-    "repeat",
+    "control", "reader", "forecast", "score", "as-of", "refit", "training", "fit", "kept", "repeat",
     "lineage",
-]
+]  # fmt: skip
 
 EVEN_DAYS, RANDOM_DAYS = 5, 3
 _CHANGED = 0.5  # of the rows after a day, at least: a dead unit may hide a few
@@ -111,7 +101,7 @@ class Figures:
     kind: str
     name: str
     values: NDArray[Any]
-    windows: tuple[NDArray[np.str_], NDArray[np.datetime64]] | None = None
+    windows: tuple[NDArray[np.str_], Days] | None = None
     labels: tuple[str, ...] = ()
 
 
@@ -148,15 +138,13 @@ class Comparison:
     difference: Difference | None
 
 
-def sample_days(
-    cutoffs: NDArray[np.datetime64], generator: np.random.Generator
-) -> NDArray[np.datetime64]:
+def sample_days(cutoffs: Days, generator: np.random.Generator) -> Days:
     """Return some of the days, ascending: evenly spread ones, and a few random ones of the rest."""
     days = np.unique(cutoffs)
     even = np.unique(np.linspace(0, len(days) - 1, EVEN_DAYS).round().astype(int))
     rest = np.setdiff1d(np.arange(len(days)), even)
     drawn = generator.choice(rest, min(RANDOM_DAYS, len(rest)), replace=False)
-    chosen: NDArray[np.datetime64] = days[np.sort(np.append(even, drawn))]
+    chosen: Days = days[np.sort(np.append(even, drawn))]
     return chosen
 
 

@@ -6,11 +6,11 @@ models.
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from lstmcli.arrays import Floats, Mask
 from lstmcli.errors import DataError
 from lstmcli.evaluation import metrics
 from lstmcli.evaluation.backtest import Backtest
@@ -18,8 +18,6 @@ from lstmcli.evaluation.bands import CHUNK, FanSteps, FanSums, StepBand, step_ba
 from lstmcli.evaluation.metrics import skill
 from lstmcli.evaluation.pooling import by_group, chunks, float_or_none, floats_or_none, mean_known
 from lstmcli.forecasting.forecast import Fan, Forecast
-
-Floats = NDArray[np.float64]
 
 # exp of a log move beyond this overflows when squared; no price has ever moved so far.
 LARGEST_MOVE = 300.0
@@ -30,27 +28,20 @@ _MOST = 2**18  # numbers at a time
 class Losses:
     """Mean losses of one model; NaN where nothing has happened yet.
 
-    squared, crps : (N,) of each window, the mean over its steps; none once they are pooled.
-    path, symbols : (4,) and (S, 4) the means of `squared`, absolute and scaled errors and `crps`,
+    windows : by loss, the mean of each window over its steps, (N,): "squared", and "crps" of a fan;
+    none once they are pooled.
+    path, symbols : (4,) and (S, 4) the means of squared, absolute and scaled errors and CRPS,
     pooled and of each symbol.
-    step_squared, step_absolute, step_scaled, step_crps : (H,) of each step, pooled.
-    A scaled error is one in price units over the symbol's MASE scale; `crps` is None for point
-    forecasts. fan : its levels, pooled; None for point forecasts.
+    steps : by loss, "absolute" and "scaled" too, the mean of each step, (H,), pooled.
+    A scaled error is one in price units over the symbol's MASE scale. fan : its levels, pooled;
+    None for point forecasts.
     """
 
-    squared: Floats
-    crps: Floats | None
+    windows: dict[str, Floats]
     path: Floats
     symbols: Floats
-    step_squared: Floats
-    step_absolute: Floats
-    step_scaled: Floats
-    step_crps: Floats | None
+    steps: dict[str, Floats]
     fan: FanSteps | None
-
-    def pooled(self) -> "Losses":
-        """Return the same without the losses of each window, to save memory."""
-        return replace(self, squared=np.empty(0), crps=None)
 
 
 def losses(backtest: Backtest, name: str, scale: Floats) -> Losses:
@@ -82,15 +73,14 @@ def losses(backtest: Backtest, name: str, scale: Floats) -> Losses:
         add("scaled", rows, share if of_scaled is weights else of_scaled[rows], errors)
         if fan is not None and forecast.quantiles is not None:
             add("crps", rows, share, fan.add(forecast.quantiles, rows.start, rows.stop))
+    known = [each for each in steps if each != "crps" or fan is not None]
     return Losses(
-        squared=windows["squared"],
-        crps=None if fan is None else windows["crps"],
+        windows={each: windows[each] for each in ("squared", "crps") if each in known},
         path=np.array([pool.mean(each) for each in windows.values()]),
         symbols=np.column_stack([by_group(each, group, len(symbols)) for each in windows.values()]),
-        step_squared=weights.means(steps["squared"]),
-        step_absolute=weights.means(steps["absolute"]),
-        step_scaled=of_scaled.means(steps["scaled"]),
-        step_crps=None if fan is None else weights.means(steps["crps"]),
+        steps={
+            each: (of_scaled if each == "scaled" else weights).means(steps[each]) for each in known
+        },
         fan=None if fan is None else fan.steps(),
     )
 
@@ -121,7 +111,7 @@ def check_forecast(name: str, forecast: Forecast, actual: Floats) -> None:
         )
     wrong, numbers = 0, actual.shape[1] * max(1, len(forecast.levels))
     for rows in chunks(len(actual), max(1, _MOST // numbers)):
-        usable: NDArray[np.bool_] = np.abs(forecast.median[rows]) <= LARGEST_MOVE  # False for NaN
+        usable: Mask = np.abs(forecast.median[rows]) <= LARGEST_MOVE  # False for NaN
         if forecast.quantiles is not None:
             usable &= (np.abs(forecast.quantiles[rows]) <= LARGEST_MOVE).all(axis=-1)
         wrong += int(np.count_nonzero(~np.isnan(actual[rows]) & ~usable))
@@ -175,26 +165,26 @@ def step_scores(
     name: str, reduced: Mapping[str, Losses], against: Sequence[str], steps: Sequence[int]
 ) -> StepScores:
     """Score model `name` at every one of its H steps, pooled."""
-    ours = reduced[name]
-    rmse = floats_or_none(np.sqrt(ours.step_squared))
-    crps = None if ours.step_crps is None else floats_or_none(ours.step_crps)
+    ours = reduced[name].steps
+    rmse = floats_or_none(np.sqrt(ours["squared"]))
+    crps = floats_or_none(ours["crps"]) if "crps" in ours else None
     return StepScores(
         step=list(steps),
         rmse=rmse,
-        mae=floats_or_none(ours.step_absolute),
-        mase=floats_or_none(ours.step_scaled),
+        mae=floats_or_none(ours["absolute"]),
+        mase=floats_or_none(ours["scaled"]),
         crps=crps,
         skill={
-            other: _skills(rmse, np.sqrt(reduced[other].step_squared))
+            other: _skills(rmse, np.sqrt(reduced[other].steps["squared"]))
             for other in against
             if other != name
         },
         crps_skill={
-            other: _skills(crps, their.step_crps)
+            other: _skills(crps, their.steps["crps"])
             for other, their in reduced.items()
-            if other != name and crps is not None and their.step_crps is not None
+            if other != name and crps is not None and "crps" in their.steps
         },
-        bands=() if ours.fan is None else step_bands(ours.fan),
+        bands=step_bands(reduced[name].fan),
     )
 
 
@@ -223,5 +213,5 @@ def path_scores(means: Mapping[str, Floats], against: Sequence[str]) -> dict[str
     }
 
 
-def _skills(ours: list[float | None], theirs: NDArray[np.float64]) -> list[float | None]:
+def _skills(ours: list[float | None], theirs: Floats) -> list[float | None]:
     return [skill(mine, their) for mine, their in zip(ours, floats_or_none(theirs), strict=True)]

@@ -8,9 +8,8 @@ gives a NaN loss, which `pooling` leaves out.
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
+from lstmcli.arrays import Floats
 
 CRPS_LEVELS = (0.05, 0.95)
 _LEVEL_TOLERANCE = 1e-9

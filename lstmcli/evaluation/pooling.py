@@ -13,10 +13,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lstmcli.arrays import Days, Floats, Ints, Mask
+
 Codes = NDArray[np.integer[Any]]
 """Integer codes; of 32 bits where there are many."""
-Values = NDArray[np.float64] | NDArray[np.bool_]
-Days = NDArray[Any]
+Values = Floats | Mask
+Dates = NDArray[Any]
 """Dates, or days since 1970, which take half the memory."""
 
 
@@ -33,8 +35,8 @@ class Pool:
     block : (N,) ascending with the cutoff; None where all windows are of one calendar.
     """
 
-    cutoff: Days
-    end: Days
+    cutoff: Dates
+    end: Dates
     symbol: Codes | None = None
     block: Codes | None = None
 
@@ -42,7 +44,7 @@ class Pool:
         for name in ("cutoff", "end"):
             object.__setattr__(self, name, day_numbers(getattr(self, name)))
 
-    def keep(self, rows: NDArray[np.bool_] | Codes) -> "Pool":
+    def keep(self, rows: Mask | Codes) -> "Pool":
         """Return the windows of a mask, or of row numbers."""
         if rows.dtype == np.bool_ and rows.all():
             return self
@@ -68,7 +70,7 @@ class Pool:
         return number[self.block]
 
     @cached_property
-    def _dates(self) -> tuple[Days, Codes, Days]:
+    def _dates(self) -> tuple[Dates, Codes, Dates]:
         """Distinct cutoff dates, the index of each window's date, the last end by date."""
         dates, group, last = _last_end(self.cutoff, self.end)
         return dates, group.astype(np.int32), last
@@ -79,7 +81,7 @@ class Pool:
         assert self.block is not None, "only where there are blocks"
         return np.bincount(self._with_symbol(self.block)[0])
 
-    def _with_symbol(self, group: Codes) -> tuple[NDArray[np.int64], Codes]:
+    def _with_symbol(self, group: Codes) -> tuple[Ints, Codes]:
         """Return the group of each (group, symbol) pair that occurs, and each window's pair."""
         assert self.symbol is not None, "blocks come with the symbols that they hold"
         count = int(self.symbol.max(initial=0)) + 1
@@ -87,7 +89,7 @@ class Pool:
         return pairs // count, which.astype(np.int32)
 
     @cached_property
-    def _is_full(self) -> NDArray[np.bool_]:
+    def _is_full(self) -> Mask:
         """Blocks that hold more than half of the symbols, as a mask."""
         assert self.symbol is not None, "blocks hold symbols"
         return np.asarray(2 * self._held > np.unique(self.symbol).size)
@@ -126,7 +128,7 @@ class Pool:
         return max(1, int(reach.max(initial=1)))
 
     @cached_property
-    def apart(self) -> NDArray[np.bool_]:
+    def apart(self) -> Mask:
         """Mask of windows that do not overlap in time and count as independent, (N,).
 
         All symbols of a chosen date are chosen, and count as one.
@@ -134,7 +136,7 @@ class Pool:
         return self._is_apart[self.unit] if self.block is None else np.asarray(self.unit >= 0)
 
     @cached_property
-    def _is_apart(self) -> NDArray[np.bool_]:
+    def _is_apart(self) -> Mask:
         """Choose the first cutoff date, then each next one not before the last end so far."""
         dates, _, last = self._dates
         chosen, at = np.zeros(dates.size, dtype=np.bool_), 0
@@ -152,7 +154,7 @@ class Pool:
         return 0 if not self.size or self._is_thin else self.n_units
 
     @property
-    def _counted(self) -> slice | NDArray[np.bool_]:
+    def _counted(self) -> slice | Mask:
         """Mask of windows that are part of an observation."""
         return slice(None) if self.block is None else self.unit >= 0
 
@@ -171,7 +173,7 @@ class Pool:
         whole[counted] = group
         return whole, unit
 
-    def series(self, values: Values) -> NDArray[np.float64]:
+    def series(self, values: Values) -> Floats:
         """Average over each symbol's windows in an observation, then over its symbols.
 
         values : (N,), NaN where unknown. Returns (U,).
@@ -181,7 +183,7 @@ class Pool:
         means = by_group(values[counted], group[counted], count)
         return means if unit is None else by_group(means, unit, self.n_units)
 
-    def by_symbol(self, values: Values) -> NDArray[np.float64]:
+    def by_symbol(self, values: Values) -> Floats:
         """Average over each symbol's windows in each observation; (N,) to (U, S), NaN for none."""
         assert self.symbol is not None, "only a pool that knows its symbols"
         there, counted = np.bincount(self.symbol) > 0, self._counted
@@ -194,7 +196,7 @@ class Pool:
         """Average `series` over the observations; NaN where nothing is known."""
         return float(mean_known(self.series(values), axis=0))
 
-    def weights(self, known: NDArray[np.bool_]) -> "Weights":
+    def weights(self, known: Mask) -> "Weights":
         """Return the weight of each value in its mean, for several means with the same mask.
 
         known : (N, K). Returns (N, K), 0 where not known: `mean` of such values is
@@ -220,23 +222,21 @@ class Weights:
     weight is one part.
     """
 
-    known: NDArray[np.bool_]
+    known: Mask
     group: Codes
-    shares: NDArray[np.float64]
+    shares: Floats
 
-    def __getitem__(self, rows: slice) -> NDArray[np.float64]:
+    def __getitem__(self, rows: slice) -> Floats:
         """Return the weights of some windows."""
         known = self.known[rows]
         return np.divide(1.0, self.shares[self.group[rows]], out=np.zeros(known.shape), where=known)
 
-    def means(self, sums: NDArray[np.float64]) -> NDArray[np.float64]:
+    def means(self, sums: Floats) -> Floats:
         """Return sums of weighted values, (..., K), with NaN where nothing is known."""
         return np.where(self.known.any(axis=0), sums, np.nan)
 
 
-def blocks(
-    cutoff: NDArray[np.datetime64], end: NDArray[np.datetime64], calendar: Codes
-) -> Codes | None:
+def blocks(cutoff: Days, end: Days, calendar: Codes) -> Codes | None:
     """Cut time into blocks that each calendar's windows fit into; None for a single calendar.
 
     Each block begins where the one before it ends, and is as long as the longest window, or
@@ -266,9 +266,7 @@ def blocks(
     return found.astype(np.int32)
 
 
-def _spans(
-    cutoff: NDArray[np.datetime64], end: NDArray[np.datetime64]
-) -> tuple[NDArray[np.datetime64], NDArray[np.timedelta64]]:
+def _spans(cutoff: Days, end: Days) -> tuple[Days, NDArray[np.timedelta64]]:
     """Return a calendar's cutoff dates, and the longer of window and gap to the next cutoff."""
     dates, _, last = _last_end(cutoff, end)
     lengths = last - dates
@@ -279,7 +277,7 @@ def _spans(
     return dates, lengths
 
 
-def phases(cutoff: NDArray[np.datetime64], end: NDArray[np.datetime64], calendar: Codes) -> Codes:
+def phases(cutoff: Days, end: Days, calendar: Codes) -> Codes:
     """Assign windows to chains that do not overlap: each calendar's cutoffs in turn.
 
     cutoff, end, calendar : (N,). Returns (N,) from 0 to one less than a window's reach.
@@ -298,7 +296,7 @@ def chunks(count: int, size: int = 4096) -> Iterator[slice]:
         yield slice(first, min(first + size, count))
 
 
-def by_group(values: Values, group: Codes, count: int) -> NDArray[np.float64]:
+def by_group(values: Values, group: Codes, count: int) -> Floats:
     """Average over the members of each group 0..count - 1; (N,) to (count,), NaN for none known."""
     known = ~np.isnan(values)
     if not known.all():
@@ -307,9 +305,7 @@ def by_group(values: Values, group: Codes, count: int) -> NDArray[np.float64]:
     return _ratio(sums, np.bincount(group, minlength=count))
 
 
-def group_dates(
-    dates: Days,
-) -> tuple[Days, NDArray[np.intp]]:
+def group_dates(dates: Dates) -> tuple[Dates, NDArray[np.intp]]:
     """Return the distinct dates, ascending, and the index of each row's date, (N,).
 
     Faster than np.unique, which sorts: days are integers within a small range.
@@ -322,7 +318,7 @@ def group_dates(
     return (first + np.flatnonzero(there)).astype(dates.dtype), (np.cumsum(there) - 1)[days - first]
 
 
-def day_numbers(dates: Days) -> Codes:
+def day_numbers(dates: Dates) -> Codes:
     """Return days since 1970, in half the memory of dates."""
     return dates if dates.dtype == np.int32 else dates.astype("datetime64[D]").astype(np.int32)
 
@@ -337,29 +333,29 @@ def by_symbol(symbol: NDArray[np.str_]) -> tuple[list[str], Codes]:
     return list(numbers), np.repeat(np.array(codes, dtype=np.int32), lengths)
 
 
-def mean_known(values: NDArray[np.float64], axis: int) -> NDArray[np.float64]:
+def mean_known(values: Floats, axis: int) -> Floats:
     """Average over an axis, ignoring NaN; NaN where all are NaN."""
     known = ~np.isnan(values)
     return _ratio(np.where(known, values, 0.0).sum(axis=axis), known.sum(axis=axis))
 
 
-def count_dates(cutoff: NDArray[np.datetime64]) -> int:
+def count_dates(cutoff: Days) -> int:
     """Return the number of distinct cutoff dates."""
     return group_dates(cutoff)[0].size
 
 
-def float_or_none(value: NDArray[np.float64] | float) -> float | None:
+def float_or_none(value: Floats | float) -> float | None:
     """Return a plain float, None in place of NaN."""
     number = float(value)
     return None if np.isnan(number) else number
 
 
-def floats_or_none(values: NDArray[np.float64]) -> list[float | None]:
+def floats_or_none(values: Floats) -> list[float | None]:
     """Return plain floats, None in place of NaN."""
     return [float_or_none(value) for value in values.tolist()]
 
 
-def _last_end(cutoff: Days, end: Days) -> tuple[Days, NDArray[np.intp], Days]:
+def _last_end(cutoff: Dates, end: Dates) -> tuple[Dates, NDArray[np.intp], Dates]:
     """Return the distinct cutoff dates, the index of each row's date, the last end by date."""
     dates, group = group_dates(cutoff)
     last = dates.astype(end.dtype)
@@ -369,9 +365,7 @@ def _last_end(cutoff: Days, end: Days) -> tuple[Days, NDArray[np.intp], Days]:
     return dates, group, last
 
 
-def _ratio(
-    sums: NDArray[np.float64], counts: NDArray[np.float64] | NDArray[np.int64]
-) -> NDArray[np.float64]:
+def _ratio(sums: Floats, counts: Floats | Ints) -> Floats:
     means = np.full(np.shape(sums), np.nan)
     np.divide(sums, counts, out=means, where=counts > 0)
     return means

@@ -11,8 +11,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from lstmcli.arrays import Days, Floats, Ints, Mask
 from lstmcli.errors import UsageError
 from lstmcli.evaluation.direction import probability_below
 from lstmcli.evaluation.metrics import skill
@@ -30,8 +30,6 @@ from lstmcli.forecasting.forecast import Forecast
 LOSS = 0.05  # chance of a loss beyond the one that `loss_moves` returns
 BEYOND = (-0.1, 0.1)  # changes whose chances are scored unless others are asked for
 _PRICE = re.compile(r"([+-]?\d{1,15}(?:\.\d{1,15})?)(?: ?(%))?")
-
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -68,7 +66,7 @@ class Asked:
     moves: Floats
     past_below: Floats
     past_loss: Floats | None
-    n_past: NDArray[np.int64]
+    n_past: Ints
 
 
 def asked_prices(given: Iterable[str | float]) -> tuple[AskedPrice, ...]:
@@ -125,7 +123,7 @@ def asked_of(
     below, losses = np.full((len(moves), horizon), np.nan), np.full(horizon, np.nan)
     for step in range(1, min(horizon, len(log_prices) - 1) + 1):
         past = log_prices[step:] - log_prices[:-step]
-        below[:, step - 1] = past_shares(past, moves)
+        below[:, step - 1] = [np.mean(past < each) for each in moves]
         if loss:
             losses[step - 1] = np.quantile(past, LOSS)
     return Asked(
@@ -138,12 +136,7 @@ def asked_of(
     )
 
 
-def past_shares(past: Floats, moves: Floats) -> Floats:
-    """Return the share of past moves, (T,), that ended below each of some moves, (L,)."""
-    return np.array([np.mean(past < each) for each in moves])
-
-
-def chances_below(forecast: Forecast, moves: Floats) -> tuple[Floats, NDArray[np.bool_]]:
+def chances_below(forecast: Forecast, moves: Floats) -> tuple[Floats, Mask]:
     """Return the chances of a move below each of L, (L, H), from a fan of one window.
 
     Linear between quantiles. The second array, (L, H), marks moves beyond the outermost quantiles:
@@ -212,12 +205,7 @@ def past_beyond(
 
 
 def score_beyond(
-    forecast: Forecast,
-    step: int,
-    actual: Floats,
-    pool: Pool,
-    change: float,
-    base_rates: Floats,
+    forecast: Forecast, step: int, actual: Floats, pool: Pool, change: float, base_rates: Floats
 ) -> BeyondScores | None:
     """Score the chances of a move beyond a change; None of a point forecast, or no outcome yet.
 
@@ -253,7 +241,7 @@ def score_beyond(
     )
 
 
-def _beyond(moves: Floats, change: float) -> NDArray[np.bool_]:
+def _beyond(moves: Floats, change: float) -> Mask:
     level = math.log1p(change)
     return np.asarray(moves < level if change < 0.0 else moves > level)
 
@@ -281,7 +269,7 @@ class LossBacktest:
 
 
 def backtest_loss(
-    symbol: str, cutoff: NDArray[np.datetime64], forecast: Forecast, actual: Floats
+    symbol: str, cutoff: Days, forecast: Forecast, actual: Floats
 ) -> LossBacktest | None:
     """Test the loss of one symbol's one-step fans; None of a point forecast, or without a day.
 
@@ -307,9 +295,7 @@ def backtest_loss(
     )
 
 
-def christoffersen_independence(
-    hits: NDArray[np.bool_], fewest: int = MIN_WINDOWS
-) -> SignificanceTest:
+def christoffersen_independence(hits: Mask, fewest: int = MIN_WINDOWS) -> SignificanceTest:
     """Test that a hit is no likelier after a hit, against a first-order Markov chain.
 
     Christoffersen (1998), section 3.2, LR_ind, chi-squared with one degree of freedom.
@@ -326,9 +312,7 @@ def christoffersen_independence(
     return SignificanceTest(name, ratio, chi2_sf(ratio, 1), n)
 
 
-def christoffersen_joint(
-    hits: NDArray[np.bool_], nominal: float, fewest: int = MIN_WINDOWS
-) -> SignificanceTest:
+def christoffersen_joint(hits: Mask, nominal: float, fewest: int = MIN_WINDOWS) -> SignificanceTest:
     """Test both at once: LR_cc = LR_uc + LR_ind, chi-squared with two degrees of freedom."""
     name, n = "Christoffersen conditional", hits.size
     parts = (

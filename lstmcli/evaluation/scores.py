@@ -6,12 +6,12 @@ over symbols at each cutoff date, then over dates; tests rest on windows of five
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
-from numpy.typing import NDArray
 
+from lstmcli.arrays import Floats, Mask
 from lstmcli.errors import DataError
 from lstmcli.evaluation.backtest import Backtest
 from lstmcli.evaluation.bands import (
@@ -36,7 +36,7 @@ from lstmcli.evaluation.comparisons import (
     skill_intervals,
     symbol_tests,
 )
-from lstmcli.evaluation.direction import Chances, chances
+from lstmcli.evaluation.direction import Chances, Movement, chances, movement
 from lstmcli.evaluation.losses import (
     Losses,
     PathScores,
@@ -46,7 +46,6 @@ from lstmcli.evaluation.losses import (
     path_scores,
     step_scores,
 )
-from lstmcli.evaluation.movement import Movement, movement
 from lstmcli.evaluation.pooling import Pool, by_symbol, count_dates
 from lstmcli.evaluation.risk import BeyondScores, past_beyond, score_beyond
 from lstmcli.evaluation.significance import Interval
@@ -133,8 +132,8 @@ def score(
     known: Yardsticks,
     *,
     networks: Sequence[str] = (),
-    decides: NDArray[np.bool_] | None = None,
-    in_training: NDArray[np.bool_] | None = None,
+    decides: Mask | None = None,
+    in_training: Mask | None = None,
     further: Sequence[OffGrid] = (),
     n_judged: int | None = None,
 ) -> Scores:
@@ -171,7 +170,7 @@ def score(
     del ends
     reduced: dict[str, Losses] = {}
     made: dict[str, partial[ModelScores]] = {}
-    observed: dict[Loss, dict[str, NDArray[np.float64]]] = {loss: {} for loss in LOSSES}
+    observed: dict[Loss, dict[str, Floats]] = {loss: {} for loss in LOSSES}
     # One model after another, so that memory does not grow with their number; those first that
     # symbols are tested against.
     past = past_beyond(known.past, known.beyond, at)
@@ -183,12 +182,12 @@ def score(
         own_scores = _own_scores(own, name, at, known, past, proves, further, n_independent)
         found = losses(own, name, scale)
         del own
-        for loss, values in zip(LOSSES, (found.squared, found.crps), strict=True):
-            if values is not None:
+        for loss in LOSSES:
+            if (values := found.windows.get(loss)) is not None:
                 observed[loss][name] = pool.series(values[some])
                 others = [each.losses[loss, name] for each in further]
                 evidence.add(loss, name, np.concatenate([values[rows], *others]))
-        reduced[name] = found.pooled()
+        reduced[name] = replace(found, windows={})
         del found, values
         made[name] = partial(
             own_scores,
@@ -248,7 +247,7 @@ def _own_scores(
     steps: Sequence[int],
     known: Yardsticks,
     past: dict[tuple[float, int], dict[str, float]],
-    proves: NDArray[np.bool_] | None,
+    proves: Mask | None,
     further: Sequence[OffGrid],
     n_independent: int,
 ) -> partial[ModelScores]:
@@ -291,7 +290,7 @@ def _own_scores(
     )
 
 
-def _calendars(backtest: Backtest, some: NDArray[np.bool_]) -> tuple[CalendarCount, ...]:
+def _calendars(backtest: Backtest, some: Mask) -> tuple[CalendarCount, ...]:
     """Count the windows of each calendar where there are several.
 
     some : (N,) of which windows anything has happened.

@@ -9,12 +9,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from lstmcli.arrays import Floats, Mask
 from lstmcli.evaluation.pooling import Pool, chunks, floats_or_none, mean_known
 from lstmcli.printable import count_of
-
-Floats = NDArray[np.float64]
 
 
 def normal_sf(x: float) -> float:
@@ -77,7 +75,7 @@ def clopper_pearson(hits: float, n: int, confidence: float = 0.95) -> Interval:
     return Interval(low, high, confidence, n)
 
 
-def hac_standard_error(series: NDArray[np.float64], lag: int) -> float | None:
+def hac_standard_error(series: Floats, lag: int) -> float | None:
     """Return the standard error of the mean of a dependent series, Newey & West (1987).
 
     Bartlett weights 1 - k / (lag + 1) on the autocovariances (each divided by n) up to `lag`, which
@@ -93,7 +91,7 @@ def hac_standard_error(series: NDArray[np.float64], lag: int) -> float | None:
     return math.sqrt(max(0.0, float(gamma[0] + 2.0 * np.sum(weights * gamma[1:]))) / n)
 
 
-def overlapping_error(series: NDArray[np.float64], h: int) -> tuple[float, str]:
+def overlapping_error(series: Floats, h: int) -> tuple[float, str]:
     """Return the standard error of the mean of overlapping windows, and its kernel.
 
     The kernel is rectangular up to lag h - 1, beyond which windows share no day; where that
@@ -112,7 +110,7 @@ def overlapping_error(series: NDArray[np.float64], h: int) -> tuple[float, str]:
     return math.sqrt(max(0.0, variance) / n / factor), kernel
 
 
-def autocovariances(series: NDArray[np.float64], lag: int) -> NDArray[np.float64]:
+def autocovariances(series: Floats, lag: int) -> Floats:
     """Return the autocovariances at 0..lag, (lag + 1,), each a sum divided by the full n."""
     n = series.size
     centred = series - series.mean()
@@ -120,7 +118,7 @@ def autocovariances(series: NDArray[np.float64], lag: int) -> NDArray[np.float64
 
 
 def bootstrap_skills(
-    losses: Mapping[str, NDArray[np.float64]],
+    losses: Mapping[str, Floats],
     pairs: Iterable[tuple[str, str]],
     *,
     block: int,
@@ -176,7 +174,7 @@ _NORMAL = 1.959963984540054  # 97.5 % quantile of the standard normal
 
 
 def joint_test(
-    gains: Floats, reach: int, tested: NDArray[np.bool_]
+    gains: Floats, reach: int, tested: Mask
 ) -> tuple[list[float | None], list[float | None]]:
     """Test one-sided, jointly over S series, whether the mean of each is positive.
 
@@ -260,8 +258,8 @@ class SignificanceTest:
 
 
 def diebold_mariano(
-    loss_a: NDArray[np.float64],
-    loss_b: NDArray[np.float64],
+    loss_a: Floats,
+    loss_b: Floats,
     h: int = 1,
     n_independent: int | None = None,
     fewest: int = MIN_WINDOWS,
@@ -292,9 +290,7 @@ def diebold_mariano(
     return SignificanceTest(name, statistic, student_t_two_sided(statistic, n - 1), n, note=note)
 
 
-def direction_test(
-    predicted_up: NDArray[np.bool_], actual_up: NDArray[np.bool_], pool: Pool
-) -> SignificanceTest:
+def direction_test(predicted_up: Mask, actual_up: Mask, pool: Pool) -> SignificanceTest:
     """Test one-sided that calls of direction go with what happened, on windows that are apart.
 
     For one series Fisher's exact test below 100 windows, Pesaran & Timmermann from there on. For
@@ -342,7 +338,7 @@ def _permutation(name: str, x: Floats, y: Floats) -> SignificanceTest:
     return SignificanceTest(name, statistic, (1 + beyond) / (1 + _PERMUTATIONS), len(x))
 
 
-def fisher_exact(predicted_up: NDArray[np.bool_], actual_up: NDArray[np.bool_]) -> SignificanceTest:
+def fisher_exact(predicted_up: Mask, actual_up: Mask) -> SignificanceTest:
     """Fisher's (1935) exact test, one-sided: are hits more frequent than by chance; (n,) windows.
 
     The statistic is the number of rises that were called.
@@ -355,9 +351,7 @@ def fisher_exact(predicted_up: NDArray[np.bool_], actual_up: NDArray[np.bool_]) 
     return SignificanceTest("Fisher's exact", float(hits), ways / math.comb(n, calls), n)
 
 
-def pesaran_timmermann(
-    predicted_up: NDArray[np.bool_], actual_up: NDArray[np.bool_]
-) -> SignificanceTest:
+def pesaran_timmermann(predicted_up: Mask, actual_up: Mask) -> SignificanceTest:
     """Test one-sided that calls of direction are better than independent of what happened.
 
     Pesaran & Timmermann (1992), against the normal; (n,) windows of one series that do not
@@ -406,9 +400,7 @@ def binary_likelihood(misses: int, hits: int, share: float | None = None) -> flo
     return float(xlogy(hits, p) + xlog1py(misses, -p))
 
 
-def _no_direction_test(
-    predicted_up: NDArray[np.bool_], actual_up: NDArray[np.bool_], n: int
-) -> str | None:
+def _no_direction_test(predicted_up: Mask, actual_up: Mask, n: int) -> str | None:
     if n < MIN_WINDOWS:
         return too_few(n, MIN_WINDOWS)
     if predicted_up.all() or not predicted_up.any():

@@ -13,6 +13,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from lstmcli.arrays import Floats, Mask
 from lstmcli.errors import DataError
 from lstmcli.evaluation.backtest import Backtest
 from lstmcli.evaluation.direction import TwoWay, probability_below, two_way
@@ -36,16 +37,16 @@ class Thresholds:
     low, high : (H,), or (N, H) where they differ by window.
     """
 
-    low: NDArray[np.float64]
-    high: NDArray[np.float64]
+    low: Floats
+    high: Floats
 
 
 @dataclass(frozen=True)
 class Tails:
     """Scaled moves beyond which a window is a crash or a spike, (H,) each."""
 
-    crash: NDArray[np.float64]
-    spike: NDArray[np.float64]
+    crash: Floats
+    spike: Floats
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,7 @@ class Yardsticks:
     flat_band: float = FLAT_BAND
     tails: Tails | None = None
     beyond: tuple[float, ...] = ()
-    past: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
+    past: Mapping[str, Floats] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -101,7 +102,7 @@ class ThreeWay:
     n_independent: int
 
 
-def scaled_moves(moves: NDArray[np.float64], sigma: NDArray[np.float64]) -> NDArray[np.float64]:
+def scaled_moves(moves: Floats, sigma: Floats) -> Floats:
     """Divide log moves by each window's volatility times sqrt(step).
 
     moves : (N, H). sigma : (N,). Returns (N, H), NaN where the volatility is zero.
@@ -113,9 +114,7 @@ def scaled_moves(moves: NDArray[np.float64], sigma: NDArray[np.float64]) -> NDAr
 
 
 def fit_thresholds(
-    predicted_scaled: NDArray[np.float64],
-    actual_scaled: NDArray[np.float64],
-    flat_band: float = FLAT_BAND,
+    predicted_scaled: Floats, actual_scaled: Floats, flat_band: float = FLAT_BAND
 ) -> Thresholds:
     """Choose thresholds so that calls are as frequent as outcomes on the training rows.
 
@@ -139,9 +138,7 @@ def fit_thresholds(
     return Thresholds(low, high)
 
 
-def actual_trend(
-    actual: NDArray[np.float64], sigma: NDArray[np.float64], step: int, flat_band: float
-) -> Classes:
+def actual_trend(actual: Floats, sigma: Floats, step: int, flat_band: float) -> Classes:
     """Return the class of each move, (N,): flat if |move| < flat_band * sigma * sqrt(step)."""
     bound = flat_band * sigma * np.sqrt(step)
     moved = np.where(
@@ -151,11 +148,7 @@ def actual_trend(
 
 
 def predicted_trend(
-    forecast: Forecast,
-    sigma: NDArray[np.float64],
-    step: int,
-    flat_band: float,
-    thresholds: Thresholds | None,
+    forecast: Forecast, sigma: Floats, step: int, flat_band: float, thresholds: Thresholds | None
 ) -> Classes | None:
     """Return the class that a forecast calls at a step, (N,), or None.
 
@@ -231,7 +224,7 @@ class TailWindows:
     actual: float | None
 
 
-def fit_tails(actual_scaled: NDArray[np.float64], tail: float = 0.10) -> Tails:
+def fit_tails(actual_scaled: Floats, tail: float = 0.10) -> Tails:
     """Return the `tail` and `1 - tail` quantiles of scaled training moves, by step.
 
     actual_scaled : (M, H), NaN left out. Raises DataError when a step has none.
@@ -247,10 +240,10 @@ def tail_windows(
     bound: float,
     *,
     step: int,
-    actual: NDArray[np.float64],
-    predicted: NDArray[np.float64],
+    actual: Floats,
+    predicted: Floats,
     calls: Classes,
-    sigma: NDArray[np.float64],
+    sigma: Floats,
     pool: Pool,
 ) -> TailWindows:
     """Return what was predicted where the market crashed or spiked; (N,) known outcomes."""
@@ -287,11 +280,7 @@ class DirectionScores:
 
 
 def direction_scores(
-    backtest: Backtest,
-    name: str,
-    step: int,
-    known: Yardsticks,
-    proves: NDArray[np.bool_] | None = None,
+    backtest: Backtest, name: str, step: int, known: Yardsticks, proves: Mask | None = None
 ) -> DirectionScores:
     """Score the directions that model `name` called at a step, on what has happened.
 

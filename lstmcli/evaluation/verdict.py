@@ -18,7 +18,7 @@ from lstmcli.evaluation.comparisons import SIGNIFICANT, Loss, LossTest, SymbolTe
 from lstmcli.evaluation.direction import direction_hits
 from lstmcli.evaluation.scores import PAST_MOVES, ModelScores, Scores
 from lstmcli.evaluation.significance import MIN_WINDOWS
-from lstmcli.printable import first_few
+from lstmcli.printable import count_of, first_few
 
 Word = Literal["better", "not proven", "worse", "too few"]
 SHOWN_NAMES = {
@@ -144,8 +144,7 @@ class Contribution:
         words = (
             "is the same" if is_same else f"is {size} {'higher' if self.change > 0 else 'lower'}"
         )
-        on = f"{self.n_independent} independent window{'s' * (self.n_independent != 1)}"
-        on += f", {self.n_seeds} seeds"
+        on = f"{count_of(self.n_independent, 'independent window')}, {self.n_seeds} seeds"
         tested = f"{p_value(self.p)}, {on}" if self.p is not None else on
         last = {
             "helps": "it helps",
@@ -263,7 +262,7 @@ def _why(test: LossTest) -> str:
 def _sample(scores: Scores) -> str:
     n = scores.n_independent
     several = scores.n_symbols > 1
-    words = f"{n} {'date' if several else 'forecast'}{'s' * (n != 1)}"
+    words = count_of(n, "date" if several else "forecast")
     words += " that do not overlap" * (scores.n_cutoffs > n)
     return words + f", {scores.n_symbols} symbols" * several
 

@@ -12,14 +12,11 @@ from statistics import NormalDist
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from lstmcli.dataset.volatility import EWMA_START, ewma_sigma, trailing_sigma
+from lstmcli.arrays import Floats, Ints
+from lstmcli.dataset.volatility import EWMA_START, check_returns, ewma_sigma, trailing_sigma
 from lstmcli.errors import DataError, UsageError
 from lstmcli.forecasting.forecast import Forecast, ScaledFan, empirical_quantiles
-
-Floats = NDArray[np.float64]
-Rows = NDArray[np.int64]
 
 ALWAYS_UP_MOVE = 1e-6
 CONE_SESSIONS = 250
@@ -27,13 +24,13 @@ MIN_CLIMATOLOGY_MOVES = 50  # the outermost default levels, 2.5 and 97.5 %, need
 MIN_RETURNS = 100  # of a GARCH fit: fewer cannot hold five parameters
 
 
-def naive(log_prices: Floats, cutoffs: Rows, horizon: int) -> Forecast:
+def naive(log_prices: Floats, cutoffs: Ints, horizon: int) -> Forecast:
     """Repeat the last price."""
     del log_prices
     return Forecast(np.broadcast_to(0.0, (len(cutoffs), horizon)))
 
 
-def drift(log_prices: Floats, cutoffs: Rows, horizon: int, *, fit_rows: int) -> Forecast:
+def drift(log_prices: Floats, cutoffs: Ints, horizon: int, *, fit_rows: int) -> Forecast:
     """Grow the last price by the mean log return of the first `fit_rows` rows at every step.
 
     `fit_rows` is the number of rows before the test span; the drift stays fixed until a refit.
@@ -44,7 +41,7 @@ def drift(log_prices: Floats, cutoffs: Rows, horizon: int, *, fit_rows: int) -> 
     return Forecast(np.tile(daily * _steps(horizon), (len(cutoffs), 1)))
 
 
-def always_up(log_prices: Floats, cutoffs: Rows, horizon: int) -> Forecast:
+def always_up(log_prices: Floats, cutoffs: Ints, horizon: int) -> Forecast:
     """Rise by 1e-6 and stay: "up" to every count of directions, naive to every error.
 
     Its errors are those of the naive forecast to 1e-6 of the last price.
@@ -53,7 +50,7 @@ def always_up(log_prices: Floats, cutoffs: Rows, horizon: int) -> Forecast:
     return Forecast(np.broadcast_to(ALWAYS_UP_MOVE, (len(cutoffs), horizon)))
 
 
-def seasonal_naive(log_prices: Floats, cutoffs: Rows, horizon: int, *, period: int) -> Forecast:
+def seasonal_naive(log_prices: Floats, cutoffs: Ints, horizon: int, *, period: int) -> Forecast:
     """Repeat the price of one season ago: row cutoff + h - period * ceil(h / period).
 
     Hyndman & Athanasopoulos (2021), section 5.2. Raises DataError where a cutoff has less than one
@@ -72,7 +69,7 @@ def seasonal_naive(log_prices: Floats, cutoffs: Rows, horizon: int, *, period: i
 
 
 def seasonal_drift(
-    log_prices: Floats, cutoffs: Rows, horizon: int, *, period: int, fit_rows: int
+    log_prices: Floats, cutoffs: Ints, horizon: int, *, period: int, fit_rows: int
 ) -> Forecast:
     """Repeat the price of one season ago, times the mean growth from season to season.
 
@@ -90,7 +87,7 @@ def seasonal_drift(
 
 def gaussian_cone(
     log_prices: Floats,
-    cutoffs: Rows,
+    cutoffs: Ints,
     horizon: int,
     *,
     levels: Sequence[float],
@@ -105,7 +102,7 @@ def gaussian_cone(
 
 
 def ewma_cone(
-    log_prices: Floats, cutoffs: Rows, horizon: int, *, levels: Sequence[float]
+    log_prices: Floats, cutoffs: Ints, horizon: int, *, levels: Sequence[float]
 ) -> Forecast:
     """Return a normal fan around no change: RiskMetrics volatility (lambda 0.94) times sqrt(h).
 
@@ -129,7 +126,7 @@ def climatology_fits(log_prices: Floats, horizon: int, *, fit_rows: int) -> bool
 
 def scaled_climatology(
     log_prices: Floats,
-    cutoffs: Rows,
+    cutoffs: Ints,
     horizon: int,
     *,
     levels: Sequence[float],
@@ -184,18 +181,12 @@ def _cone(sigma: Floats, horizon: int, levels: Sequence[float]) -> Forecast:
     return Forecast(np.broadcast_to(0.0, (len(sigma), horizon)), fan, tuple(levels))
 
 
-def _sigma_at(log_prices: Floats, cutoffs: Rows) -> Floats:
-    sigma: Floats = ewma_sigma(log_prices)[cutoffs]
-    if np.isnan(sigma).any():
-        raise DataError(
-            "Too few rows for a volatility",
-            why=f"found {int(np.min(cutoffs))} returns up to the first cutoff, "
-            f"expected at least {EWMA_START}",
-        )
-    return sigma
+def _sigma_at(log_prices: Floats, cutoffs: Ints) -> Floats:
+    check_returns(cutoffs)
+    return np.asarray(ewma_sigma(log_prices)[cutoffs])
 
 
-def _check_fit(cutoffs: Rows, fit_rows: int, *, needed: int) -> None:
+def _check_fit(cutoffs: Ints, fit_rows: int, *, needed: int) -> None:
     if fit_rows < needed:
         raise DataError(
             "Too few rows before the test span for a baseline",
@@ -241,7 +232,7 @@ class GjrState:
 
 def gjr_garch(
     log_prices: Floats,
-    cutoffs: NDArray[np.int64],
+    cutoffs: Ints,
     horizon: int,
     *,
     levels: Sequence[float],

@@ -12,8 +12,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from lstmcli.arrays import Floats
 from lstmcli.forecasting.forecast import central_bands
 
 _PRIOR = 100.0  # independent windows at which half of the log factor is believed
@@ -28,15 +28,11 @@ class Calibration:
     factors : (H, Q) float64, positive; 0 marks the median, from which distances are measured.
     """
 
-    factors: NDArray[np.float64]
+    factors: Floats
 
 
 def fit_calibration(
-    quantiles: NDArray[np.float64],
-    levels: Sequence[float],
-    actual: NDArray[np.float64],
-    *,
-    n_independent: NDArray[np.float64],
+    quantiles: Floats, levels: Sequence[float], actual: Floats, *, n_independent: Floats
 ) -> Calibration:
     """Fit on the validation windows of all symbols, in any order.
 
@@ -66,7 +62,7 @@ def fit_calibration(
     return Calibration(factors)
 
 
-def calibrate(quantiles: NDArray[np.float64], calibration: Calibration) -> NDArray[np.float64]:
+def calibrate(quantiles: Floats, calibration: Calibration) -> Floats:
     """Return the adjusted quantiles, (..., n, Q) for the first n of the H steps fitted.
 
     The median is unchanged and no two quantiles cross, whatever the factors: distances from the
@@ -84,9 +80,7 @@ def calibrate(quantiles: NDArray[np.float64], calibration: Calibration) -> NDArr
     return np.concatenate([lower[..., ::-1], median, median + _outwards(above)], axis=-1)
 
 
-def _scores(
-    quantiles: NDArray[np.float64], actual: NDArray[np.float64], low: int, middle: int, high: int
-) -> NDArray[np.float64]:
+def _scores(quantiles: Floats, actual: Floats, low: int, middle: int, high: int) -> Floats:
     """Return the factor at which each band would just hold the outcome, (N, H); NaN unknown.
 
     max((median - y) / (median - low), (y - median) / (high - median)): the score of conformalized
@@ -103,9 +97,7 @@ def _scores(
     return scores
 
 
-def _fit_band(
-    scores: NDArray[np.float64], nominal: float, n_independent: NDArray[np.float64]
-) -> NDArray[np.float64]:
+def _fit_band(scores: Floats, nominal: float, n_independent: Floats) -> Floats:
     """Return the factors of one band from its scores (N, H), smooth and shrunk: (H,)."""
     known = (~np.isnan(scores)).sum(axis=0)
     # Vovk, Gammerman & Shafer (2005); Romano et al. (2019), eq. 8: the ceil((n + 1) nominal)-th
@@ -120,7 +112,7 @@ def _fit_band(
     return np.asarray(np.exp(np.clip(shrunk, -math.log(_LARGEST), math.log(_LARGEST))))
 
 
-def _smoothed(values: NDArray[np.float64], weights: NDArray[np.float64]) -> NDArray[np.float64]:
+def _smoothed(values: Floats, weights: Floats) -> Floats:
     """Return a weighted least-squares polynomial in the log of the step; 0 without weights."""
     used = weights > 0
     if not used.any():
@@ -133,6 +125,6 @@ def _smoothed(values: NDArray[np.float64], weights: NDArray[np.float64]) -> NDAr
     return np.asarray(powers @ found)
 
 
-def _outwards(distances: NDArray[np.float64]) -> NDArray[np.float64]:
+def _outwards(distances: Floats) -> Floats:
     """Make distances from the median, the nearest first, never decrease."""
     return np.maximum.accumulate(np.maximum(distances, 0.0), axis=-1)

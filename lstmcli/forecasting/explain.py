@@ -14,9 +14,9 @@ from itertools import count
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
+from lstmcli.arrays import Days, Floats, Ints
 from lstmcli.dataset.series import Series
 from lstmcli.forecasting.forecast import Forecast, join_forecasts
 from lstmcli.forecasting.forecaster import forecast
@@ -27,7 +27,6 @@ BAND = 0.8
 _COPIES = 512  # masked copies of the window in one pass
 _ROWS = 2**20  # of all copies in one pass: the states of a long window take memory
 
-Floats = NDArray[np.float64]
 Reading = Callable[[Tensor, int], Tensor]
 """(window (N, M, F), bars it has moved on by) -> (N, M, F) that the network reads instead."""
 
@@ -76,7 +75,7 @@ class Explanation:
     """
 
     symbol: str
-    dates: NDArray[np.datetime64]
+    dates: Days
     steps: tuple[int, ...]
     median: Effect
     width: Effect | None
@@ -141,7 +140,7 @@ def _input_effects(
 
 
 def _forecast_reading(
-    reading: Reading, model: TrainedModel, series: Series, rows: NDArray[np.int64], horizon: int
+    reading: Reading, model: TrainedModel, series: Series, rows: Ints, horizon: int
 ) -> Forecast:
     """Forecast while the body of each member reads its windows through `reading`."""
     with ExitStack() as stack:
@@ -152,7 +151,7 @@ def _forecast_reading(
         return forecast(model, [series.until(rows)], [rows], horizon=horizon)
 
 
-def _masked(first: NDArray[np.int64], last: NDArray[np.int64]) -> Reading:
+def _masked(first: Ints, last: Ints) -> Reading:
     """Replace the bars `first` to `last` of each copy, (N,) each, by the mean of its window."""
 
     def reading(x: Tensor, moved: int) -> Tensor:

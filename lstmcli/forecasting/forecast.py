@@ -12,7 +12,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
+from lstmcli.arrays import Floats, Ints, Mask
 
 _SAME_LEVEL = 1e-9
 
@@ -99,7 +99,7 @@ class Forecast:
         """Return the column of a step."""
         return self.steps.index(step)
 
-    def rows(self, index: slice | NDArray[np.int64] | NDArray[np.bool_]) -> "Forecast":
+    def rows(self, index: slice | Ints | Mask) -> "Forecast":
         """Return some of the N forecasts."""
         fan = self.quantiles
         if isinstance(fan, ScaledFan):

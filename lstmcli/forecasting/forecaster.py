@@ -9,9 +9,9 @@ from dataclasses import replace
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from lstmcli.arrays import Floats, Ints
 from lstmcli.dataset.scaling import Scale, last_known, make_frame, next_month, with_season
 from lstmcli.dataset.series import Series
 from lstmcli.dataset.volatility import volatility_frame
@@ -37,7 +37,7 @@ _FURTHEST_MOVE = 1e6
 def forecast(
     model: TrainedModel,
     series: Sequence[Series],
-    cutoffs: Sequence[NDArray[np.int64]],
+    cutoffs: Sequence[Ints],
     *,
     horizon: int | None = None,
 ) -> Forecast:
@@ -94,7 +94,7 @@ def forecast(
 def forecast_alike(
     model: TrainedModel,
     series: Sequence[Series],
-    cutoffs: Sequence[NDArray[np.int64]],
+    cutoffs: Sequence[Ints],
     *,
     horizon: int | None = None,
 ) -> Forecast:
@@ -104,7 +104,7 @@ def forecast_alike(
     So the network computes in float64, and its results are rounded to the float32 of its weights.
     """
 
-    def rounded(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    def rounded(values: Floats) -> Floats:
         return values.astype(np.float32).astype(np.float64)
 
     exact = replace(model, network=deepcopy(model.network).double())
@@ -118,11 +118,7 @@ def forecast_alike(
 
 
 def _har_fan(
-    model: TrainedModel,
-    har: Har,
-    series: Sequence[Series],
-    cutoffs: Sequence[NDArray[np.int64]],
-    horizon: int,
+    model: TrainedModel, har: Har, series: Sequence[Series], cutoffs: Sequence[Ints], horizon: int
 ) -> Forecast:
     """Forecast from the linear fan and the network's correction of its scale."""
     scales, locations = [], []
@@ -144,52 +140,47 @@ def _har_fan(
 
 
 def _corrections(
-    model: TrainedModel,
-    series: Sequence[Series],
-    cutoffs: Sequence[NDArray[np.int64]],
-    horizon: int,
-) -> NDArray[np.float64]:
+    model: TrainedModel, series: Sequence[Series], cutoffs: Sequence[Ints], horizon: int
+) -> Floats:
     """Return what each member multiplies the scale of each cutoff and step by: (members, N, n)."""
     window = model.settings.window
     known = np.concatenate([rows >= window.context_length - 1 for rows in cutoffs])
     factors = np.ones((len(model.members), len(known), horizon))
     windows = join(series, inputs=window.inputs, fitted=model.inputs).to(model.device)
     index = flat_cutoffs(windows, cutoffs)[torch.from_numpy(known)].to(model.device)
-    steps = torch.arange(horizon, device=model.device)
     found = []
     with torch.inference_mode():
         for batch in torch.split(index, _BATCH):
             raw = contexts(windows, batch, window.context_length)
             frame = volatility_frame(raw, window.bars)
             read = with_extras(frame.x, context_extras(windows, batch, window.context_length))
-            each = []
-            for member in model.members:
-                member.eval()
-                body, head = body_and_head(member)
-                x = read[:, -body.reach :].to(next(member.parameters()).dtype)
-                each.append(head(body(x)[:, -1], steps).double().exp())
-            found.append(torch.stack(each).cpu().numpy())
+            found.append(_answers(model, read, horizon).double().exp().cpu().numpy())
     factors[:, known] = np.concatenate(found, axis=1)
     return factors
 
 
+def _answers(model: TrainedModel, read: Tensor, horizon: int) -> Tensor:
+    """Return what the head of each member says after rows (N, M, F): (members, N, n) or more."""
+    found, steps = [], torch.arange(horizon, device=read.device)
+    for member in model.members:
+        member.eval()
+        body, head = body_and_head(member)
+        x = read[:, -body.reach :].to(next(member.parameters()).dtype)
+        found.append(head(body(x)[:, -1], steps))
+    return torch.stack(found)
+
+
 def _fan(model: TrainedModel, contexts: Tensor, horizon: int) -> Forecast:
     """Forecast `horizon` steps with a fan of version 0.2, from contexts (N, L, C) of raw values."""
-    found = []
     with torch.inference_mode():
         frame = volatility_frame(contexts, model.settings.window.features)
-        steps = torch.arange(horizon, device=contexts.device)
-        for member in model.members:
-            member.eval()
-            body, head = body_and_head(member)
-            x = frame.x[:, -body.reach :].to(next(member.parameters()).dtype)
-            found.append(head(body(x)[:, -1], steps))
-        fans = torch.stack(found)  # (members, N, H, Q), in units of volatility times sqrt(step)
-        unit = frame.sigma[:, -1, None, None] * (steps + 1).sqrt()[:, None]
+        fans = _answers(model, frame.x, horizon)  # (members, N, H, Q), see `unit`
+        steps = torch.arange(1, horizon + 1, device=contexts.device)
+        unit = frame.sigma[:, -1, None, None] * steps.sqrt()[:, None]
         quantiles = (fans.double().mean(dim=0) * unit).cpu().numpy()
         middle = model.levels.index(0.5)
         medians = fans[..., middle].double() * unit[..., 0]
-        spread = medians.std(dim=0, correction=0).cpu().numpy() if len(found) > 1 else None
+        spread = medians.std(dim=0, correction=0).cpu().numpy() if len(fans) > 1 else None
     if model.calibration is not None:
         quantiles = calibrate(quantiles, model.calibration)
     return Forecast(quantiles[..., middle], quantiles, model.levels, spread)

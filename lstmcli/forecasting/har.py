@@ -23,14 +23,12 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
+from lstmcli.arrays import Days, Floats, Ints, Mask
 from lstmcli.config import PRIOR_SHARPE
 from lstmcli.dataset.volatility import EWMA_START, LARGEST_LOG, SHORTER, ewma_sigma
 from lstmcli.errors import DataError
 from lstmcli.forecasting.forecast import Forecast, ScaledFan, empirical_quantiles
-
-Floats = NDArray[np.float64]
 
 INPUTS = (
     *("5 rows", "22 rows", "66 rows", "250 rows", "anchor"),
@@ -67,7 +65,7 @@ class Har:
 
     center: Floats
     spread: Floats
-    knots: NDArray[np.int64]
+    knots: Ints
     coefficients: Floats
     table: Floats
     levels: tuple[float, ...]
@@ -149,7 +147,7 @@ def prior_sharpe(
     return (by_symbol or {}).get(symbol, 0.0 if _WITHOUT_GROWTH.search(symbol) else usual)
 
 
-def bars_per_year(dates: NDArray[np.datetime64]) -> float:
+def bars_per_year(dates: Days) -> float:
     """Return how many of the dates (T,) lie in a year; at most one a day."""
     days = (dates[-1] - dates[0]) / np.timedelta64(1, "D") if len(dates) > 1 else 0.0
     return float(np.clip((len(dates) - 1) / max(days, 1.0) * _DAYS, 1.0, _DAYS))
@@ -179,7 +177,7 @@ def har_shapes(horizon: int, levels: int) -> dict[str, tuple[int, ...]]:
     }
 
 
-def _knots(horizon: int) -> NDArray[np.int64]:
+def _knots(horizon: int) -> Ints:
     """Return the steps that are fitted, evenly in the log of the step."""
     return np.unique(np.geomspace(1, horizon, _KNOTS).round().astype(np.int64))
 
@@ -269,7 +267,7 @@ class _Known(NamedTuple):
     """
 
     prices: Floats
-    rows: NDArray[np.int64]
+    rows: Ints
     inputs: Floats
     sigma: Floats
     usable: int
@@ -330,9 +328,7 @@ def _gamma_regression(x: Floats, sizes: Floats, toward: Floats, prior: float) ->
     return b
 
 
-def _residuals(
-    known: Sequence[_Known], fitted: Har, grow: NDArray[np.bool_]
-) -> tuple[Floats, float, Floats]:
+def _residuals(known: Sequence[_Known], fitted: Har, grow: Mask) -> tuple[Floats, float, Floats]:
     """Return the table (H, Q), the Sharpe ratio of one step and the moves behind each step (H, 1).
 
     Each symbol's mean residual of a step is taken out: growth is the location's. grow : (S,) whose

@@ -5,9 +5,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import nn
 
+from lstmcli.arrays import Floats
 from lstmcli.config import Settings
 from lstmcli.dataset.scaling import Scale, check_months
 from lstmcli.dataset.series import Series, make_series
@@ -85,7 +85,7 @@ def series_for(settings: Settings, prices: Prices) -> Series:
     return series
 
 
-def log_ranges(series: Series, settings: Settings) -> NDArray[np.float64] | None:
+def log_ranges(series: Series, settings: Settings) -> Floats | None:
     """Return log(high / low) of each bar, (T,); None where the model does not read them."""
     columns = ["close", *(name for name in settings.window.bars if name != "close")]
     if not {"high", "low"} <= set(columns):

@@ -12,9 +12,8 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
+from lstmcli.arrays import Floats
 
 SMALLEST = 1e-7  # no chance is given as less
 _POOL_WORTH = 100.0  # moves beyond a quantile

@@ -15,8 +15,8 @@ from fractions import Fraction
 from itertools import combinations
 
 import numpy as np
-from numpy.typing import NDArray
 
+from lstmcli.arrays import Days, Floats, Ints, Mask
 from lstmcli.errors import DataError
 from lstmcli.market.prices import Bars
 from lstmcli.printable import count_of, first_few
@@ -30,8 +30,7 @@ _HUNDRED = np.log(100.0)
 _USUAL = 3.0  # typical moves that noise may add to a jump
 _UNUSUAL = 5.0  # typical moves beyond which a move is none of them
 _PAIRS = (("Low", "High"), ("Low", "Open"), ("Low", "Close"), ("Open", "High"), ("Close", "High"))
-Mask = NDArray[np.bool_]
-Columns = Mapping[str, NDArray[np.float64]]
+Columns = Mapping[str, Floats]
 
 
 def find_odd_values(columns: Columns) -> dict[str, Mask]:
@@ -87,7 +86,7 @@ def _crossed(values: Columns) -> dict[tuple[str, str], Mask]:
         }
 
 
-def _middle(logs: Columns, at: NDArray[np.int64]) -> NDArray[np.float64]:
+def _middle(logs: Columns, at: Ints) -> Floats:
     """Return the mean of the nearest closes around each row in bars that are in order.
 
     at : the contradictory rows, ascending. Without any such close, the median of the bar itself.
@@ -165,9 +164,7 @@ def usable_rows(
     return bars.keep(kept), {name: mask[kept] for name, mask in odd.items()}
 
 
-def _refusal(
-    bars: Bars, wrong: NDArray[np.int64], targets: Sequence[str], row: int
-) -> UnusablePriceError:
+def _refusal(bars: Bars, wrong: Ints, targets: Sequence[str], row: int) -> UnusablePriceError:
     """Return the error for an unusable row, with the command that skips all of them."""
     following = int(wrong[-1]) + 1
     resume: date | None = bars.days[following].item() if following < bars.days.size else None
@@ -192,7 +189,7 @@ def _why(bars: Bars, row: int, targets: Sequence[str]) -> str:
     return f"the bar of {bars.days[row]} has {bar_text(bars.columns, row)}"
 
 
-def _is_positive(values: NDArray[np.float64]) -> Mask:
+def _is_positive(values: Floats) -> Mask:
     return np.isfinite(values) & (values > 0)
 
 
@@ -212,7 +209,7 @@ class Jump:
     hundred: bool = False
     until: int | None = None
 
-    def text(self, days: NDArray[np.datetime64]) -> str:
+    def text(self, days: Days) -> str:
         """Say what the price does, with its date."""
         day, times = days[self.row], f"{self.factor:.3g}"
         if self.until is not None:
@@ -223,9 +220,7 @@ class Jump:
         return f"moves by x{times} on {day}{on}"
 
 
-def find_jumps(
-    prices: NDArray[np.float64], splits: NDArray[np.float64] | None, interval: str
-) -> list[Jump]:
+def find_jumps(prices: Floats, splits: Floats | None, interval: str) -> list[Jump]:
     """Find the jumps of a series, oldest first.
 
     prices : (N,) positive. splits : (N,) ratios, 0, 1 or NaN for none. A move is a jump where it is
@@ -261,7 +256,7 @@ def find_jumps(
 
 
 def jumps_by_column(
-    columns: Mapping[str, NDArray[np.float64]], price: str, interval: str
+    columns: Mapping[str, Floats], price: str, interval: str
 ) -> dict[str, list[Jump]]:
     """Find the jumps of the column that is forecast, and closes in another unit.
 

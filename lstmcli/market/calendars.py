@@ -4,7 +4,8 @@ The sessions come from `sessions.npz`, a table of all the calendars that exchang
 written by tests/calendar_table.py: making them takes the library some 15 s, importing it 0.5 s, and
 five of them, Tel Aviv's among them, cannot be made under pandas 3. Measured against the S&P 500's
 own dates, New York's calendar is exact from 1970 on and lacks about ten holidays a year before, so
-nothing earlier is believed.
+nothing earlier is believed. `exchanges.csv` has the time zone of each calendar, and the suffixes
+of its symbols and the indices at Yahoo.
 """
 
 from __future__ import annotations
@@ -21,9 +22,9 @@ from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import numpy as np
-from numpy.typing import NDArray
 
-from lstmcli.market.prices import DAY, Days, weekday_of
+from lstmcli.arrays import Days, Mask
+from lstmcli.market.prices import DAY, weekday_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -35,31 +36,13 @@ LAST_TRADE = timedelta(minutes=1)  # before the close, of shares that trade up t
 TABLE = Path(__file__).with_name("sessions.npz")
 _LOCK = threading.Lock()
 
-_SUFFIXES = {
-    "L": "XLON", "IL": "XLON", "DE": "XETR", "F": "XFRA", "DU": "XDUS", "HM": "XHAM",
-    "SG": "XSTU", "PA": "XPAR", "AS": "XAMS", "BR": "XAMS", "LS": "XLIS", "MI": "XMIL",
-    "MC": "XMAD", "SW": "XSWX", "VI": "XWBO", "ST": "XSTO", "OL": "XOSL", "CO": "XCSE",
-    "HE": "XHEL", "IC": "XICE", "IR": "XDUB", "WA": "XWAR", "PR": "XPRA", "BD": "XBUD",
-    "AT": "ASEX", "IS": "XIST", "TO": "XTSE", "V": "XTSE", "NE": "XTSE", "CN": "XTSE",
-    "MX": "XMEX", "SA": "BVMF", "BA": "XBUE", "SN": "XSGO", "HK": "XHKG", "T": "XTKS",
-    "SS": "XSHG", "SZ": "XSHG", "KS": "XKRX", "KQ": "XKRX", "TW": "XTAI", "TWO": "XTAI",
-    "SI": "XSES", "BK": "XBKK", "JK": "XIDX", "KL": "XKLS", "NS": "XBOM", "BO": "XBOM",
-    "AX": "XASX", "NZ": "XNZE", "JO": "XJSE", "TA": "XTAE", "SR": "XSAU",
-}  # fmt: skip
-_INDICES = {
-    "^FTSE": "XLON", "^FTMC": "XLON", "^GDAXI": "XETR", "^MDAXI": "XETR", "^FCHI": "XPAR",
-    "^AEX": "XAMS", "^BFX": "XAMS", "^STOXX50E": "XETR", "^STOXX": "XETR", "^SSMI": "XSWX",
-    "^IBEX": "XMAD", "^OMX": "XSTO", "^OMXS30": "XSTO", "^ATX": "XWBO", "^N225": "XTKS",
-    "^HSI": "XHKG", "^HSCE": "XHKG", "^KS11": "XKRX", "^KQ11": "XKRX", "^TWII": "XTAI",
-    "^STI": "XSES", "^BSESN": "XBOM", "^NSEI": "XBOM", "^NSEBANK": "XBOM", "^AXJO": "XASX",
-    "^AORD": "XASX", "^NZ50": "XNZE", "^GSPTSE": "XTSE", "^BVSP": "BVMF", "^MXX": "XMEX",
-    "^MERV": "XBUE", "^JKSE": "XIDX", "^KLSE": "XKLS",
-}  # fmt: skip
-_NEW_YORK = {
-    "^GSPC", "^SPX", "^DJI", "^DJT", "^DJU", "^IXIC", "^NDX", "^RUT", "^RUI", "^RUA", "^VIX",
-    "^NYA", "^XAX", "^OEX", "^SOX", "^TNX", "^TYX", "^FVX", "^IRX", "^SP500TR", "^SP400", "^MID",
-    "^SP600", "^BKX", "^XAU", "^W5000",
-}  # fmt: skip
+_EXCHANGES = [
+    line.split(",")
+    for line in Path(__file__).with_name("exchanges.csv").read_text("ascii").splitlines()[1:]
+]
+ZONES = {calendar: zone for calendar, zone, _, _ in _EXCHANGES}
+_SUFFIXES = {suffix: row[0] for row in _EXCHANGES for suffix in row[2].split()}
+_INDICES = {index: row[0] for row in _EXCHANGES for index in row[3].split()}
 _QUOTE_CURRENCIES = {
     "USD", "EUR", "GBP", "JPY", "CHF", "CAD", "AUD", "NZD", "CNY", "HKD", "KRW", "INR", "BRL",
     "MXN", "TRY", "RUB", "BTC", "ETH", "USDT", "USDC",
@@ -91,7 +74,7 @@ def calendar_of(symbol: str) -> str | None:
     if dash and base and currency in _QUOTE_CURRENCIES:
         return "24/7"
     if symbol.startswith("^"):
-        return "XNYS" if symbol in _NEW_YORK else _INDICES.get(symbol)
+        return _INDICES.get(symbol)
     if "." in symbol:
         return _SUFFIXES.get(symbol.rpartition(".")[2])
     return "XNYS" if _US_SHARE.fullmatch(symbol) else None
@@ -115,7 +98,7 @@ class CalendarTable:
     names: tuple[str, ...]
     first: Days
     known_until: Days
-    is_session: NDArray[np.bool_]
+    is_session: Mask
 
     def row(self, calendar: str) -> int:
         """Return the row of a calendar."""
@@ -184,19 +167,19 @@ class Schedule:
         """Return the last day whose holidays all calendars know; there is none for weekdays."""
         return min(map(known_until, self.calendars), default=FIRST_TRUSTED)
 
-    def is_session(self, days: Days) -> NDArray[np.bool_]:
+    def is_session(self, days: Days) -> Mask:
         """Return for each day whether all calendars have a session, or the weekday is in use."""
         if not self.calendars:
             return np.array(self.weekdays)[weekday_of(days)]
         return np.asarray(np.all([is_open(name, days) for name in self.calendars], axis=0))
 
-    def is_closed(self, days: Days) -> NDArray[np.bool_]:
+    def is_closed(self, days: Days) -> Mask:
         """Return for each day whether no calendar has a session, or the weekday is not in use."""
         if not self.calendars:
             return ~self.is_session(days)
         return ~np.asarray(np.any([is_open(name, days) for name in self.calendars], axis=0))
 
-    def is_special(self, days: Days) -> NDArray[np.bool_]:
+    def is_special(self, days: Days) -> Mask:
         """Return for each day whether the calendars leave it open if there was a session."""
         return np.isin(days, np.concatenate([days[:0], *map(special_days, self.calendars)]))
 
@@ -232,14 +215,14 @@ def _between(schedule: Schedule, first: np.datetime64, last: np.datetime64) -> D
     return found
 
 
-def is_open(calendar: str, days: Days) -> NDArray[np.bool_]:
+def is_open(calendar: str, days: Days) -> Mask:
     """Return for each day whether a calendar has a session.
 
     Outside of the years recorded, the weekdays of the nearest sessions are taken.
     """
     sessions = sessions_of(calendar)
     at = np.minimum(np.searchsorted(sessions, days), sessions.size - 1)
-    found: NDArray[np.bool_] = sessions[at] == days
+    found: Mask = sessions[at] == days
     # The last year recorded is known as a whole, be it without some holidays.
     end = (sessions[-1].astype("datetime64[Y]") + 1).astype("datetime64[D]") - DAY
     for outside, nearest in (
@@ -314,7 +297,7 @@ def _library_is_another() -> bool:
         return False
 
 
-def _is_world_holiday(days: Days) -> NDArray[np.bool_]:
+def _is_world_holiday(days: Days) -> Mask:
     """Return which days are Christmas or New Year's Day, when currencies rest too."""
     month_day = days - days.astype("datetime64[Y]").astype("datetime64[D]")
     next_year = days + np.timedelta64(7, "D")
@@ -384,7 +367,7 @@ def _day_after(day: date, interval: str) -> date:
 
 
 @cache
-def _all_closes(name: str) -> tuple[Days, NDArray[np.datetime64]]:
+def _all_closes(name: str) -> tuple[Days, Days]:
     """Return the sessions of an exchange whose hours are recorded, and when each closes in UTC."""
     known = library_calendar(name)
     if known is None:
@@ -396,7 +379,7 @@ def _all_closes(name: str) -> tuple[Days, NDArray[np.datetime64]]:
     return days, closes.dt.tz_convert(None).to_numpy().astype("datetime64[s]")
 
 
-def closes_of(calendar: str, days: Days) -> NDArray[np.datetime64]:
+def closes_of(calendar: str, days: Days) -> Days:
     """Return when the session of each day ends, (N,) datetime64[s] in UTC; NaT where unknown.
 
     Days that never close end with the day in UTC.

@@ -105,16 +105,15 @@ class Reading:
 class Layout:
     """The meaning of each field of a line.
 
-    names : the header's own words, for messages. where : the file, for messages.
+    names : the header's own words.
     series : fields by the name of the series, "" where the header names none.
     symbol_field : the column that says which series each row is of, where there is one.
     time_field : the column of times that belong to the dates, where there is one.
-    ignored : columns that are neither a date nor of any series. extras : their positions by name.
+    ignored : columns that are neither a date nor of any series.
     notes : which column was taken for what, where that can be meant otherwise.
     """
 
     names: tuple[str, ...]
-    where: str
     date_field: int
     series: dict[str, Fields]
     header_lines: int
@@ -122,7 +121,6 @@ class Layout:
     symbol_field: int | None = None
     time_field: int | None = None
     notes: tuple[str, ...] = ()
-    extras: Fields = field(default_factory=dict)
 
     @property
     def describes(self) -> bool:
@@ -210,15 +208,14 @@ def read_layout(
     times = [i for i, name in enumerate(names) if key_of(name) == "time"]
     times = [i for i in times if i not in {*taken, date_field}]
     time_field = times[0] if times and key_of(names[date_field]) in _WITHOUT_TIME else None
-    extras = {names[i]: i for i in sorted(unused)}
-    more = symbol_field, time_field, notes, extras
-    return Layout(tuple(names), where, date_field, series, 1, ignored, *more)
+    return Layout(tuple(names), date_field, series, 1, ignored, symbol_field, time_field, notes)
 
 
 def choose_extras(layout: Layout, names: Sequence[str]) -> Fields:
     """Return the positions of those of some columns that a file has, in any case, by given name."""
-    by_case = {name.casefold(): at for name, at in layout.extras.items()}
-    found = {name: layout.extras.get(name, by_case.get(name.casefold())) for name in names}
+    extras = {name: at for at, name in enumerate(layout.names) if name in layout.ignored}
+    by_case = {name.casefold(): at for name, at in extras.items()}
+    found = {name: extras.get(name, by_case.get(name.casefold())) for name in names}
     return {name: at for name, at in found.items() if at is not None}
 
 
@@ -362,7 +359,7 @@ def _yfinance_layout(rows: Sequence[Sequence[str]], where: str) -> Layout:
         raise _no_close([rows[2][0], *names.values()], where)
     unused += pairs.keys() - joined.keys()
     ignored = tuple(dict.fromkeys(upper[i - 1] for i in sorted(unused)))
-    return Layout((rows[2][0], *names.values()), where, 0, series, 3, ignored)
+    return Layout((rows[2][0], *names.values()), 0, series, 3, ignored)
 
 
 def _duplicate(names: Sequence[str], where: str) -> DataError:

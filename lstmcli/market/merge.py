@@ -12,8 +12,8 @@ from datetime import date
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
+from lstmcli.arrays import Floats, Mask
 from lstmcli.market.bar_checks import split_name
 from lstmcli.printable import first_few
 
@@ -183,5 +183,5 @@ def _restatement(stored: pd.DataFrame, fresh: pd.DataFrame) -> str | None:
     return None
 
 
-def _same(old: NDArray[np.float64], new: NDArray[np.float64]) -> NDArray[np.bool_]:
+def _same(old: Floats, new: Floats) -> Mask:
     return np.isclose(new, old, rtol=TOLERANCE, atol=0.0, equal_nan=True)

@@ -13,15 +13,14 @@ from datetime import date
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
+from lstmcli.arrays import Days, Floats, Ints, Mask
 from lstmcli.errors import DataError, Failure
 from lstmcli.printable import Note
 
 if TYPE_CHECKING:  # lists of the store go without it
     import pandas as pd
 
-Days = NDArray[np.datetime64]
 PriceChoice = Literal["auto", "close", "adj_close"]
 
 COLUMNS = ("Open", "High", "Low", "Close", "Adj Close", "Volume", "Dividends", "Stock Splits")
@@ -50,9 +49,9 @@ class Bars:
 
     symbol: str
     source: str
-    days: NDArray[np.datetime64]
-    columns: dict[str, NDArray[np.float64]]
-    lines: NDArray[np.int64] | None = None
+    days: Days
+    columns: dict[str, Floats]
+    lines: Ints | None = None
     from_feed: bool = False
     notes: tuple[str, ...] = ()
     cut: date | None = None
@@ -64,7 +63,7 @@ class Bars:
         place = f"{self.symbol}, {self.source}"
         return place if row is None or self.lines is None else f"{place} line {self.lines[row]}"
 
-    def keep(self, which: NDArray[np.bool_] | NDArray[np.int64]) -> Bars:
+    def keep(self, which: Mask | Ints) -> Bars:
         """Keep the rows of a mask, or in the order of an index."""
         if which.dtype == bool and which.all():
             return self
@@ -226,7 +225,9 @@ def dates_after(days: Days, n: int, interval: str) -> Days:
     if interval in MONTHS:
         return _monthly(days, n, MONTHS[interval])
     if interval == "1wk":
-        return _weekly(days, n)
+        # From the usual weekday: a last bar moved by a holiday does not move the ones after.
+        monday = days[-1] - weekday_of(days[-1:])[0] * DAY
+        return np.asarray(monday + (_usual(days[-52:]) + 7 * np.arange(1, n + 1)) * DAY)
     if interval == "1d":
         first = np.busday_offset(days[-1] + DAY, 0, roll="forward", weekmask=weekmask(days))
         return np.busday_offset(first, np.arange(n), weekmask=weekmask(days))
@@ -249,18 +250,9 @@ def weekmask(days: Days) -> list[bool]:
     return mask
 
 
-def weekday_of(days: Days) -> NDArray[np.int64]:
+def weekday_of(days: Days) -> Ints:
     """Return the day of the week, 0 for Monday; 1970-01-01 was a Thursday."""
     return (days.astype("datetime64[D]").astype(np.int64) + 3) % 7
-
-
-def _weekly(days: Days, n: int) -> Days:
-    """Step by seven days from the usual weekday of the last bar's week.
-
-    A last bar moved by a holiday (Thursday before Good Friday) does not move the ones after.
-    """
-    monday = days[-1] - weekday_of(days[-1:])[0] * DAY
-    return np.asarray(monday + (_usual(days[-52:]) + 7 * np.arange(1, n + 1)) * DAY)
 
 
 def _monthly(days: Days, n: int, step: int) -> Days:
@@ -281,7 +273,7 @@ def _monthly(days: Days, n: int, step: int) -> Days:
     return np.asarray(as_days(starts) + within * DAY)
 
 
-def period_of(days: Days, interval: str) -> NDArray[np.int64]:
+def period_of(days: Days, interval: str) -> Ints:
     """Return the number of the week or month that each bar of a series stands for.
 
     Weeks run from Monday to Sunday, or from Sunday where most bars are dated on Sundays.
@@ -291,7 +283,7 @@ def period_of(days: Days, interval: str) -> NDArray[np.int64]:
     return (days.astype(np.int64) + 3 + _shift(days)) // 7
 
 
-def first_days(periods: NDArray[np.int64], days: Days, interval: str) -> Days:
+def first_days(periods: Ints, days: Days, interval: str) -> Days:
     """Return the first days of the periods of a series with dates `days`."""
     if interval == "1mo":
         return periods.astype("datetime64[M]").astype("datetime64[D]")

@@ -28,6 +28,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lstmcli.arrays import Days, Mask
 from lstmcli.market.calendars import (
     FIRST_TRUSTED,
     LAST_KNOWN,
@@ -45,7 +46,6 @@ from lstmcli.market.calendars import (
 from lstmcli.market.prices import (
     DAY,
     MONTHS,
-    Days,
     Prices,
     as_days,
     dates_after,
@@ -76,7 +76,6 @@ _LONGEST_GAP = np.timedelta64(10, "D")
 _HALF_YEAR, _YEAR = np.timedelta64(182, "D"), np.timedelta64(1, "Y")
 _INDIA = "XBOM"
 _STRAY = 0.02
-Mask = NDArray[np.bool_]
 
 
 def schedule_of(days: Days, symbol: str, *, from_feed: bool = False) -> Schedule:
@@ -262,15 +261,13 @@ def odd_days(
     if known.size == days.size and np.array_equal(known, every):
         return OddDays()  # as nearly all are
     every = every[~schedule.is_special(every)]
-    odd = OddDays(
-        missing=_runs(np.setdiff1d(every, known, assume_unique=True), days),
-        extra=known[schedule.is_closed(known) & ~schedule.is_special(known)],
-    )
+    missing = _runs(np.setdiff1d(every, known, assume_unique=True), days)
+    extra = known[schedule.is_closed(known) & ~schedule.is_special(known)]
     before, after = (
-        _by_weekday(part, schedule) for part in (days[days < first], days[days > last])
+        _by_weekday(each, schedule) for each in (days[days < first], days[days > last])
     )
-    missing = (*before.missing, *odd.missing, *after.missing)
-    extra = np.concatenate([before.extra, odd.extra, after.extra])
+    missing = (*before.missing, *missing, *after.missing)
+    extra = np.concatenate([before.extra, extra, after.extra])
     return OddDays(missing, extra, unit="exchange session")
 
 
@@ -367,13 +364,13 @@ def _by_weekday(days: Days, schedule: Schedule) -> OddDays:
     return OddDays(holes, stray, 0 if is_explained else doubtful.size)
 
 
-def _is_among(some: NDArray[Any], days: Days) -> NDArray[np.bool_]:
+def _is_among(some: NDArray[Any], days: Days) -> Mask:
     """Return which of some days are among others, which are in order (`np.isin` sorts them)."""
     at = np.minimum(np.searchsorted(days, some), days.size - 1)
     return np.asarray(days[at] == some)
 
 
-def _is_stray(days: Days, schedule: Schedule) -> NDArray[np.bool_]:
+def _is_stray(days: Days, schedule: Schedule) -> Mask:
     """Return for each date whether its weekday has bars in less than half of the weeks around.
 
     So Saturdays of the times when exchanges met on them are none, nor a change of the week.
@@ -403,7 +400,7 @@ def _missing_periods(days: Days, interval: str, own: str | None) -> tuple[Days, 
     return _runs(starts, days)
 
 
-def _had_sessions(starts: Days, own: str | None) -> NDArray[np.bool_]:
+def _had_sessions(starts: Days, own: str | None) -> Mask:
     """Return for each week whether the exchange had a session, or all that know that week had."""
     table = calendar_table()
     rows = np.arange(len(table.names)) if own is None else np.array([table.row(own)])

@@ -13,33 +13,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lstmcli.arrays import Days, Floats, Ints, Mask
 from lstmcli.errors import DataError
-from lstmcli.market.calendars import calendar_of
-from lstmcli.market.prices import MONTHS, Bars, Days, infer_interval, weekday_of
+from lstmcli.market.calendars import ZONES, calendar_of
+from lstmcli.market.prices import MONTHS, Bars, infer_interval, weekday_of
 from lstmcli.reading.dates import NO_OFFSET, Minutes, Stamps
 
 NEW_YORK = "America/New_York"
-ZONES = {
-    "24/7": "UTC", "24/5": "Europe/London", "CMES": NEW_YORK,  # the last two as Yahoo has them
-    "XNYS": NEW_YORK, "XTSE": "America/Toronto", "XMEX": "America/Mexico_City",
-    "BVMF": "America/Sao_Paulo", "XBUE": "America/Argentina/Buenos_Aires",
-    "XSGO": "America/Santiago", "XLIM": "America/Lima", "XLON": "Europe/London",
-    "XDUB": "Europe/Dublin", "XLIS": "Europe/Lisbon", "XICE": "Atlantic/Reykjavik",
-    "XETR": "Europe/Berlin", "XFRA": "Europe/Berlin", "XDUS": "Europe/Berlin",
-    "XHAM": "Europe/Berlin", "XSTU": "Europe/Berlin", "XPAR": "Europe/Paris",
-    "XAMS": "Europe/Amsterdam", "XBRU": "Europe/Brussels", "XMIL": "Europe/Rome",
-    "XMAD": "Europe/Madrid", "XSWX": "Europe/Zurich", "XWBO": "Europe/Vienna",
-    "XSTO": "Europe/Stockholm", "XOSL": "Europe/Oslo", "XCSE": "Europe/Copenhagen",
-    "XWAR": "Europe/Warsaw", "XPRA": "Europe/Prague", "XBUD": "Europe/Budapest",
-    "XHEL": "Europe/Helsinki", "ASEX": "Europe/Athens", "XJSE": "Africa/Johannesburg",
-    "XIST": "Europe/Istanbul", "XMOS": "Europe/Moscow", "XSAU": "Asia/Riyadh",
-    "XTAE": "Asia/Tel_Aviv", "XDFM": "Asia/Dubai", "XKAR": "Asia/Karachi",
-    "XBOM": "Asia/Kolkata", "XBKK": "Asia/Bangkok", "XIDX": "Asia/Jakarta",
-    "XHKG": "Asia/Hong_Kong", "XSHG": "Asia/Shanghai", "XTAI": "Asia/Taipei",
-    "XSES": "Asia/Singapore", "XKLS": "Asia/Kuala_Lumpur", "XPHS": "Asia/Manila",
-    "XTKS": "Asia/Tokyo", "XKRX": "Asia/Seoul", "XASX": "Australia/Sydney",
-    "XNZE": "Pacific/Auckland",
-}  # fmt: skip
 _ON_SUNDAYS = ("Asia/Riyadh", "Asia/Tel_Aviv", "Asia/Dubai")
 _TRADING = (7 * 60, 18 * 60)
 _TRADING_NEW_YORK = (9 * 60, 16 * 60 + 30)
@@ -51,7 +31,7 @@ _SEVERAL = 1.5  # bars a day, from which on they are not those of whole days
 _CUT = 0.5  # of the usual number of bars, below which a first or last session is not whole
 
 
-def refuse_mixed_offsets(stamps: Stamps, lines: NDArray[np.int64], where: str) -> None:
+def refuse_mixed_offsets(stamps: Stamps, lines: Ints, where: str) -> None:
     """Raise DataError naming the first line whose UTC offset is not of the zone of those before.
 
     Winter and summer time differ by an hour; anything else is another zone, or none.
@@ -67,9 +47,7 @@ def refuse_mixed_offsets(stamps: Stamps, lines: NDArray[np.int64], where: str) -
         )
 
 
-def session_days(
-    stamps: Stamps, filled: NDArray[np.bool_], symbol: str, where: str
-) -> tuple[Days, list[str]]:
+def session_days(stamps: Stamps, filled: Mask, symbol: str, where: str) -> tuple[Days, list[str]]:
     """Return the dates (N,) of a series' sessions, and a note where they differ from the text.
 
     filled : (N,) the rows in which the series has values; in a wide table the others may be stamps
@@ -157,7 +135,7 @@ def join_sessions(bars: Bars, stamps: Stamps, today: date) -> Bars:
     return replace(bars, days=days, columns=joined, lines=lines).keep(whole).noted(*notes)
 
 
-def _equal(values: NDArray[Any]) -> NDArray[np.bool_]:
+def _equal(values: NDArray[Any]) -> Mask:
     """Return which values (N - 1,) are equal to the ones before."""
     both_missing = np.isnan(values[1:]) & np.isnan(values[:-1])
     return np.asarray((values[1:] == values[:-1]) | both_missing)
@@ -206,7 +184,7 @@ def _zone(seen: Stamps, symbol: str, where: str) -> str | None:
     )
 
 
-def _in_zone(instants: NDArray[np.datetime64], zone: str) -> tuple[Days, Minutes]:
+def _in_zone(instants: Days, zone: str) -> tuple[Days, Minutes]:
     """Return local dates, and minutes since the day began (01:00 where midnight was skipped)."""
     import pandas as pd
 
@@ -246,7 +224,7 @@ def _is_every_day(days: Days) -> bool:
     return bool(_weekday_shares(days).min() >= 0.1)
 
 
-def _weekday_shares(days: Days) -> NDArray[np.float64]:
+def _weekday_shares(days: Days) -> Floats:
     """Return the share of each weekday (7,), from Monday."""
     return np.bincount(weekday_of(days), minlength=7) / max(1, days.size)
 

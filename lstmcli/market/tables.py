@@ -14,8 +14,8 @@ from typing import IO, Unpack
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from numpy.typing import NDArray
 
+from lstmcli.arrays import Floats, Ints
 from lstmcli.errors import DataError, UsageError
 from lstmcli.market.columns import Layout, Reading, choose_extras, choose_series, read_layout
 from lstmcli.market.headers import Fields
@@ -113,10 +113,10 @@ class Table:
     source: str
     series: dict[str, Fields]
     stamps: Stamps
-    lines: NDArray[np.int64]
-    values: dict[int, NDArray[np.float64]]
+    lines: Ints
+    values: dict[int, Floats]
     notes: tuple[str, ...]
-    rows: dict[str, NDArray[np.int64] | slice]
+    rows: dict[str, Ints | slice]
     extras: Fields
     has_times: bool
 
@@ -174,13 +174,14 @@ def read_table(
         notes.append(f"Dropped rows without date and values: {np.count_nonzero(~dated)}.")
         stamps, lines, values = stamps.keep(dated), lines[dated], values[dated]
         owners = None if owners is None else owners.filter(pa.array(dated))
-    rows: dict[str, NDArray[np.int64] | slice] = {}
+    rows: dict[str, Ints | slice] = {}
     if owners is None:
         refuse_mixed_offsets(stamps, lines, where)
     else:
         rows = _split(owners, lines, layout, symbols, where)
         series = dict.fromkeys(rows, series[""])
-    ignored = [name for name in layout.ignored if layout.extras.get(name) not in more.values()]
+    chosen = {layout.names[at] for at in more.values()}
+    ignored = [name for name in layout.ignored if name not in chosen]
     if "" in rows:
         ignored.append(layout.names[layout.symbol_field or 0])
         ignored.sort(key=layout.names.index)
@@ -208,12 +209,8 @@ def _join_times(dates: pa.Array, times: pa.Array) -> pa.Array:
 
 
 def _split(
-    owners: pa.Array,
-    lines: NDArray[np.int64],
-    layout: Layout,
-    symbols: Sequence[str],
-    where: str,
-) -> dict[str, NDArray[np.int64] | slice]:
+    owners: pa.Array, lines: Ints, layout: Layout, symbols: Sequence[str], where: str
+) -> dict[str, Ints | slice]:
     """Return the rows of each series of a long table, in the order of their first rows.
 
     A file about one company may have its name in each row, which is no symbol.
@@ -242,7 +239,7 @@ def _split(
     if len(names) == 1:
         return dict.fromkeys(choose_series(names, symbols, where), slice(None))
     ends = np.cumsum(np.bincount(codes, minlength=len(names)))
-    parts: Sequence[NDArray[np.int64] | slice]
+    parts: Sequence[Ints | slice]
     if (codes[1:] >= codes[:-1]).all():  # one series after the other, as in most files
         parts = list(map(slice, [0, *ends[:-1]], ends))
     else:

@@ -9,10 +9,10 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Required, TypedDict
 
 import numpy as np
-from numpy.typing import NDArray
 
+from lstmcli.arrays import Floats, Mask
 from lstmcli.errors import DataError
-from lstmcli.market.bar_checks import Mask, note_jumps, usable_rows
+from lstmcli.market.bar_checks import note_jumps, usable_rows
 from lstmcli.market.prices import (
     COLUMNS,
     DAY,
@@ -114,17 +114,8 @@ def check_bars(
         since = f"The last {count} closes are equal, since {bars.days[-count]}"
         bars = bars.noted(f"{since}: halted, pegged, or no longer updated.")
     bars = bars.noted(*_note_gaps(bars, interval, strict))
-    return Prices(
-        bars.symbol,
-        _frame(bars),
-        interval,
-        bars.source,
-        bars.notes,
-        bars.cut,
-        bars.left_out,
-        bars.doubted,
-        bars.from_feed,
-    )
+    facts = bars.source, bars.notes, bars.cut, bars.left_out, bars.doubted, bars.from_feed
+    return Prices(bars.symbol, _frame(bars), interval, *facts)
 
 
 def _frame(bars: Bars) -> pd.DataFrame:
@@ -188,7 +179,7 @@ def _order(bars: Bars) -> Bars:
     return bars.keep(~repeated).noted(f"Dropped {count} that repeated another of the same date.")
 
 
-def count_equal_closes(close: NDArray[np.float64]) -> int:
+def count_equal_closes(close: Floats) -> int:
     """Count how many of the last closes are equal: 1 where the last one differs from the others."""
     changes = np.flatnonzero(close[1:] != close[:-1])
     return close.size - (int(changes[-1]) + 1 if changes.size else 0)

@@ -36,6 +36,7 @@ TRIES = 3
 REQUEST_TIMEOUT = 10.0  # seconds for one request
 HELPER_TIMEOUT = 2.5  # for a cookie or a crumb, which are optional
 _ROWS_THAT_TELL = 5
+_UNREADABLE = (ArithmeticError, LookupError, ValueError, TypeError, AttributeError)
 _MOST_SECONDS = 1e10  # since 1970: the year 2286
 
 
@@ -224,15 +225,7 @@ def _history(
         raise
     except YFPricesMissingError as error:
         raise NothingInRange(symbol, "no bars in its answer") from error
-    except (
-        OSError,
-        YFException,
-        ArithmeticError,
-        LookupError,
-        ValueError,
-        TypeError,
-        AttributeError,
-    ) as error:
+    except (OSError, YFException, *_UNREADABLE) as error:
         found = "the connection failed" if isinstance(error, OSError) else "an unreadable answer"
         reason = re.sub(r"Failed to perform, curl: \(\d+\) |\. See http.*", "", str(error))
         brief = f"{type(error).__name__}: {reason}"[:160]

@@ -264,8 +264,8 @@ def choose_windows(report: EvaluateReport) -> tuple[Chosen, ...]:
     whose outcome is known.
     """
     result, name = report.backtest, str(report.models[0])
-    found = losses(result, name, np.ones(len(result.cutoff)))
-    score = np.sqrt(found.squared) if found.crps is None else found.crps
+    found = losses(result, name, np.ones(len(result.cutoff))).windows
+    score = found["crps"] if "crps" in found else np.sqrt(found["squared"])
     known = np.flatnonzero(~np.isnan(result.actual).any(axis=1))
     order = known[np.argsort(score[known], kind="stable")].tolist()
     if not order:

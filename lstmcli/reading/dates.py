@@ -14,12 +14,11 @@ from functools import cache
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from numpy.typing import NDArray
 
+from lstmcli.arrays import Days, Ints, Mask
 from lstmcli.errors import DataError, UsageError
 
-Days = NDArray[np.datetime64]
-Minutes = NDArray[np.int64]
+Minutes = Ints
 
 NO_OFFSET = -(10**6)
 FORMATS = (
@@ -64,16 +63,16 @@ class Stamps:
     offsets: Minutes
     notes: tuple[str, ...] = ()
 
-    def keep(self, which: NDArray[np.bool_] | NDArray[np.int64] | slice) -> "Stamps":
+    def keep(self, which: Mask | Ints | slice) -> "Stamps":
         """Keep the rows of a mask, or in the order of an index."""
         return Stamps(self.days[which], self.minutes[which], self.offsets[which], self.notes)
 
-    def instants(self) -> NDArray[np.datetime64]:
+    def instants(self) -> Days:
         """Return the times (N,) in UTC, also for those without an offset."""
         offsets = np.where(self.offsets == NO_OFFSET, 0, self.offsets)
-        instants: NDArray[np.datetime64] = self.days.astype("datetime64[m]") + (
-            self.minutes - offsets
-        ).astype("timedelta64[m]")
+        instants: Days = self.days.astype("datetime64[m]") + (self.minutes - offsets).astype(
+            "timedelta64[m]"
+        )
         return instants
 
 
@@ -86,9 +85,7 @@ def check_date_format(text: str) -> str:
     return text
 
 
-def parse_stamps(
-    dates: pa.Array, lines: NDArray[np.int64], where: str, date_format: str = ""
-) -> Stamps:
+def parse_stamps(dates: pa.Array, lines: Ints, where: str, date_format: str = "") -> Stamps:
     """Read dates (N,), null or empty where there is none, as stamps, NaT there.
 
     dates : texts, numbers, or of a type of dates. lines : (N,) line numbers, for messages.
@@ -116,7 +113,7 @@ def parse_stamps(
     n_words = len(words) + 1  # the last is that of rows without a date
     days = np.full(n_words, np.datetime64("NaT"), dtype="datetime64[D]")
     minutes, offsets = np.zeros(n_words, dtype=np.int64), np.full(n_words, NO_OFFSET)
-    at = np.flatnonzero(filled.to_numpy(zero_copy_only=False))
+    at = np.flatnonzero(filled)
     days[at], minutes[at], offsets[at] = read.days, read.minutes, read.offsets
     return Stamps(days[rows], minutes[rows], offsets[rows], read.notes)
 
@@ -157,14 +154,14 @@ def _offset(text: str | None) -> int:
     return -east if text[0] == "-" else east
 
 
-def _typed(dates: pa.Array, lines: NDArray[np.int64], where: str) -> Stamps:
+def _typed(dates: pa.Array, lines: Ints, where: str) -> Stamps:
     """Read dates and times of a type of their own; times of a zone become local ones."""
     zone = getattr(dates.type, "tz", None)
     times = dates
     if not pa.types.is_date32(dates.type):
         local = pc.local_timestamp(dates) if zone else dates
         times = local.cast(pa.timestamp("s"), safe=False)
-    times = times.to_numpy(zero_copy_only=False)
+    times = np.asarray(times)
     days: Days = times.astype("datetime64[D]", copy=False)
     if (days < _FIRST).any() or (days > _LAST).any():
         wrong = np.flatnonzero((days < _FIRST) | (days > _LAST))
@@ -190,20 +187,17 @@ def _typed(dates: pa.Array, lines: NDArray[np.int64], where: str) -> Stamps:
 
 def _read_iso(texts: pa.Array) -> Stamps | None:
     """Read ISO dates, with or without times, without a look at each text; None for others."""
-    tails = pc.utf8_slice_codeunits(texts, 10).dictionary_encode()
-    times = [read_time(tail) for tail in tails.dictionary.to_pylist()]
-    if None in times:
+    minutes, offsets, has_time = _times(pc.utf8_slice_codeunits(texts, 10))
+    if not has_time.all():
         return None
     heads = pc.utf8_slice_codeunits(texts, 0, 10)
     heads = pc.if_else(pc.equal(heads, ""), pa.scalar(None, pa.string()), heads)
     try:
-        days: Days = heads.cast(pa.date32()).to_numpy(zero_copy_only=False)
+        days: Days = np.asarray(heads.cast(pa.date32()))
     except pa.ArrowInvalid:
         return None
     if ((days < _FIRST) | (days > _LAST)).any():
         return None
-    both = np.array([*times, (0, NO_OFFSET)], dtype=np.int64)
-    minutes, offsets = both[tails.indices.fill_null(len(times)).to_numpy()].T
     return Stamps(days.astype("datetime64[D]"), minutes, offsets)
 
 
@@ -265,18 +259,17 @@ def _pattern(date_format: str) -> str:
     return f"(?i)^{made}$" if has_time else f"(?i)^{made}(?P<rest>(?:[T ,].*)?)$"
 
 
-def _read(words: pa.Array, date_format: str) -> tuple[Stamps, NDArray[np.bool_]]:
+def _read(words: pa.Array, date_format: str) -> tuple[Stamps, Mask]:
     """Read texts (N,) by a format; and say which of them it reads."""
     matched = pc.extract_regex(words, _pattern(date_format))
-    is_read = matched.is_valid().to_numpy(zero_copy_only=False).copy()
+    is_read = np.array(matched.is_valid())
     names = {field.name for field in matched.type}
 
-    def number(name: str, missing: int) -> NDArray[np.int64]:
+    def number(name: str, missing: int) -> Ints:
         if name not in names:
             return np.full(len(words), missing)
         texts = pc.if_else(pc.equal(matched.field(name), ""), str(missing), matched.field(name))
-        found: NDArray[np.int64] = texts.cast(pa.int64()).to_numpy()
-        return found
+        return np.asarray(texts.cast(pa.int64()))
 
     years, months, days_of = number("Y", 0), number("m", 1), number("d", 1)
     if "y" in names:
@@ -287,7 +280,7 @@ def _read(words: pa.Array, date_format: str) -> tuple[Stamps, NDArray[np.bool_]]
     for name in {"m", "d"} & names:  # 1 next to 02 is a 1x that lost a digit
         is_short = pc.equal(pc.utf8_length(matched.field(name)), 1)
         if pc.any(pc.starts_with(matched.field(name), "0")).as_py():
-            is_read &= ~is_short.to_numpy(zero_copy_only=False)
+            is_read &= ~np.asarray(is_short)
     is_read &= (months >= 1) & (months <= 12) & (days_of >= 1) & (days_of <= 31)
     is_read &= (years >= 1678) & (years <= 2261)
     months = np.where(is_read, (years - 1970) * 12 + months - 1, 0)
@@ -304,9 +297,7 @@ def _read(words: pa.Array, date_format: str) -> tuple[Stamps, NDArray[np.bool_]]
         is_read &= (hours >= 1) & (hours <= 12)
         hours = hours % 12
     if "p" in names:
-        late = pc.starts_with(matched.field("p"), "p", ignore_case=True).to_numpy(
-            zero_copy_only=False
-        )
+        late = np.asarray(pc.starts_with(matched.field("p"), "p", ignore_case=True))
     of_hour = number("M", 0)
     is_read &= (hours <= 23) & (of_hour <= 59) & (number("S", 0) <= 59)
     offsets = np.full(len(words), NO_OFFSET)
@@ -317,7 +308,7 @@ def _read(words: pa.Array, date_format: str) -> tuple[Stamps, NDArray[np.bool_]]
     return Stamps(days, (hours + 12 * late) * 60 + of_hour, offsets), is_read
 
 
-def _months(names: pa.Array) -> NDArray[np.int64]:
+def _months(names: pa.Array) -> Ints:
     """Return the numbers of English names of months, whole or of three letters, 0 for others."""
     names = pc.utf8_rtrim(pc.utf8_lower(names), ".")
     names = pc.if_else(pc.equal(names, "sept"), "sep", names)
@@ -326,14 +317,14 @@ def _months(names: pa.Array) -> NDArray[np.int64]:
     return np.asarray(np.maximum(whole, short).astype(np.int64) + 1)
 
 
-def _times(rests: pa.Array) -> tuple[Minutes, Minutes, NDArray[np.bool_]]:
-    """Read what follows the dates (N,): minutes, offsets, and which are times."""
+def _times(rests: pa.Array) -> tuple[Minutes, Minutes, Mask]:
+    """Read what follows the dates (N,): minutes, offsets, and which are times or nothing."""
     coded = rests.dictionary_encode()
-    times = [read_time(rest) for rest in coded.dictionary.to_pylist()]
-    both = np.array([time or (0, NO_OFFSET) for time in times], dtype=np.int64).reshape(-1, 2)
-    rows = coded.indices.to_numpy()
+    times = [*map(read_time, coded.dictionary.to_pylist()), (0, NO_OFFSET)]  # the last is of null
+    rows = coded.indices.fill_null(len(times) - 1).to_numpy()
+    both = np.array([time or (0, NO_OFFSET) for time in times], dtype=np.int64)
     minutes, offsets = both[rows].T
-    return minutes, offsets, np.array([time is not None for time in times], dtype=bool)[rows]
+    return minutes, offsets, np.array([time is not None for time in times])[rows]
 
 
 def _read_epochs(words: pa.Array) -> Stamps | None:
@@ -357,12 +348,7 @@ def _read_epochs(words: pa.Array) -> Stamps | None:
 
 
 def _first_bad(
-    words: pa.Array,
-    all_words: pa.Array,
-    rows: NDArray[np.int64],
-    lines: NDArray[np.int64],
-    where: str,
-    date_format: str,
+    words: pa.Array, all_words: pa.Array, rows: Ints, lines: Ints, where: str, date_format: str
 ) -> DataError:
     """Return the error for the first text that the likeliest format does not read."""
     formats = [date_format] if date_format else [*FORMATS, *_WITH_TWO_DIGITS]
@@ -373,7 +359,7 @@ def _first_bad(
     counts = {each: int(is_read.sum()) for each, is_read in reads.items()}
     likeliest = max(counts, key=lambda each: counts[each])
     all_read = [each for each, count in counts.items() if count == len(words)]
-    is_number = pc.match_substring_regex(words, r"^\d{9,19}$").to_numpy(zero_copy_only=False)
+    is_number = np.asarray(pc.match_substring_regex(words, r"^\d{9,19}$"))
     what, at, step = "bad date", 0, "Correct the date, or pass its format by --date-format."
     if all_read:  # by two formats in two ways, or by one with two digits of the year
         what = "dates without a certain format"

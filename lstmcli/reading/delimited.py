@@ -11,10 +11,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lstmcli.errors import DataError, UsageError
-from lstmcli.reading.encodings import decode_text
 from lstmcli.reading.lines import Lines, split
 from lstmcli.reading.raw import Marks, RawColumns
-from lstmcli.reading.sources import Content
+from lstmcli.reading.sources import Content, decode_text, no_prices
 
 _SEPARATORS = {",": ",", ";": ";", "|": "|", "\t": "\t", "\\t": "\t", "tab": "\t"}
 _WORDS = {",": ",", ";": ";", "\t": "tab", "|": "|"}
@@ -43,7 +42,8 @@ def open_csv(content: Content, marks: Marks) -> "CsvFile":
     line = 1
     if not stated and (match := _STATED.match(text)) and match[1].decode("latin-1") in _WORDS:
         stated, text, line = match[1].decode(), text[match.end() :], 2
-    text, n_comments = _blank_comments(text)
+    # Emptied, so that the other lines keep their numbers.
+    text, n_comments = _COMMENT.subn(b"", text) if b"#" in text else (text, 0)
     if n_comments:
         notes = (*notes, f"Comment lines that were skipped: {n_comments}.")
     if text.endswith((b" ", b" \n")) and (
@@ -85,7 +85,7 @@ class CsvFile:
     where: str
     sep: str
     decimal: str
-    notes: tuple[str, ...] = ()
+    notes: tuple[str, ...]
 
     @property
     def kind(self) -> str:
@@ -128,13 +128,6 @@ def check_marks(marks: Marks) -> str:
     if marks.decimal not in ("", ".", ","):
         raise UsageError(f"unknown decimal mark {marks.decimal!r}", why="expected . or ,")
     return _SEPARATORS.get(marks.sep, "")
-
-
-def _blank_comments(text: bytes) -> tuple[bytes, int]:
-    """Empty the comment lines, so that the others keep their numbers; return how many there are."""
-    if b"#" not in text:
-        return text, 0
-    return _COMMENT.subn(b"", text)
 
 
 def _first_lines(text: bytes, most: int) -> list[bytes]:
@@ -187,12 +180,8 @@ def _check_header(line: str, names: list[str], sep: str, where: str) -> None:
 
 
 def _no_header(line: str, where: str) -> DataError:
-    return DataError(
-        "not a table of prices",
-        where=where,
-        why=f"the first line is {line[:60]!a}, expected a header such as Date,Close",
-        next_step="Give a text file with the columns Date and Close.",
-    )
+    why = f"the first line is {line[:60]!a}, expected a header such as Date,Close"
+    return no_prices(where, why, "Give a text file with the columns Date and Close.")
 
 
 def _cut_footers(text: bytes, sep: str) -> tuple[bytes, list[str]]:

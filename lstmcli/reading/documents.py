@@ -10,8 +10,7 @@ import pyarrow as pa
 
 from lstmcli.errors import DataError
 from lstmcli.printable import first_few
-from lstmcli.reading.encodings import decode_text
-from lstmcli.reading.sources import Content, too_large
+from lstmcli.reading.sources import Content, decode_text, no_prices, too_large
 from lstmcli.reading.typed import TypedTable, array_of, text_rows
 
 MAX_BYTES = 256 * 1024**2  # as Python objects it takes ten times as much
@@ -173,9 +172,6 @@ def _damaged(where: str, why: str) -> DataError:
 
 
 def _no_table(where: str, kind: str, why: str) -> DataError:
-    return DataError(
-        "not a table of prices",
-        where=where,
-        why=f"the {kind} file {why}, expected a list of objects such as {_EXAMPLE}",
-        next_step="Write it in that form: in pandas, to_json(orient='records').",
-    )
+    why = f"the {kind} file {why}, expected a list of objects such as {_EXAMPLE}"
+    step = "Write it in that form: in pandas, to_json(orient='records')."
+    return no_prices(where, why, step)

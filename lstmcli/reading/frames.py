@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
-from numpy.typing import NDArray
 
+from lstmcli.arrays import Ints
 from lstmcli.errors import DataError
 from lstmcli.reading.typed import TypedTable, plain_array, text_rows
 
@@ -44,7 +44,7 @@ def frame_table(data: pd.DataFrame | pd.Series[Any]) -> TypedTable:
     def load(places: Sequence[int], skipped: int) -> list[pa.Array]:
         return arrays(places, slice(1 + skipped - len(names), None))
 
-    def number_rows(skipped: int, count: int) -> NDArray[np.int64]:
+    def number_rows(skipped: int, count: int) -> Ints:
         first = 1 + skipped - len(names)
         return np.arange(first, first + count)
 

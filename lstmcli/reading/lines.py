@@ -7,18 +7,17 @@ are read again from their texts (numerals.py), which also finds the line that an
 
 import csv
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from numpy.typing import NDArray
 
+from lstmcli.arrays import Floats, Ints
 from lstmcli.errors import DataError
 from lstmcli.printable import count_of
 from lstmcli.reading.numerals import MISSING, Written, decides
-from lstmcli.reading.parsing import Parser, PlainRows
 from lstmcli.reading.raw import RawColumns
 
 _NUMBER = re.compile(
@@ -31,6 +30,9 @@ _LINE = re.compile(rb"[^\n]+")
 _ISO = re.compile(r"\d{4}-\d\d-\d\d", re.A)
 _HARMLESS = 1e-6
 _TOO_SMALL = 0.5
+_SMALL = 2**23  # bytes up to which one thread parses one block
+_BLOCK = 2**22  # bytes of the blocks that several threads parse
+_GROWTH = 1.3
 
 
 @dataclass(frozen=True)
@@ -62,9 +64,7 @@ class Lines:
                 texts, values = plain
                 lines = self.number_lines(len(values))
                 self._refuse_cut_end(lines, None, mark)
-                is_found = mark == "," and not self.decimal
-                notes = ("Numbers were read with decimal commas.",) if is_found else ()
-                return RawColumns(texts, values, lines, notes)
+                return RawColumns(texts, values, lines, self.notes(mark))
         table = self.read_fields(pa.string(), ".")
         columns = [column.combine_chunks() for column in table.columns]
         texts, fields = columns[: len(self.texts)], columns[len(self.texts) :]
@@ -78,6 +78,11 @@ class Lines:
             if not found.has_suffix[k]:
                 self._refuse_cut_end(lines, endings, ".")
         return RawColumns(texts, found.values, lines, found.notes(self.decimal))
+
+    def notes(self, mark: str) -> tuple[str, ...]:
+        """Return a note on a decimal mark that was found out, if it is the comma."""
+        is_found = mark == "," and not self.decimal
+        return ("Numbers were read with decimal commas.",) if is_found else ()
 
     def refuse_misplaced_quotes(self) -> None:
         """Raise DataError for a quote within a field, which pyarrow would drop."""
@@ -93,7 +98,7 @@ class Lines:
             why = "expected quotes only around whole fields, closed on the same line"
             raise self._error("misplaced quote", line, why, "Remove the quotes.")
 
-    def number_lines(self, n_rows: int | None = None) -> NDArray[np.int64]:
+    def number_lines(self, n_rows: int | None = None) -> Ints:
         """Return the number of each line that is not blank.
 
         n_rows : how many there are, where that is known.
@@ -103,12 +108,10 @@ class Lines:
             return np.arange(self.first_line, self.first_line + n_rows)
         text = np.frombuffer(self.text, dtype=np.uint8)[self.start :]
         ends = np.append(np.flatnonzero(text == ord("\n")), len(text))
-        numbers: NDArray[np.int64] = np.flatnonzero(np.diff(ends, prepend=-1) > 1)
+        numbers: Ints = np.flatnonzero(np.diff(ends, prepend=-1) > 1)
         return self.first_line + numbers
 
-    def _read_plain(
-        self, mark: str, dates: Sequence[int]
-    ) -> tuple[list[pa.Array], NDArray[np.float64]] | None:
+    def _read_plain(self, mark: str, dates: Sequence[int]) -> tuple[list[pa.Array], Floats] | None:
         """Read the texts, and the numbers (N, K) if all of them are plain; None if not.
 
         A large text is read piece by piece, so that there is no second copy of its numbers.
@@ -125,7 +128,7 @@ class Lines:
         return rows.columns()
 
     @property
-    def parser(self) -> Parser:
+    def parser(self) -> "Parser":
         """The parser of its lines."""
         return Parser(len(self.names), self.texts, self.numbers, self.sep)
 
@@ -201,9 +204,7 @@ class Lines:
         texts = [line.decode(errors="replace") for line in tail if line]
         return [text.rsplit(self.sep, 1)[-1].strip(' \t"') for text in texts]
 
-    def _refuse_cut_end(
-        self, lines: NDArray[np.int64], endings: Sequence[str] | None, decimal: str
-    ) -> None:
+    def _refuse_cut_end(self, lines: Ints, endings: Sequence[str] | None, decimal: str) -> None:
         """Raise DataError where a last line without a line end may be cut within its number.
 
         endings : the last fields of the last lines, as they are written by default.
@@ -286,3 +287,92 @@ def split(lines: Iterable[str], sep: str) -> list[list[str]]:
             fields = line.split(sep)
         rows.append([field.strip() for field in fields])
     return rows
+
+
+@dataclass(frozen=True)
+class Parser:
+    """Which fields of each line are read, and what separates them.
+
+    texts, numbers : the positions of those read as text and as numbers, of n_fields in all.
+    """
+
+    n_fields: int
+    texts: Sequence[int]
+    numbers: Sequence[int]
+    sep: str
+
+    def parse(
+        self,
+        text: pa.Buffer,
+        kind: pa.DataType,
+        decimal: str,
+        dates: Sequence[int] = (),
+        refuse: Callable[[Any], str] | None = None,
+        *,
+        in_order: bool = False,
+    ) -> pa.Table:
+        """Parse lines into the columns of text, then the numbers as `kind`, null for a missing one.
+
+        dates : the positions of texts that are read as dates. refuse : called for a line of another
+        number of fields, returns "error". in_order : so that such a line has its number.
+        Raises ArrowInvalid for a value that is none of the kind, or after `refuse`.
+        """
+        from pyarrow import csv  # the rest of pyarrow comes with pandas, this takes 4 ms
+
+        names = list(map(str, range(self.n_fields)))
+        texts = {names[i]: pa.date32() if i in dates else pa.string() for i in self.texts}
+        wanted = [*texts, *(names[i] for i in self.numbers)]
+        in_order |= len(text) <= _SMALL
+        return csv.read_csv(
+            pa.BufferReader(text),
+            csv.ReadOptions(
+                use_threads=not in_order,
+                block_size=len(text) if in_order else _BLOCK,
+                column_names=names,
+            ),
+            csv.ParseOptions(delimiter=self.sep, invalid_row_handler=refuse),
+            csv.ConvertOptions(
+                check_utf8=False,  # it was checked
+                column_types=dict.fromkeys(wanted, kind) | texts,
+                null_values=MISSING,
+                include_columns=wanted,
+                decimal_point=decimal,
+            ),
+        )
+
+
+class PlainRows:
+    """Rows of texts and of plain numbers that are added table by table.
+
+    capacity : how many rows there will be, nearly; 0 where they come as one table.
+    """
+
+    def __init__(self, parser: Parser, capacity: int) -> None:
+        self._texts: list[list[pa.Array]] = [[] for _ in parser.texts]
+        self._values = np.empty((capacity, len(parser.numbers)), order="F")
+        self._end = 0
+
+    def add(self, table: pa.Table) -> bool:
+        """Add the rows of a table of `Parser`; return False where a number is a nan(1) or -nan."""
+        start, self._end = self._end, self._end + len(table)
+        if self._end > len(self._values):
+            more = int(self._end * _GROWTH) if start else self._end
+            grown = np.empty((more, self._values.shape[1]), order="F")
+            grown[:start] = self._values[:start]
+            self._values = grown
+        n_texts = len(self._texts)
+        for found, column in zip(self._texts, table.columns, strict=False):
+            found += column.chunks
+        n_null = 0
+        for k, column in enumerate(table.columns[n_texts:]):
+            row = start
+            for chunk in column.chunks:
+                self._values[row : row + len(chunk), k] = np.asarray(chunk)
+                row += len(chunk)
+            n_null += column.null_count
+        return bool(np.count_nonzero(np.isnan(self._values[start : self._end])) == n_null)
+
+    def columns(self) -> tuple[list[pa.Array], Floats]:
+        """Return the columns of text (N,), and the numbers (N, K)."""
+        texts = [pa.concat_arrays(chunks) for chunks in self._texts]
+        return texts, self._values[: self._end]

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from numpy.typing import NDArray
 
+from lstmcli.arrays import Floats, Ints
 from lstmcli.errors import DataError
 
 MISSING = ("", "null", "NULL", "NaN", "nan", "NAN", "NA", "N/A", "n/a", "None", "none", "#N/A", ".")
@@ -44,7 +44,7 @@ class Numerals:
     in words. has_suffix : (K,) whether every value of a column ends in a letter or sign.
     """
 
-    values: NDArray[np.float64]
+    values: Floats
     cleaned: list[pa.Array]
     decimal: str
     extras: tuple[str, ...]
@@ -61,14 +61,13 @@ class Numerals:
 class _Column:
     """One column without signs and codes: texts (N,), powers (N,) of ten as "e6", or none.
 
-    bad : the first row that lacks a sign that others have. is_loose : whether only some rows have a
-    blank next to the sign, so that blanks say nothing of thousands.
+    is_loose : whether only some rows have a blank next to the sign, so that blanks say nothing of
+    thousands.
     """
 
     texts: pa.Array
     powers: pa.Array | None = None
     extras: tuple[str, ...] = ()
-    bad: int | None = None
     has_suffix: bool = False
     is_loose: bool = False
 
@@ -93,7 +92,7 @@ class Written:
 
     columns: Sequence[pa.Array]
     names: Sequence[str]
-    lines: NDArray[np.int64]
+    lines: Ints
     where: str
     kind: str
     decimal: str = ""
@@ -104,10 +103,7 @@ class Written:
 
         Raises DataError naming the first text that is no number, or that they have two readings.
         """
-        found = [_strip(column) for column in self.columns]
-        for k, column in enumerate(found):
-            if column.bad is not None:
-                raise self._bad_number(k, column.bad, "is not written as the values above it")
+        found = [self._strip(k, column) for k, column in enumerate(self.columns)]
         marks = [self.decimal] if self.decimal else [".", ","]
         readings = {mark: [_read(column, mark) for column in found] for mark in marks}
         n_bad = {mark: sum(each.n_bad for each in readings[mark]) for mark in marks}
@@ -126,12 +122,56 @@ class Written:
         ]
         values = np.empty((self.lines.size, len(found)), order="F")
         for k, texts in enumerate(cleaned):
-            values[:, k] = texts.cast(pa.float64()).to_numpy(zero_copy_only=False)
+            values[:, k] = np.asarray(texts.cast(pa.float64()))
         extras = dict.fromkeys(extra for column in found for extra in column.extras)
         thousands = dict.fromkeys(each.thousands for each in readings[mark] if each.thousands)
         extras |= dict.fromkeys(f"{each!r} between thousands" for each in thousands)
         suffixes = tuple(column.has_suffix for column in found)
         return Numerals(values, cleaned, mark, tuple(extras), suffixes)
+
+    def _strip(self, k: int, column: pa.Array) -> _Column:
+        """Take signs, codes and letters for powers of ten off a column that has them throughout."""
+        texts = pc.utf8_trim_whitespace(column.cast(pa.string()))
+        texts = _drop(texts, pc.is_in(texts, pa.array(MISSING)))
+        plain = pc.match_substring_regex(texts, r"^[+-]?[\d.,]*$")
+        if pc.all(plain).as_py() is not False:
+            return _Column(texts)
+        texts = _drop(texts, pc.is_in(texts, pa.array(_ALSO_MISSING)))
+        texts = pc.replace_substring_regex(texts, "[\u00a0\u202f\u2009]", " ")
+        texts = pc.replace_substring(texts, "\u2019", "'")
+        sample = texts.drop_null()[:1]
+        extras: list[str] = []
+        has_suffix = is_loose = False
+        for pattern, has_it in ((_PREFIX, pc.starts_with), (_SUFFIX, pc.ends_with)):
+            [match] = pc.extract_regex(sample, pattern).to_pylist() or [None]
+            if match is None:
+                continue
+            affix = match["found"]
+            self._refuse_odd(k, has_it(texts, affix))
+            spaced = has_it(texts, f"{affix} " if pattern == _PREFIX else f" {affix}")
+            is_loose |= pc.any(spaced).as_py() != pc.all(spaced).as_py()
+            start, stop = (len(affix), None) if pattern == _PREFIX else (0, -len(affix))
+            texts = pc.utf8_trim_whitespace(pc.utf8_slice_codeunits(texts, start, stop))
+            extras.append(f"the currency {affix}")
+            has_suffix |= pattern == _SUFFIX
+        scaled = pc.extract_regex(texts, r"^(?P<mantissa>[+-]?[\d.,]+) ?(?P<power>[KkMBT])$")
+        is_scaled = scaled.is_valid()
+        if not pc.any(is_scaled).as_py():
+            return _Column(texts, None, tuple(extras), has_suffix, is_loose)
+        is_zero = pc.fill_null(pc.match_substring_regex(texts, r"^0*[.,]?0*$"), True)
+        self._refuse_odd(k, pc.or_(is_scaled, is_zero))
+        letters = scaled.field("power")
+        powers = pc.fill_null(letters, "")
+        for letter, power in _POWERS.items():
+            powers = pc.replace_substring(powers, letter, power)
+        texts = pc.if_else(is_scaled, scaled.field("mantissa"), texts)
+        extras.append("K, M and B for thousands, millions and billions")
+        return _Column(texts, powers, tuple(extras), has_suffix=True)
+
+    def _refuse_odd(self, k: int, is_usual: pa.Array) -> None:
+        """Raise DataError for the first row that lacks what the other rows of a column have."""
+        if (bad := _first(pc.invert(is_usual))) is not None:
+            raise self._bad_number(k, bad, "is not written as the values above it")
 
     def _refuse_two_readings(self, found: Sequence["_Column"], n_deciding: int) -> None:
         """Raise DataError where the numbers are others with a decimal point than with a comma.
@@ -179,12 +219,6 @@ def decides(n_deciding: int, n_open: int) -> bool:
     return n_deciding >= n_open or (n_deciding > _SLIPS and n_deciding >= _FEW * n_open)
 
 
-def without_missing(texts: pa.Array) -> pa.Array:
-    """Return texts without blanks around them, null where they stand for no value."""
-    trimmed = pc.utf8_trim_whitespace(texts.cast(pa.string()))
-    return _drop(trimmed, pc.is_in(trimmed, pa.array(MISSING)))
-
-
 def _drop(texts: pa.Array, which: pa.Array) -> pa.Array:
     return pc.if_else(which, pa.scalar(None, pa.string()), texts)
 
@@ -193,48 +227,6 @@ def _first(which: pa.Array) -> int | None:
     """Return the first row that is true, where none is None."""
     row = pc.index(which, True).as_py()
     return None if row < 0 else row
-
-
-def _strip(column: pa.Array) -> _Column:
-    """Take signs, codes and letters for powers of ten off a column that has them throughout."""
-    texts = without_missing(column)
-    plain = pc.match_substring_regex(texts, r"^[+-]?[\d.,]*$")
-    if pc.all(plain).as_py() is not False:
-        return _Column(texts)
-    texts = _drop(texts, pc.is_in(texts, pa.array(_ALSO_MISSING)))
-    texts = pc.replace_substring_regex(texts, "[\u00a0\u202f\u2009]", " ")
-    texts = pc.replace_substring(texts, "\u2019", "'")
-    sample = texts.drop_null()[:1]
-    extras: list[str] = []
-    has_suffix = is_loose = False
-    for pattern, has_it in ((_PREFIX, pc.starts_with), (_SUFFIX, pc.ends_with)):
-        [match] = pc.extract_regex(sample, pattern).to_pylist() or [None]
-        if match is None:
-            continue
-        affix = match["found"]
-        if (bad := _first(pc.invert(has_it(texts, affix)))) is not None:
-            return _Column(texts, bad=bad)
-        spaced = has_it(texts, f"{affix} " if pattern == _PREFIX else f" {affix}")
-        is_loose |= pc.any(spaced).as_py() != pc.all(spaced).as_py()
-        start, stop = (len(affix), None) if pattern == _PREFIX else (0, -len(affix))
-        texts = pc.utf8_trim_whitespace(pc.utf8_slice_codeunits(texts, start, stop))
-        extras.append(f"the currency {affix}")
-        has_suffix |= pattern == _SUFFIX
-    scaled = pc.extract_regex(texts, r"^(?P<mantissa>[+-]?[\d.,]+) ?(?P<power>[KkMBT])$")
-    is_scaled = scaled.is_valid()
-    if not pc.any(is_scaled).as_py():
-        return _Column(texts, None, tuple(extras), None, has_suffix, is_loose)
-    is_zero = pc.fill_null(pc.match_substring_regex(texts, r"^0*[.,]?0*$"), True)
-    if (bad := _first(pc.invert(pc.or_(is_scaled, is_zero)))) is not None:
-        return _Column(texts, bad=bad)
-    letters = scaled.field("power")
-    powers = pc.fill_null(letters, "")
-    for letter, power in _POWERS.items():
-        powers = pc.replace_substring(powers, letter, power)
-    texts = pc.if_else(is_scaled, scaled.field("mantissa"), texts)
-    return _Column(
-        texts, powers, (*extras, "K, M and B for thousands, millions and billions"), None, True
-    )
 
 
 def _read(column: _Column, mark: str) -> _Reading:

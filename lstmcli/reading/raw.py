@@ -6,10 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Protocol
 
-import numpy as np
 import pyarrow as pa
-from numpy.typing import NDArray
 
+from lstmcli.arrays import Floats, Ints
 from lstmcli.errors import DataError
 
 if TYPE_CHECKING:
@@ -27,8 +26,8 @@ class RawColumns:
     """
 
     texts: list[pa.Array]
-    numbers: NDArray[np.float64]
-    lines: NDArray[np.int64]
+    numbers: Floats
+    lines: Ints
     notes: tuple[str, ...] = ()
 
 
@@ -114,6 +113,7 @@ def open_table(source: str | Path, marks: Marks, stdin: IO[bytes] | None = None)
 
 def _open(content: "Content", marks: Marks) -> RawTable:
     from lstmcli.reading.delimited import check_marks, open_csv
+    from lstmcli.reading.sources import no_prices
 
     check_marks(marks)
     data, decimal = content.data, marks.decimal
@@ -121,10 +121,9 @@ def _open(content: "Content", marks: Marks) -> RawTable:
         if data.startswith(start):
             raise DataError(what, where=content.where, why=why, next_step=step)
     if data.startswith((b"PAR1", b"ARROW1")):
-        from lstmcli.reading import columnar
+        from lstmcli.reading.typed import open_arrow, open_parquet
 
-        is_parquet = data.startswith(b"PAR1")
-        return (columnar.open_parquet if is_parquet else columnar.open_arrow)(content, decimal)
+        return (open_parquet if data[:4] == b"PAR1" else open_arrow)(content, decimal)
     if data.startswith(b"PK\x03\x04"):  # no archive: that was unpacked
         from lstmcli.reading.workbooks import open_workbook
 
@@ -134,10 +133,7 @@ def _open(content: "Content", marks: Marks) -> RawTable:
 
         return open_json(content, decimal)
     if _WEB_PAGE.match(data):
-        raise DataError(
-            "not a table of prices",
-            where=content.where,
-            why="it is a web page, perhaps an error of the site that it comes from",
-            next_step="Open it in a browser, and download the table itself as CSV.",
-        )
+        why = "it is a web page, perhaps an error of the site that it comes from"
+        step = "Open it in a browser, and download the table itself as CSV."
+        raise no_prices(content.where, why, step)
     return open_csv(content, marks)

@@ -1,10 +1,15 @@
-"""The bytes of a source: a file, standard input or the tables of a folder, unpacked in memory.
+"""The bytes of a source: a file, standard input or the tables of a folder; unpacked, and as text.
 
 An archive is known by its first bytes, not by its name. Unpacking stops at the limit, so that a
 small file that unpacks to terabytes fails early, and nothing is written to disk.
+
+UTF-8 and UTF-16 are certain where they are valid. Bytes that are neither are Western European in
+almost every file of prices; digits and signs are the same in all such encodings, so that only
+names could be wrong, and a note says which encoding was taken.
 """
 
 import bz2
+import codecs
 import gzip
 import io
 import lzma
@@ -13,11 +18,12 @@ import re
 import struct
 import zipfile
 import zlib
-from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path, PurePath, PurePosixPath
 from typing import IO, Any
+
+import pyarrow as pa
 
 from lstmcli.errors import DataError, UsageError, file_errors
 from lstmcli.printable import count_of, first_few
@@ -46,18 +52,22 @@ _SUFFIXES = {
 _PACKED = {".gz", ".bz2", ".xz", ".zip"}
 _DAMAGED = (EOFError, OSError, ValueError, RuntimeError, struct.error, zlib.error, lzma.LZMAError)
 DAMAGED_ZIP = (*_DAMAGED, zipfile.BadZipFile, NotImplementedError)
+_SAMPLE = 400
+_MOSTLY = 0.9
+_MARKS = {
+    codecs.BOM_UTF32_LE: "UTF-32",
+    codecs.BOM_UTF32_BE: "UTF-32",
+    codecs.BOM_UTF16_LE: "UTF-16-LE",
+    codecs.BOM_UTF16_BE: "UTF-16-BE",
+}
 
 
 @dataclass(frozen=True)
 class Content:
-    """The unpacked bytes of a source.
-
-    where : its name, for messages. packed : how it was packed, such as "gzip", or "".
-    """
+    """The unpacked bytes of a source. where : its name, for messages."""
 
     where: str
     data: bytes
-    packed: str = ""
 
 
 def is_url(source: str | Path) -> bool:
@@ -91,8 +101,30 @@ def read_source(source: str | Path, stdin: IO[bytes] | None = None) -> Content:
         data = _read(stream, where, binary=start.startswith(_BINARY), expected=expected)
     if data.startswith(_ZIP):
         return _unzipped(where, data)
-    _refuse_archives(where, data)
-    return Content(where, data)
+    return _content(where, data)
+
+
+def decode_text(data: bytes, where: str) -> tuple[bytes, tuple[str, ...]]:
+    """Return the bytes as UTF-8 without mark and with line ends of one byte, and notes.
+
+    Raises DataError naming the line of a byte that no text has.
+    """
+    notes: tuple[str, ...] = ()
+    if encoding := _wide_encoding(data):
+        data = _from_wide(data, encoding, where)
+        notes = ("Read as UTF-16.",)
+    data = data.removeprefix(codecs.BOM_UTF8)
+    if b"\r" in data:
+        data = data.replace(b"\r\n", b"\n").removesuffix(b"\r")
+    for why, byte in (("NUL bytes in", b"\0"), ("a carriage return inside", b"\r")):
+        if (at := data.find(byte)) >= 0:
+            raise _no_text(data, at, f"{why} line {{}}", where)
+    if not data.isascii():
+        try:
+            pa.array([data], pa.binary()).cast(pa.string())  # no copy as a decoded str has
+        except pa.ArrowInvalid:
+            data, notes = _from_western(data, where)
+    return data, notes
 
 
 def table_name(path: str | PurePath) -> str:
@@ -123,8 +155,16 @@ def list_tables(folder: str) -> tuple[list[str], str]:
             why=f"found {first_few(sorted(files), 5) or 'nothing'}",
             next_step="Name a folder of files such as AAPL.csv.",
         )
-    skipped = sorted(files.keys() - tables)
-    return [os.path.join(folder, name) for name in sorted(tables)], _note(skipped, folder)
+    found, note = [os.path.join(folder, name) for name in sorted(tables)], ""
+    if skipped := sorted(files.keys() - tables):
+        note = f"Skipped {count_of(len(skipped), 'other file')} in {folder}: {first_few(skipped)}."
+    return found, note
+
+
+def no_prices(where: str, why: str, next_step: str = "") -> DataError:
+    """Return the error for a file that is no table of prices."""
+    step = next_step or "Give a text file with a header line, such as Date,Close."
+    return DataError("not a table of prices", where=where, why=why, next_step=step)
 
 
 def too_large(where: str, why: str) -> DataError:
@@ -144,12 +184,7 @@ def _read(stream: Any, where: str, *, binary: bool, expected: int = 0) -> bytes:
     while piece := stream.read(max(_PIECE, min(expected, MAX_BYTES) + 1)):
         is_long = len(piece) >= _PIECE and piece.find(b"\n", 0, _PIECE) < 0
         if is_long and not pieces and not binary:
-            raise DataError(
-                "not a table of prices",
-                where=where,
-                why=f"a line is longer than {_PIECE // 1024**2} MiB",
-                next_step="Give a text file with a header line, such as Date,Close.",
-            )
+            raise no_prices(where, f"a line is longer than {_PIECE // 1024**2} MiB")
         size += len(piece)
         if size > MAX_BYTES:
             raise too_large(where, f"it has more than {MAX_BYTES / 1024**2:.4g} MiB of data")
@@ -163,8 +198,7 @@ def _unpacked(where: str, packed: str, stream: Any) -> Content:
             data = _read(stream, where, binary=True)
     except _DAMAGED as error:
         raise _damaged(where, packed, error) from error
-    _refuse_archives(where, data, packed)
-    return Content(where, data, packed)
+    return _content(where, data, packed)
 
 
 def _unzipped(where: str, data: bytes) -> Content:
@@ -189,8 +223,7 @@ def _unzipped(where: str, data: bytes) -> Content:
                 found = _read(stream, where, binary=True)
     except DAMAGED_ZIP as error:
         raise _damaged(where, "zip", error) from error
-    _refuse_archives(where, found, "zip")
-    return Content(where, found, "zip")
+    return _content(where, found, "zip")
 
 
 def _is_hidden(entry: zipfile.ZipInfo) -> bool:
@@ -199,23 +232,23 @@ def _is_hidden(entry: zipfile.ZipInfo) -> bool:
     return entry.is_dir() or path.parts[:1] == ("__MACOSX",) or path.name.startswith(".")
 
 
-def _refuse_archives(where: str, data: bytes, packed: str = "") -> None:
+def _content(where: str, data: bytes, packed: str = "") -> Content:
+    """Return the bytes of a file; raise DataError where they are an archive that is not read."""
     known = {magic: f"{name} data" for magic, (name, _) in _STREAMS.items()} | {_ZIP: "a zip"}
-    inner = known if packed else {}
-    for magic, name in (inner | _OTHERS).items():
-        if data.startswith(magic):
-            raise _unknown_archive(where, f"{packed} of {name}" if packed else name)
-    if data[257:262] == b"ustar":
-        raise _unknown_archive(where, f"a tar archive{f' in {packed}' * bool(packed)}")
-
-
-def _unknown_archive(where: str, found: str) -> DataError:
-    return DataError(
-        "cannot unpack the file",
-        where=where,
-        why=f"found {found}, expected gzip, bzip2, xz or a zip archive of one file",
-        next_step="Unpack it first.",
-    )
+    others = known | _OTHERS if packed else _OTHERS
+    found = next((name for magic, name in others.items() if data.startswith(magic)), "")
+    if found and packed:
+        found = f"{packed} of {found}"
+    elif data[257:262] == b"ustar" and not found:
+        found = f"a tar archive{f' in {packed}' * bool(packed)}"
+    if found:
+        raise DataError(
+            "cannot unpack the file",
+            where=where,
+            why=f"found {found}, expected gzip, bzip2, xz or a zip archive of one file",
+            next_step="Unpack it first.",
+        )
+    return Content(where, data)
 
 
 def _damaged(where: str, packed: str, error: BaseException) -> DataError:
@@ -228,7 +261,37 @@ def _may_be_table(name: str) -> bool:
     return not name.startswith(".") and suffix in _SUFFIXES | _PACKED
 
 
-def _note(skipped: Sequence[str], folder: str) -> str:
-    if not skipped:
-        return ""
-    return f"Skipped {count_of(len(skipped), 'other file')} in {folder}: {first_few(skipped)}."
+def _wide_encoding(data: bytes) -> str:
+    """Return the encoding of two or four bytes a character that a file has, or ""."""
+    for mark, encoding in _MARKS.items():
+        if data.startswith(mark):
+            return encoding
+    even, odd = data[0:_SAMPLE:2], data[1:_SAMPLE:2]
+    if len(odd) > 3 and 0 not in even and odd.count(0) > _MOSTLY * len(odd):
+        return "UTF-16-LE"
+    if len(odd) > 3 and 0 not in odd and even.count(0) > _MOSTLY * len(even):
+        return "UTF-16-BE"
+    return ""
+
+
+def _from_wide(data: bytes, encoding: str, where: str) -> bytes:
+    if encoding == "UTF-32":
+        raise no_prices(where, "it is UTF-32, expected UTF-8 or UTF-16")
+    try:
+        text = data.decode(encoding)
+    except UnicodeDecodeError as error:
+        why = f"it starts as UTF-16, and is none at byte {error.start}"
+        raise no_prices(where, why, "Fetch the file again.") from error
+    return text.removeprefix("\ufeff").encode()
+
+
+def _from_western(data: bytes, where: str) -> tuple[bytes, tuple[str, ...]]:
+    try:
+        text = data.decode("cp1252")
+    except UnicodeDecodeError as error:
+        raise _no_text(data, error.start, "line {} is not UTF-8 text", where) from error
+    return text.encode(), ("It is not UTF-8: read as Windows-1252, as Western Europe has it.",)
+
+
+def _no_text(data: bytes, at: int, why: str, where: str) -> DataError:
+    return no_prices(where, why.format(1 + data.count(b"\n", 0, at)))

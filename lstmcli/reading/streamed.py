@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from lstmcli.errors import file_errors
 from lstmcli.reading.delimited import HEAD, CsvFile, open_csv
-from lstmcli.reading.parsing import PlainRows
+from lstmcli.reading.lines import PlainRows
 from lstmcli.reading.raw import Marks, RawColumns
 from lstmcli.reading.sources import MAX_BYTES, Content, read_source
 
@@ -26,36 +26,15 @@ _NOT_PLAIN = (b"\r", b"\0", b'"', b"#")
 
 
 @dataclass(frozen=True)
-class StreamedCsv:
+class StreamedCsv(CsvFile):
     """A large plain CSV file: a `RawTable`.
 
-    first : its first lines. size : in bytes.
+    text : its first lines. size : in bytes.
     """
 
     path: str | Path
     marks: Marks
-    first: CsvFile
     size: int
-
-    @property
-    def where(self) -> str:
-        """The file, for messages."""
-        return self.first.where
-
-    @property
-    def kind(self) -> str:
-        """The format in words."""
-        return self.first.kind
-
-    @property
-    def head(self) -> list[list[str]]:
-        """The first rows as fields."""
-        return self.first.head
-
-    @property
-    def notes(self) -> tuple[str, ...]:
-        """How it was opened."""
-        return self.first.notes
 
     def read(self, texts: Sequence[int], numbers: Sequence[int], header: int = 1) -> RawColumns:
         """Read columns as `RawTable` has it."""
@@ -71,14 +50,13 @@ class StreamedCsv:
         self, texts: Sequence[int], numbers: Sequence[int], header: int
     ) -> RawColumns | None:
         """Read the file piece by piece; None where it is not plain."""
-        lines = self.first.below(texts, numbers, header)
+        lines = self.below(texts, numbers, header)
         mark = next((each for each in lines.likely_marks() if lines.decides_mark(each)), None)
         if mark is None:
             return None
-        n_first = self.first.text.count(b"\n")
-        rows = PlainRows(
-            lines.parser, int(_MORE * n_first * self.size / len(self.first.text)) + n_first
-        )
+        n_first = self.text.count(b"\n")
+        n_likely = int(_MORE * n_first * self.size / len(self.text))
+        rows = PlainRows(lines.parser, n_likely + n_first)
         dates, skipped = lines.iso_dates(), lines.start
         for piece, end in self._pieces():
             start, skipped = skipped, 0
@@ -93,10 +71,8 @@ class StreamedCsv:
             if has_blank or not rows.add(table):
                 return None
         columns, values = rows.columns()
-        is_found = mark == "," and not self.marks.decimal
-        notes = ("Numbers were read with decimal commas.",) if is_found else ()
         numbered = np.arange(lines.first_line, lines.first_line + len(values))
-        return RawColumns(columns, values, numbered, notes)
+        return RawColumns(columns, values, numbered, lines.notes(mark))
 
     def _pieces(self) -> Iterator[tuple[bytes, int]]:
         """Yield pieces of the text, and where the last whole line of each ends: 0 for none."""
@@ -130,7 +106,7 @@ def open_streamed(path: str | Path, marks: Marks) -> StreamedCsv | None:
         return None
     first = open_csv(Content(str(path), start), marks)
     is_usual = all(note.startswith("Read as CSV separated") for note in first.notes)
-    return StreamedCsv(path, marks, first, size) if is_usual else None
+    return StreamedCsv(**vars(first), path=path, marks=marks, size=size) if is_usual else None
 
 
 def _is_plain(text: bytes, start: int, end: int) -> bool:

@@ -1,10 +1,12 @@
-"""A table of a format with types, such as Parquet: its columns as raw columns, values kept exactly.
+"""Tables of formats with types, values kept exactly; of them, Parquet and Feather (Arrow) files.
 
 Dates keep their type and their zone. Numbers become float64, each the nearest one. Texts are read
-as those of a CSV are.
+as those of a CSV are. Of a file only the columns asked for are decoded.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+import json
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime, time
 from typing import Any
@@ -12,13 +14,16 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from numpy.typing import NDArray
 
+from lstmcli.arrays import Floats, Ints
 from lstmcli.errors import DataError
 from lstmcli.reading.numerals import Written
 from lstmcli.reading.raw import RawColumns
+from lstmcli.reading.sources import Content, too_large
 
 MAX_ROWS = 50_000_000
+_SHOWN = 2  # rows below the names in the head
+_UNNAMED = "__index_level_"
 
 
 @dataclass(frozen=True)
@@ -36,7 +41,7 @@ class TypedTable:
     load: Callable[[Sequence[int], int], list[pa.Array]]
     decimal: str = ""
     notes: tuple[str, ...] = ()
-    number_rows: Callable[[int, int], NDArray[np.int64]] = lambda skipped, n: np.arange(
+    number_rows: Callable[[int, int], Ints] = lambda skipped, n: np.arange(
         1 + skipped, 1 + skipped + n
     )
 
@@ -68,7 +73,7 @@ class TypedTable:
             notes = found.notes(self.decimal)
         return RawColumns([_as_text(each) for each in columns[: len(texts)]], values, lines, notes)
 
-    def _numbers(self, column: pa.Array, name: str) -> NDArray[np.float64]:
+    def _numbers(self, column: pa.Array, name: str) -> Floats:
         kind = column.type
         if pa.types.is_decimal(kind):
             column = column.cast(pa.string())  # Arrow's own cast is not to the nearest
@@ -81,10 +86,29 @@ class TypedTable:
                 why=f"{self.kind} has it as {kind}, expected numbers",
                 next_step="Store it as numbers, or leave the column out.",
             )
-        found: NDArray[np.float64] = column.cast(pa.float64(), safe=False).to_numpy(
-            zero_copy_only=False
-        )
-        return found
+        return np.asarray(column.cast(pa.float64(), safe=False))
+
+
+def open_parquet(content: Content, decimal: str = "") -> TypedTable:
+    """Open the bytes of a Parquet file; DataError where it is damaged or has too many rows."""
+    from pyarrow import parquet
+
+    where, kind = content.where, "Parquet"
+    with _damages(where, kind):
+        file = parquet.ParquetFile(pa.BufferReader(content.data), page_checksum_verification=True)
+        _check_rows(file.metadata.num_rows, where)
+        first = next(file.iter_batches(batch_size=_SHOWN), file.schema_arrow.empty_table())
+    return _table(where, kind, first, lambda names: file.read(columns=names), decimal)
+
+
+def open_arrow(content: Content, decimal: str = "") -> TypedTable:
+    """Open the bytes of a Feather or Arrow file; raises as `open_parquet` does."""
+    where, kind = content.where, "Feather"
+    with _damages(where, kind):
+        table = pa.ipc.open_file(pa.BufferReader(content.data)).read_all()
+        table.validate(full=True)
+    _check_rows(table.num_rows, where)
+    return _table(where, kind, table.slice(0, _SHOWN), table.select, decimal)
 
 
 def plain_array(column: pa.Array | pa.ChunkedArray) -> pa.Array:
@@ -94,8 +118,8 @@ def plain_array(column: pa.Array | pa.ChunkedArray) -> pa.Array:
         array = pa.concat_arrays(array.chunks) if array.num_chunks else pa.array([], array.type)
     if pa.types.is_dictionary(array.type):
         array = array.dictionary_decode()
-    kind = array.type
-    if pa.types.is_large_string(kind) or pa.types.is_string_view(kind) or _is_binary(kind):
+    of_words = pa.large_string(), pa.string_view(), pa.binary(), pa.large_binary()
+    if array.type in of_words:
         array = array.cast(pa.string())
     return array
 
@@ -126,10 +150,6 @@ def text_rows(rows: Iterable[Sequence[Any]]) -> list[list[str]]:
     return [["" if value is None else str(value) for value in row] for row in rows]
 
 
-def _is_binary(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_binary(kind) or pa.types.is_large_binary(kind))
-
-
 def _as_text(column: pa.Array) -> pa.Array:
     """Return a column of dates or codes as texts, dates or whole numbers."""
     kind = column.type
@@ -153,3 +173,56 @@ def _float(value: int | float) -> float:
         return float(value)
     except OverflowError:
         return np.inf if value > 0 else -np.inf
+
+
+def _table(
+    where: str,
+    kind: str,
+    first: pa.Table | pa.RecordBatch,
+    read: Callable[[list[str]], pa.Table],
+    decimal: str,
+) -> TypedTable:
+    names = _ordered(first.schema)
+    if len(set(names)) < len(names):
+        why = "several columns have one name"
+        raise DataError(f"cannot read the {kind} file", where=where, why=why)
+
+    def load(positions: Sequence[int], skipped: int) -> list[pa.Array]:
+        wanted = [names[i] for i in positions]
+        with _damages(where, kind):
+            table = read(list(dict.fromkeys(wanted)))
+            return [plain_array(table.column(name).slice(skipped)) for name in wanted]
+
+    shown = [plain_array(first.column(name)).to_pylist() for name in names]
+    head = ["" if name.startswith(_UNNAMED) else name for name in names]
+    return TypedTable(where, kind, [head, *text_rows(zip(*shown, strict=True))], load, decimal)
+
+
+def _ordered(schema: pa.Schema) -> list[str]:
+    """Return the names of the columns, those of a pandas index first."""
+    names = list(schema.names)
+    try:
+        facts = json.loads((schema.metadata or {}).get(b"pandas", b"{}"))
+        index = [name for name in facts["index_columns"] if isinstance(name, str)]
+    except (ValueError, KeyError, TypeError):
+        index = []
+    index = [name for name in index if name in names]
+    return [*index, *(name for name in names if name not in index)]
+
+
+def _check_rows(n_rows: int, where: str) -> None:
+    if n_rows > MAX_ROWS:
+        raise too_large(where, f"it has {n_rows:,} rows, expected at most {MAX_ROWS:,}")
+
+
+@contextmanager
+def _damages(where: str, kind: str) -> Iterator[None]:
+    """Raise DataError for a file that pyarrow cannot read."""
+    try:
+        yield
+    except (pa.ArrowException, OSError, ValueError) as error:
+        why = str(error).strip().split("\n")[0].rstrip(".")
+        step = "Fetch or write it again."
+        raise DataError(f"cannot read the {kind} file", where=where, why=why, next_step=step) from (
+            error
+        )

@@ -48,8 +48,7 @@ from lstmcli.runs.metadata import (
 )
 from lstmcli.training.loop import Epoch
 
-_LOC, _SCALE, _FACTORS = "fitted.loc", "fitted.scale", "calibration.factors"
-_INPUT_LOC, _INPUT_SCALE = "inputs.loc", "inputs.scale"
+_FACTORS = "calibration.factors"
 MAX_HEADER_BYTES = 4 * 1024**2
 _HISTORY = "history.csv"
 
@@ -90,12 +89,10 @@ def load_bundle(folder: Path, device: torch.device) -> tuple[TrainedModel, Metad
     settings = read_settings(folder, metadata)
     with naming_file(folder / WEIGHTS):
         tensors = _read_tensors(folder / WEIGHTS, metadata, settings)
-    fitted = None
-    if settings.window.scaling in FITTED_SCALINGS:
-        fitted = Scale(tensors.pop(_LOC), tensors.pop(_SCALE)).to(device)
-    inputs = None
-    if settings.window.inputs:
-        inputs = Scale(tensors.pop(_INPUT_LOC), tensors.pop(_INPUT_SCALE))
+    fitted, inputs = (
+        Scale(tensors.pop(f"{part}.loc"), tensors.pop(f"{part}.scale")) if size else None
+        for part, size in _scale_sizes(settings).items()
+    )
     har = None
     if metadata.har:
         parts = {name: tensors.pop(f"{HAR}{name}").numpy() for name in _har_shapes(settings)}
@@ -106,6 +103,7 @@ def load_bundle(folder: Path, device: torch.device) -> tuple[TrainedModel, Metad
         network = new_network(settings, corrects=metadata.har)
     network.load_state_dict(tensors)
     network = network.to(device).eval()
+    fitted = fitted and fitted.to(device)
     model = TrainedModel(network, settings, fitted, metadata.trained_on, calibration, har, inputs)
     return model, metadata
 
@@ -120,23 +118,17 @@ def settings_toml(settings: Settings) -> str:
 
 
 def _tensors(model: TrainedModel) -> dict[str, Tensor]:
-    # On the CPU, so that a model trained on a GPU loads on a machine without one.
-    tensors = {
-        name: value.detach().cpu().contiguous()
-        for name, value in model.network.state_dict().items()
-    }
-    if model.fitted is not None:
-        tensors[_LOC] = model.fitted.loc.cpu().contiguous()
-        tensors[_SCALE] = model.fitted.scale.cpu().contiguous()
-    if model.inputs is not None:
-        tensors[_INPUT_LOC] = model.inputs.loc.cpu().contiguous()
-        tensors[_INPUT_SCALE] = model.inputs.scale.cpu().contiguous()
+    tensors: dict[str, Tensor] = dict(model.network.state_dict())
+    for part, scale in (("fitted", model.fitted), ("inputs", model.inputs)):
+        if scale is not None:
+            tensors |= {f"{part}.{name}": value for name, value in vars(scale).items()}
     if model.har is not None:
-        for name, values in model.har.arrays().items():
-            tensors[f"{HAR}{name}"] = torch.from_numpy(values).contiguous()
+        arrays = model.har.arrays().items()
+        tensors |= {f"{HAR}{name}": torch.from_numpy(values) for name, values in arrays}
     if model.calibration is not None:
-        tensors[_FACTORS] = torch.from_numpy(model.calibration.factors).contiguous()
-    return tensors
+        tensors[_FACTORS] = torch.from_numpy(model.calibration.factors)
+    # On the CPU, so that a model trained on a GPU loads on a machine without one.
+    return {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
 
 
 def _history_csv(history: Iterable[Epoch]) -> str:
@@ -172,6 +164,13 @@ def _read_tensors(path: Path, metadata: Metadata, settings: Settings) -> dict[st
     return found
 
 
+def _scale_sizes(settings: Settings) -> dict[str, int]:
+    """Return how many columns each scale of a model has, 0 for none."""
+    is_fitted = settings.window.scaling in FITTED_SCALINGS
+    fitted = num_columns(settings) if is_fitted else 0
+    return {"fitted": fitted, "inputs": len(settings.window.inputs)}
+
+
 def _har_shapes(settings: Settings) -> dict[str, tuple[int, ...]]:
     return har_shapes(settings.window.horizon, len(settings.forecast.quantile_levels))
 
@@ -183,11 +182,9 @@ def _expected_tensors(settings: Settings, has_har: bool) -> dict[str, Tensor]:
         if has_har:
             for name, shape in _har_shapes(settings).items():
                 expected[f"{HAR}{name}"] = torch.empty(shape, dtype=torch.float64)
-        if settings.window.scaling in FITTED_SCALINGS:
-            for name in (_LOC, _SCALE):
-                expected[name] = torch.empty(num_columns(settings), dtype=torch.float64)
-        for name in (_INPUT_LOC, _INPUT_SCALE) if settings.window.inputs else ():
-            expected[name] = torch.empty(len(settings.window.inputs), dtype=torch.float64)
+        for part, size in _scale_sizes(settings).items():
+            for name in ("loc", "scale") if size else ():
+                expected[f"{part}.{name}"] = torch.empty(size, dtype=torch.float64)
         if settings.model.head == "direct":
             shape = (settings.window.horizon, len(settings.forecast.quantile_levels))
             expected[_FACTORS] = torch.empty(shape, dtype=torch.float64)

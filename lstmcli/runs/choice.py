@@ -122,20 +122,19 @@ class Candidates:
             ("trained on it alone", [each for each in holds if len(each.symbols) == 1]),
             ("pooled with it", holds),
         ]
-        for why, found in ranks:
-            if found:
-                return Choice(found[0], why, tuple(each.model.name for each in found[1:]))
-        if self.damaged:
+        if self.damaged and not any(found for _, found in ranks):
             raise self.damaged[0][1]
-        pooled = [x for x in own if x.model.name == POOLED and len(x.symbols) > 1]
-        for why, found in (
-            ("pooled without it", pooled),
+        ranks += [
+            (
+                "pooled without it",
+                [x for x in own if x.model.name == POOLED and len(x.symbols) > 1],
+            ),
             ("ready-made", [each for each in suited if each is self.base]),
             ("trained on others", own),
-        ):
-            if found:
-                return Choice(found[0], why, tuple(each.model.name for each in found[1:]))
-        return Choice(self.base, "ready-made")  # whose reader says what it cannot read
+            ("ready-made", [self.base]),  # whose reader says what it cannot read
+        ]
+        why, (chosen, *alike) = next((why, found) for why, found in ranks if found)
+        return Choice(chosen, why, tuple(each.model.name for each in alike))
 
 
 def choose_models(

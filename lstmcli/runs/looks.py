@@ -16,6 +16,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from lstmcli.arrays import Days, Floats, Ints
 from lstmcli.errors import FileError
 from lstmcli.files import atomic
 from lstmcli.files.locks import hold
@@ -115,7 +116,7 @@ class _Record:
         return len(self.looks) + self.dropped + self.lost
 
 
-def sketch(symbol: str, dates: NDArray[np.datetime64], log_prices: NDArray[np.float64]) -> Sketch:
+def sketch(symbol: str, dates: Days, log_prices: Floats) -> Sketch:
     """Take the days with the lowest hashes, and the move of each from the bar before it."""
     days = dates[1:].astype("datetime64[D]").astype(np.int64)
     moves = np.rint(np.diff(log_prices) / _UNIT).astype(np.int64)
@@ -153,7 +154,7 @@ def record_looks(data_dir: Path, looks: Sequence[Look]) -> tuple[Looks, str | No
     )
 
 
-def _hash(days: NDArray[np.int64]) -> NDArray[np.uint64]:
+def _hash(days: Ints) -> NDArray[np.uint64]:
     """Mix the bits of days: the last steps of splitmix64. Source: Steele et al., OOPSLA 2014."""
     mixed = days.astype(np.uint64)
     for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
@@ -198,7 +199,7 @@ def _numbers(known: dict[int, Sketch], sketches: Sequence[Sketch]) -> tuple[int,
 
 
 def _find(
-    each: Sketch, table: NDArray[np.float64], days: Sequence[int], symbols: NDArray[np.object_]
+    each: Sketch, table: Floats, days: Sequence[int], symbols: NDArray[np.object_]
 ) -> int | None:
     """Return the row of the table that holds the same series, None for a new one.
 

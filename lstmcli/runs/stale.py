@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from lstmcli.arrays import Days, Floats
 from lstmcli.errors import DataError, FileError
 from lstmcli.market.store import IMPORTED, read_bars, read_sidecar, restatements_of
 from lstmcli.market.symbols import inside, price_folders, price_path
@@ -154,9 +154,7 @@ def _stored(
     return _history(bars.days, values, days)
 
 
-def _history(
-    dates: NDArray[np.datetime64], prices: NDArray[np.float64], days: tuple[str, str]
-) -> History:
+def _history(dates: Days, prices: Floats, days: tuple[str, str]) -> History:
     kept = (dates >= np.datetime64(days[0])) & (dates < np.datetime64(days[1])) & (prices > 0)
     weights = 1.0 + dates[kept].astype("datetime64[D]").astype(np.int64) * _GOLDEN % 1.0
     return History(int(kept.sum()), round(float(weights @ np.log(prices[kept])), 9))

@@ -13,12 +13,13 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
+from lstmcli.arrays import Floats
 from lstmcli.dataset.series import Series
 from lstmcli.errors import DataError, Failure, LstmcliError, UsageError, raise_if_all_failed
 from lstmcli.forecasting.forecaster import forecast, forecast_alike
 from lstmcli.forecasting.har import bars_per_year
 from lstmcli.forecasting.model import series_for
-from lstmcli.forecasting.tail import Floats, Tail, distances, fit_tail
+from lstmcli.forecasting.tail import Tail, distances, fit_tail
 from lstmcli.market.columns import Reading
 from lstmcli.market.prices import Prices, unit_of
 from lstmcli.market.sessions import schedule_for, sessions_behind

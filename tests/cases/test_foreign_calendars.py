@@ -7,8 +7,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from lstmcli.arrays import Days
 from lstmcli.market.calendars import calendar_table, sessions_of
-from lstmcli.market.prices import Days, Prices
+from lstmcli.market.prices import Prices
 from lstmcli.market.sessions import future_dates, note_unknown
 from lstmcli.market.tables import read_prices
 from tests.rows import for_each

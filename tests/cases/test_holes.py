@@ -6,10 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from lstmcli.arrays import Days
 from lstmcli.config import Data
 from lstmcli.errors import AllFailedError
 from lstmcli.market.calendars import sessions_of
-from lstmcli.market.prices import DAY, Days
+from lstmcli.market.prices import DAY
 from lstmcli.sources.loading import load_prices
 from lstmcli.sources.source import Source
 from lstmcli.workflows.data import check_data

@@ -6,9 +6,10 @@ from datetime import date
 import numpy as np
 import pytest
 
+from lstmcli.arrays import Days
 from lstmcli.errors import DataError
 from lstmcli.market.calendars import sessions_of
-from lstmcli.market.prices import Days, Prices
+from lstmcli.market.prices import Prices
 from lstmcli.market.tables import read_prices
 from tests.rows import for_each
 

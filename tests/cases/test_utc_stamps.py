@@ -12,10 +12,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from lstmcli.errors import DataError
-from lstmcli.market.calendars import calendar_of, sessions_of
+from lstmcli.market.calendars import ZONES, calendar_of, sessions_of
 from lstmcli.market.prices import Prices
 from lstmcli.market.sessions import future_dates
-from lstmcli.market.stamps import ZONES
 from lstmcli.market.store import read_stored
 from lstmcli.market.tables import read_prices
 from lstmcli.sources.source import Source

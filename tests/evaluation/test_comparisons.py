@@ -37,10 +37,10 @@ def everything(backtest):
 
 
 def intervals_of(backtest, reduced):
-    pool, fans = backtest.pool(), {n: x for n, x in reduced.items() if x.crps is not None}
+    pool, fans = backtest.pool(), {n: x for n, x in reduced.items() if "crps" in x.windows}
     observed: dict[Any, Any] = {
-        "squared": {name: pool.series(each.squared) for name, each in reduced.items()},
-        "crps": {name: pool.series(each.crps) for name, each in fans.items()},
+        "squared": {name: pool.series(each.windows["squared"]) for name, each in reduced.items()},
+        "crps": {name: pool.series(each.windows["crps"]) for name, each in fans.items()},
     }
     return skill_intervals(observed, pool.reach)
 
@@ -65,7 +65,7 @@ def test_pairs_are_tested_over_all_phases_with_the_independent_windows_counted()
     backtest = panel(n_symbols=1, n_cutoffs=120, step_size=1)
     reduced, paths, evidence, intervals = everything(backtest)
     (pair,) = (p for p in pairwise(["net"], paths, evidence, intervals) if p.other == "drift")
-    ours, theirs = reduced["net"].squared, reduced["drift"].squared
+    ours, theirs = (reduced[each].windows["squared"] for each in ("net", "drift"))
     assert pair.test.test == diebold_mariano(ours, theirs, 5, 24)
     assert pair.test.test.n == 24
     for phase, found in enumerate(pair.test.skills):
@@ -109,7 +109,7 @@ def test_intervals_are_drawn_for_every_pair_in_blocks_twice_as_long_as_a_window(
     reduced, _, _, found = everything(backtest)
     assert len(found) == 4 * 3 + 2 * 1
     alone = bootstrap_skills(
-        {name: each.squared for name, each in reduced.items()},
+        {name: each.windows["squared"] for name, each in reduced.items()},
         [("net", "drift")],
         block=10,
         generator=np.random.default_rng(0),

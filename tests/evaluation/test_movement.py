@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from lstmcli.evaluation.movement import movement
+from lstmcli.evaluation.direction import movement
 
 
 def test_a_copy_of_the_last_price_is_a_flat_line():

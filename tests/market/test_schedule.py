@@ -2,8 +2,8 @@
 
 import numpy as np
 
+from lstmcli.arrays import Days
 from lstmcli.market.calendars import Schedule, own_calendar, sessions_of
-from lstmcli.market.prices import Days
 from lstmcli.market.sessions import schedule_of
 from tests.rows import for_each
 

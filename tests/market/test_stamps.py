@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lstmcli.market import calendars
+from lstmcli.market.calendars import ZONES
 from lstmcli.market.prices import Bars
-from lstmcli.market.stamps import ZONES, join_sessions, session_days
+from lstmcli.market.stamps import join_sessions, session_days
 from lstmcli.reading.dates import NO_OFFSET, Stamps
 from tests.rows import for_each
 

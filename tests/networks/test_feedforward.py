@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from lstmcli.networks.feedforward import Convolutions, Window, dilations
+from lstmcli.networks.build import Convolutions, Window, dilations
 from tests.rows import for_each
 
 

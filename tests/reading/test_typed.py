@@ -215,10 +215,10 @@ def test_a_damaged_file_ends_with_one_error(kind: str) -> None:
 
 
 def test_too_many_rows_and_too_large_files_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("lstmcli.reading.columnar.MAX_ROWS", 4)
+    assert typed.MAX_ROWS > 10**7
+    monkeypatch.setattr(typed, "MAX_ROWS", 4)
     monkeypatch.setattr(documents, "MAX_BYTES", 10)
     monkeypatch.setattr(workbooks, "MAX_BYTES", 1000)
-    assert typed.MAX_ROWS > 10**7
     for kind in ("9 Parquet", "9 Feather", "19 JSON records", "21 Excel"):
         with pytest.raises(DataError, match="the file is too large"):
             read(FILES[kind])

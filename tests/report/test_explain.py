@@ -5,8 +5,9 @@ import json
 import numpy as np
 import pytest
 
+from lstmcli.arrays import Floats
 from lstmcli.errors import UsageError
-from lstmcli.forecasting.explain import Effect, Explanation, Floats, Gate
+from lstmcli.forecasting.explain import Effect, Explanation, Gate
 from lstmcli.report import Format
 from lstmcli.report.explain import check_explain, explain_document, explain_tables, readings
 from lstmcli.report.output import tables_text
