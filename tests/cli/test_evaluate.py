@@ -213,12 +213,7 @@ def test_cutoffs_in_rows_that_were_fitted_on_are_flagged(home: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "options",
-    [
-        ("--start", "2019-01-02"),
-        ("--start", DAYS[296]),
-        ("--horizon", "299"),
-    ],
+    "options", [("--start", "2019-01-02"), ("--start", DAYS[296]), ("--horizon", "299")]
 )
 def test_no_cutoff_at_all_is_an_error(home: Path, options: tuple[str, ...]) -> None:
     assert_one_error(evaluate(home, *options), 4, "no window to evaluate", "--start")

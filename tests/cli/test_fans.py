@@ -10,14 +10,7 @@ import pandas as pd
 import pytest
 from numpy.typing import NDArray
 
-from tests.command_line import (
-    assert_one_error,
-    csv_text,
-    in_process,
-    read_exactly,
-    sessions,
-    walk,
-)
+from tests.command_line import assert_one_error, csv_text, in_process, read_exactly, sessions, walk
 
 
 def output(home: Path, *arguments: str) -> str:

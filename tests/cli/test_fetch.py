@@ -202,14 +202,7 @@ def test_a_rate_limit_without_end_is_left_by_then_and_resumed(
 
 @pytest.mark.parametrize(
     ("fault", "code"),
-    [
-        ("503", 6),
-        ("truncated", 6),
-        ("reset", 6),
-        ("drip", 6),
-        ("404", 4),
-        ("empty", 4),
-    ],
+    [("503", 6), ("truncated", 6), ("reset", 6), ("drip", 6), ("404", 4), ("empty", 4)],
 )
 def test_what_goes_wrong_keeps_what_is_stored_and_spares_the_others(
     server: StandIn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: Fault, code: int

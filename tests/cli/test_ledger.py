@@ -335,9 +335,7 @@ def test_json_holds_what_the_tables_show(issued: Path) -> None:
     assert len(steps["rmse"]) == 3
 
 
-def test_rows_are_what_is_graded_and_the_file_has_the_baselines_too(
-    issued_home: Path,
-) -> None:
+def test_rows_are_what_is_graded_and_the_file_has_the_baselines_too(issued_home: Path) -> None:
     options = ("--format", "csv", "--forecasts", "all.csv")
     outcome = in_process(*ISSUED, *options, folder=issued_home)
     rows = list(csv.DictReader(outcome.out.splitlines()))
@@ -413,11 +411,7 @@ def test_damaged_line_is_named_and_does_not_fail_the_run(issued_home: Path) -> N
     )
     found = json.loads(outcome.out)
     assert found["damaged"] == [
-        {
-            "file": f"data/ledger/{path.name}",
-            "line": 1,
-            "reason": "its checksum does not match",
-        }
+        {"file": f"data/ledger/{path.name}", "line": 1, "reason": "its checksum does not match"}
     ]
     assert found["issued"][0]["versions"] == {"v0001": 79}
 

@@ -12,14 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.command_line import (
-    assert_one_error,
-    csv_text,
-    hashes,
-    in_process,
-    sessions,
-    walk,
-)
+from tests.command_line import assert_one_error, csv_text, hashes, in_process, sessions, walk
 
 ROWS = 60
 PRICES = walk(ROWS)
@@ -61,8 +54,7 @@ def test_odd_file_gives_the_same_forecast(home: Path, kind: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "word"),
-    [("9 equal dates", "1"), ("10 descending", "Sorted"), ("12 a null row", "1")],
+    ("kind", "word"), [("9 equal dates", "1"), ("10 descending", "Sorted"), ("12 a null row", "1")]
 )
 def test_what_was_mended_is_said(home: Path, kind: str, word: str) -> None:
     _, said = forecast(home, SAME[kind])

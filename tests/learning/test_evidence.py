@@ -9,12 +9,7 @@ import torch
 
 from lstmcli.forecasting.calibration import Calibration
 from lstmcli.forecasting.model import TrainedModel
-from lstmcli.learning.evidence import (
-    count_looks,
-    describe_looks,
-    look,
-    spans,
-)
+from lstmcli.learning.evidence import count_looks, describe_looks, look, spans
 from lstmcli.learning.promotion import decide
 from lstmcli.runs.looks import Looks
 from lstmcli.runs.metadata import Metadata

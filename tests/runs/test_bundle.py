@@ -26,14 +26,7 @@ from lstmcli.learning.fit import Fit
 from lstmcli.recipes import load_settings
 from lstmcli.runs.bundle import load_bundle, save_bundle, settings_toml
 from lstmcli.runs.metadata import read_metadata
-from tests.synthetic import (
-    CPU,
-    fit_on,
-    random_walk,
-    series_of,
-    tiny_settings,
-    version_facts,
-)
+from tests.synthetic import CPU, fit_on, random_walk, series_of, tiny_settings, version_facts
 
 SERIES = series_of(random_walk(160), random_walk(160, seed=1) * 1e6)
 FILES = ("model.safetensors", "config.toml", "metadata.json", "history.csv")

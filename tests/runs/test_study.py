@@ -270,11 +270,7 @@ def test_a_study_of_something_else_is_refused_and_named(tmp_path: Path) -> None:
 
 
 def test_a_study_at_work_elsewhere_is_not_removed(tmp_path: Path) -> None:
-    with (
-        elsewhere(tmp_path),
-        pytest.raises(LockedError),
-        opened(tmp_path, fresh=True),
-    ):
+    with elsewhere(tmp_path), pytest.raises(LockedError), opened(tmp_path, fresh=True):
         pass
     with opened(tmp_path, fresh=True) as study:
         assert study.ended() == {}

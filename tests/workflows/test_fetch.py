@@ -420,10 +420,7 @@ def test_a_dry_run_tells_what_it_would_ask_and_touches_nothing(
 def test_a_second_run_is_refused_while_the_first_holds_the_store(
     server: StandIn, tmp_path: Path
 ) -> None:
-    with (
-        hold(tmp_path / "prices" / ".lock"),
-        pytest.raises(LockedError),
-    ):
+    with hold(tmp_path / "prices" / ".lock"), pytest.raises(LockedError):
         fetch(["AAPL"], data_dir=tmp_path, now=NOW)
     assert server.charts == []
 

@@ -232,9 +232,7 @@ def test_each_symbol_has_a_drift_of_its_own(tmp_path: Path, steps: tuple[int, ..
     at = [STEPS.index(step) for step in steps]
     entries = [
         each._replace(
-            steps=list(steps),
-            dates=[each.dates[k] for k in at],
-            moves=[each.moves[k] for k in at],
+            steps=list(steps), dates=[each.dates[k] for k in at], moves=[each.moves[k] for k in at]
         )
         for symbol in ("one", "two")
         for each in (entry(row, symbol) for row in range(200, 203))
