@@ -223,32 +223,6 @@ def test_few_rows_are_drawn_towards_it_unless_from_scratch(
     assert apart > 0.25 if linear_only is None else 0 < apart < 0.1
 
 
-@pytest.mark.parametrize(
-    ("options", "said"),
-    [
-        (("data.start=1990-01-01",), ""),  # windows enough
-        (("window.horizon=40",), "cannot help: it has another horizon or other levels"),
-        (
-            ("data.start=2012-01-01", "data.end=2017-12-31"),
-            "cannot help: it has seen the days up to 2018-01-16",
-        ),
-        (
-            ("forecast.quantile_levels=[0.1, 0.5, 0.9]",),
-            "cannot help: it has another horizon or other levels",
-        ),
-    ],
-)
-def test_models_that_it_does_not_fit_are_trained_without_it_and_it_is_said(
-    home: Path, options: tuple[str, ...], said: str
-) -> None:
-    words = [word for each in (*options, "train.epochs=1") for word in ("--set", each)]
-    done = run(home, "train", *SHORT, *words, "--name", "own")
-    assert done.code == 0, done.err
-    assert said in done.err
-    assert ("base" in done.err) == bool(said)
-    assert "ready_made" not in document_of(home, "models", "show", "own")["metadata"]
-
-
 def test_a_model_drawn_towards_it_is_audited(home: Path) -> None:
     trained = run(home, "train", *SHORT, "--name", "own", "--set", "train.epochs=1")
     assert trained.code == 0, trained.err

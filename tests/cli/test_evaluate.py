@@ -231,24 +231,6 @@ def test_symbol_without_a_cutoff_fails_beside_the_others(home: Path) -> None:
     assert "1 of 3 symbols failed" in outcome.err
 
 
-def recomputed(table: pd.DataFrame) -> dict[str, float]:
-    """Score one model's rows of the long table: symbols first, dates after."""
-    last = table["step"] == table["step"].max()
-    error = (table["median"] - table["actual"]) / table["last_close"]
-    rise = table["median"] > table["last_close"], table["actual"] > table["last_close"]
-
-    def pooled(values: pd.Series) -> float:
-        return float(
-            values.groupby([table["cutoff"], table["symbol"]]).mean().groupby(level=0).mean().mean()
-        )
-
-    return {
-        "rmse": pooled(error**2) ** 0.5,
-        "mae": pooled(error.abs()),
-        "accuracy": pooled((rise[0] == rise[1])[last].astype(float)),
-    }
-
-
 def test_truths_of_the_long_table_are_the_prices_of_those_days(home: Path) -> None:
     assert evaluate(home, "--forecasts", "long.csv", "--step-size", 3).code == 0
     prices = pd.read_csv(home / "prices.csv", index_col="Date")["Close"]

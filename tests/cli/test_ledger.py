@@ -450,7 +450,7 @@ def test_options_that_the_environment_sets_for_all_commands_are_not_refused(
 
 def test_empty_ledger_and_unknown_models_say_what_to_do(issued: Path, tmp_path: Path) -> None:
     empty = in_process("evaluate", "--issued", folder=tmp_path)
-    assert_one_error(empty, 4, "no forecast was issued", "predict --record")
+    assert_one_error(empty, 4, "no forecast was issued", "it is empty", "predict --record")
     other = in_process(*ISSUED, "--model", "fan/v0002", folder=issued)
     assert_one_error(other, 4, "no such forecast was issued", "fan/v0001")
 
