@@ -39,7 +39,6 @@ FAN: dict[str, dict[str, Any]] = {
     "stateful": {"stateful": True, "batch_size": 2},
     "bf16": {"precision": "bf16"},
 }
-MODES = (*POINT, *FAN)
 NONSENSE = {
     *((network, "stateful") for network in NETWORKS if network not in RECURRENT),
     ("peephole", "bf16"),
