@@ -51,10 +51,7 @@ def environment(changes: Mapping[str, str] | None = None) -> dict[str, str]:
 
 
 def lstmcli(
-    *arguments: object,
-    folder: Path,
-    env: Mapping[str, str] | None = None,
-    stdin: bytes = b"",
+    *arguments: object, folder: Path, env: Mapping[str, str] | None = None, stdin: bytes = b""
 ) -> Outcome:
     """Run the installed command in a folder as a process of its own."""
     done = subprocess.run(

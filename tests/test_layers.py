@@ -135,15 +135,7 @@ def modules_after(code: str) -> set[str]:
     return set(json.loads(done.stderr.splitlines()[-1]))
 
 
-@for_each(
-    "words",
-    [
-        ["--help"],
-        ["--version"],
-        ["tune", "--help"],
-    ],
-    ids=" ".join,
-)
+@for_each("words", [["--help"], ["--version"], ["tune", "--help"]], ids=" ".join)
 def test_help_and_version_load_nothing_heavy(words: list[str]) -> None:
     loaded = modules_after(
         f"sys.argv = ['lstmcli', *{words!r}]; from lstmcli.cli.app import main; main()"

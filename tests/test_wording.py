@@ -26,12 +26,7 @@ AVOIDED = (
     "told",
     "whoever",
 )
-ALLOWED = {
-    "anew": 1,
-    "begun": 2,
-    "of one's own": 1,
-    "told": 1,
-}
+ALLOWED = {"anew": 1, "begun": 2, "of one's own": 1, "told": 1}
 PATTERNS = (
     "lstmcli/**/*.py",
     "lstmcli/**/*.html",

@@ -185,7 +185,7 @@ def _knots(horizon: int) -> Ints:
 def har_inputs(
     log_prices: Floats,
     log_ranges: Floats | None = None,
-    rows: slice | NDArray[np.int64] = slice(None),
+    rows: slice | Ints = slice(None),
 ) -> tuple[Floats, Floats]:
     """Return the inputs (N, P), NaN where unknown, and the volatility (N,) of some rows of T.
 
@@ -359,7 +359,7 @@ class _Sums:
     def __init__(self, values: Floats) -> None:
         self._sums = np.concatenate([[0.0], np.cumsum(values[1:])])
 
-    def of(self, k: int, at: NDArray[np.int64]) -> Floats:
+    def of(self, k: int, at: Ints) -> Floats:
         """Return the sum of the last k values up to each row (N,), NaN where there are fewer."""
         return np.where(at >= k, self._sums[at] - self._sums[np.maximum(at - k, 0)], np.nan)
 

@@ -18,8 +18,7 @@ from lstmcli.workflows.data import check_data
 from lstmcli.workflows.fetch import FetchResult, fetch
 from tests.cases.bar_files import bars, changed, write
 from tests.clockwork import Clockwork
-from tests.command_line import Outcome, assert_one_error, in_process, sessions
-from tests.conftest import CONTEXT
+from tests.command_line import assert_one_error, in_process, sessions
 from tests.yahoo_stand_in import StandIn, random_walk, stand_in
 
 DAYS = sessions(400)
@@ -62,55 +61,6 @@ def test_train_refuses_it_and_starts_after_it_where_asked(fan_home: Path) -> Non
     metadata = json.loads((fan_home / "data/models/a/v0001/metadata.json").read_text())
     assert metadata["data"]["symbols"][0]["rows"] == 400 - MIDDLE - 1
     assert in_process("predict", "-m", "a", folder=fan_home).code == 0
-
-
-def medians(outcome: Outcome) -> list[float]:
-    (forecast,) = json.loads(outcome.out)["forecasts"]
-    return [step["median"] for step in forecast["steps"]]
-
-
-def test_predict_fails_where_it_reads_the_row_and_else_notes_it(fan_home: Path) -> None:
-    write(fan_home, "sound.csv", bars())
-    predict = ("predict", "-m", "fan", "--format", "json", "--csv")
-    before = in_process(*predict, "A=sound.csv", folder=fan_home)
-    assert before.code == 0, before.err
-    read = 400 - CONTEXT
-    for row, code in ((LAST, 4), (read, 4), (read - 1, 0), (MIDDLE, 0)):
-        write(fan_home, "a.csv", halved(row))
-        outcome = in_process(*predict, "A=a.csv", folder=fan_home)
-        assert outcome.code == code, (row, outcome)
-        assert DAYS[row] in outcome.err
-        if code == 0:
-            # A fan rests on the rows that are left, of which there are fewer.
-            assert medians(outcome) == pytest.approx(medians(before), rel=0.01)
-            assert "Only the rows after" in outcome.err
-    write(fan_home, "a.csv", halved(read))
-    outcome = in_process(*predict, "A=a.csv", folder=fan_home)
-    assert_one_error(
-        outcome, 4, f"needs {CONTEXT} rows", f"has {CONTEXT - 1} after the unusable one of"
-    )
-
-
-def test_predict_of_an_earlier_day_reads_the_rows_before_a_later_odd_close(fan_home: Path) -> None:
-    write(fan_home, "a.csv", halved(300))
-    command = ("predict", "--csv", "A=a.csv", "-m", "fan", "--as-of")
-    outcome = in_process(*command, DAYS[298], "--format", "json", folder=fan_home)
-    assert outcome.code == 0, outcome.err
-    (forecast,) = json.loads(outcome.out)["forecasts"]
-    assert forecast["cutoff"] == DAYS[298]
-    assert [step["actual"] is None for step in forecast["steps"]] == [False, *[True] * 9]
-    assert_one_error(in_process(*command, DAYS[300], folder=fan_home), 4, DAYS[300])
-
-
-def test_evaluate_scores_no_window_against_it(fan_home: Path) -> None:
-    command = ("evaluate", "--csv", "A=a.csv", "-m", "fan", "--format", "json")
-    write(fan_home, "a.csv", halved(200))
-    outcome = in_process(*command, folder=fan_home)
-    assert outcome.code == 0, outcome.err
-    assert f"Only the rows after {DAYS[200]} are read" in outcome.err
-    write(fan_home, "a.csv", halved(370))
-    outcome = in_process(*command, folder=fan_home)
-    assert_one_error(outcome, 4, DAYS[370], f"--start {DAYS[371]}")
 
 
 @pytest.mark.parametrize(("name", "value"), [("High", 1.0), ("Low", 1e6), ("Open", 1e6)])

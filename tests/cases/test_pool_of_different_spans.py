@@ -79,9 +79,7 @@ def test_where_none_can_be_trained_on_each_is_measured_alone() -> None:
             make_plan([part("A", 0, enough - 1)], SETTINGS)
 
 
-@given(
-    st.lists(st.tuples(st.integers(0, 600), st.integers(3, 400)), min_size=2, max_size=5),
-)
+@given(st.lists(st.tuples(st.integers(0, 600), st.integers(3, 400)), min_size=2, max_size=5))
 def test_what_a_message_asks_for_is_what_the_series_lacks(spans: list[tuple[int, int]]) -> None:
     series = [part(f"S{number}", *span) for number, span in enumerate(spans)]
     try:

@@ -19,7 +19,6 @@ from tests.yahoo_stand_in import random_walk, stand_in
 DAYS = sessions(400)
 ROW = 390  # among the rows that a forecast reads
 TODAY = date(2018, 9, 1)
-PRICES = ["Open", "High", "Low", "Close"]
 
 
 def jumping(factor: float, ratio: float, rows: slice = slice(ROW, None)) -> pd.DataFrame:

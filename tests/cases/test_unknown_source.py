@@ -120,12 +120,7 @@ class Killed(BaseException):
 @pytest.mark.parametrize("at", [0, 1])
 @pytest.mark.parametrize("story", ["first", "more", "split", "earlier start"])
 def test_after_a_kill_between_two_files_the_next_fetch_mends_all(
-    server: StandIn,
-    run: Run,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    story: str,
-    at: int,
+    server: StandIn, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, story: str, at: int
 ) -> None:
     since = {"start": date(2024, 2, 1)} if story == "earlier start" else {}
     wider = {"start": date(2024, 1, 2)} if since else {}

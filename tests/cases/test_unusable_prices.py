@@ -77,7 +77,7 @@ def test_predict_fails_where_a_row_that_it_reads_is_unusable(fan_home: Path, val
     write(fan_home, "oil.csv", closes(-1, value=value))
     assert_one_error(in_process(*predict, folder=fan_home), 4, "bad price", DAYS[-1])
     write(fan_home, "oil.csv", closes(400 - CONTEXT, value=value))
-    words = (f"needs {CONTEXT} rows", f"has {CONTEXT - 1} after the unusable one of")
+    words = (f"has {CONTEXT - 1} after the unusable one of", "Correct that row, or train with")
     outcome = in_process(*predict, folder=fan_home)
     assert_one_error(outcome, 4, *words, DAYS[400 - CONTEXT])
     earlier = in_process(*predict, "--as-of", DAYS[300], folder=fan_home)

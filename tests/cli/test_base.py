@@ -147,6 +147,7 @@ def test_no_day_that_it_has_seen_is_scored_by_it_or_a_descendant(children: Path)
         for start in ("2016-01-04", "2018-01-16"):
             done = run(children, *asked, "--start", start)
             assert_one_error(done, 2, "fitted on days up to 2018-01-16", "--start 2018-01-17")
+            assert ("comes from base/v0001" in done.err) == (model != "base")
         scored = document_of(children, *asked, "--start", "2018-01-17", "--step-size", "5")
         assert min(row["cutoff"] for row in scored["forecasts"]) >= "2018-01-17"
         audited = run(children, *asked, "--start", "2016-01-04", "--audit")
@@ -220,32 +221,6 @@ def test_few_rows_are_drawn_towards_it_unless_from_scratch(
     assert own is not None
     apart = np.abs(own.table - base.table).max()
     assert apart > 0.25 if linear_only is None else 0 < apart < 0.1
-
-
-@pytest.mark.parametrize(
-    ("options", "said"),
-    [
-        (("data.start=1990-01-01",), ""),  # windows enough
-        (("window.horizon=40",), "cannot help: it has another horizon or other levels"),
-        (
-            ("data.start=2012-01-01", "data.end=2017-12-31"),
-            "cannot help: it has seen the days up to 2018-01-16",
-        ),
-        (
-            ("forecast.quantile_levels=[0.1, 0.5, 0.9]",),
-            "cannot help: it has another horizon or other levels",
-        ),
-    ],
-)
-def test_models_that_it_does_not_fit_are_trained_without_it_and_it_is_said(
-    home: Path, options: tuple[str, ...], said: str
-) -> None:
-    words = [word for each in (*options, "train.epochs=1") for word in ("--set", each)]
-    done = run(home, "train", *SHORT, *words, "--name", "own")
-    assert done.code == 0, done.err
-    assert said in done.err
-    assert ("base" in done.err) == bool(said)
-    assert "ready_made" not in document_of(home, "models", "show", "own")["metadata"]
 
 
 def test_a_model_drawn_towards_it_is_audited(home: Path) -> None:

@@ -3,25 +3,17 @@
 import json
 import os
 import pty
-import signal
-import subprocess
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from lstmcli.files.atomic import TEMPORARY_SUFFIX
 from lstmcli.files.locks import hold
 from lstmcli.market.store import write_stored
 from lstmcli.market.symbols import price_path
 from tests.command_line import (
-    PROGRAM,
     Outcome,
     assert_one_error,
     csv_text,
-    environment,
     hashes,
     in_process,
     read_exactly,
@@ -29,12 +21,10 @@ from tests.command_line import (
     walk,
 )
 from tests.forked_runs import ForkServer
-from tests.stand_in_site import sitecustomize
 from tests.workflows.test_data import FACTS, bars
 from tests.yahoo_stand_in import random_walk, stand_in
 
 ROWS = 60
-SITE = Path(sitecustomize.__file__).parent
 
 
 @pytest.fixture
@@ -238,35 +228,6 @@ def test_a_held_store_is_refused_with_5(shelf: Path) -> None:
     assert run(shelf, "remove", "FUND", "--yes").code == 0
 
 
-@contextmanager
-def hanging_fetch(folder: Path) -> Iterator["subprocess.Popen[bytes]"]:
-    """A fetch that holds the store's lock and waits for an answer that does not come."""
-    with stand_in() as server:
-        server.serve("MSFT", random_walk(40))
-        server.always["MSFT"] = "hang"
-        env = {"LSTMCLI_TEST_YAHOO": server.url, "PYTHONPATH": f"{SITE}:{SITE.parent.parent}"}
-        with subprocess.Popen(
-            [PROGRAM, "fetch", "MSFT"], cwd=folder, env=environment(env), stderr=subprocess.DEVNULL
-        ) as process:
-            try:
-                while not server.charts:
-                    time.sleep(0.01)
-                yield process
-            finally:
-                process.kill()
-
-
-def test_the_lock_of_a_fetch_that_is_killed_is_free_at_once(shelf: Path) -> None:
-    stray = shelf / f"data/prices/1d/.MSFT.csv.0a1b{TEMPORARY_SUFFIX}"
-    with hanging_fetch(shelf) as process:
-        stray.write_text("half")
-        assert_one_error(run(shelf, "import", "NEW=fund.csv"), 5, "another run is at work here")
-        process.send_signal(signal.SIGKILL)
-        process.wait()
-        assert run(shelf, "import", "NEW=fund.csv").code == 0
-    assert not stray.exists()
-
-
 def outside(folder: Path, link: str) -> Path:
     """A folder whose store has a link out of it at `link`."""
     (folder / "data").mkdir()
@@ -357,32 +318,3 @@ def test_a_folder_that_every_user_may_write_to_is_warned_of_once(home: Path, pla
         assert f"{place} may not be yours: every user may write to it" in warned[0]
     checked = in_process("data", "check", folder=home).out
     assert (f"{place}: every user may write to it" in checked) == ("models" not in place)
-
-
-@pytest.mark.parametrize("call", ["fsync", "replace"])
-@pytest.mark.parametrize("at", [0, 1])
-def test_an_import_that_cannot_be_written_is_1_and_leaves_what_reads_fine(
-    shelf: Path, monkeypatch: pytest.MonkeyPatch, call: str, at: int
-) -> None:
-    (shelf / "fund.csv").write_text(csv_text(walk(ROWS, seed=1)))
-    before = hashes(shelf / "data")
-    calls, real = iter(range(9)), getattr(os, call)
-
-    def full(*arguments: object) -> None:
-        if next(calls) == at:
-            raise OSError(28, "No space left on device")
-        real(*arguments)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(os, call, full)
-        outcome = run(shelf, "import", "fund.csv")
-    assert_one_error(outcome, 1, "No space left on device")
-    after = hashes(shelf / "data")
-    # A rename that fails after another needs a broken disk; then the older bars are all there.
-    expected = ["prices/1d/FUND.json"] if (call, at) == ("replace", 1) else []
-    assert (
-        sorted(name for name in before | after if before.get(name) != after.get(name)) == expected
-    )
-    assert run(shelf, "show", "FUND").code == 0
-    assert run(shelf, "import", "fund.csv").code == 0
-    assert run(shelf, "check", "FUND").code == 0

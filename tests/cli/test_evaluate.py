@@ -213,12 +213,7 @@ def test_cutoffs_in_rows_that_were_fitted_on_are_flagged(home: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "options",
-    [
-        ("--start", "2019-01-02"),
-        ("--start", DAYS[296]),
-        ("--horizon", "299"),
-    ],
+    "options", [("--start", "2019-01-02"), ("--start", DAYS[296]), ("--horizon", "299")]
 )
 def test_no_cutoff_at_all_is_an_error(home: Path, options: tuple[str, ...]) -> None:
     assert_one_error(evaluate(home, *options), 4, "no window to evaluate", "--start")
@@ -234,24 +229,6 @@ def test_symbol_without_a_cutoff_fails_beside_the_others(home: Path) -> None:
     assert {row["symbol"] for row in found["forecasts"]} == {"AAA", "BBB"}
     assert [each["symbol"] for each in found["failures"]] == ["CCC"]
     assert "1 of 3 symbols failed" in outcome.err
-
-
-def recomputed(table: pd.DataFrame) -> dict[str, float]:
-    """Score one model's rows of the long table: symbols first, dates after."""
-    last = table["step"] == table["step"].max()
-    error = (table["median"] - table["actual"]) / table["last_close"]
-    rise = table["median"] > table["last_close"], table["actual"] > table["last_close"]
-
-    def pooled(values: pd.Series) -> float:
-        return float(
-            values.groupby([table["cutoff"], table["symbol"]]).mean().groupby(level=0).mean().mean()
-        )
-
-    return {
-        "rmse": pooled(error**2) ** 0.5,
-        "mae": pooled(error.abs()),
-        "accuracy": pooled((rise[0] == rise[1])[last].astype(float)),
-    }
 
 
 def test_truths_of_the_long_table_are_the_prices_of_those_days(home: Path) -> None:

@@ -7,14 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.command_line import (
-    Outcome,
-    assert_one_error,
-    hashes,
-    in_process,
-    sessions,
-    walk,
-)
+from tests.command_line import Outcome, assert_one_error, hashes, in_process, sessions, walk
 
 
 def explain(home: Path, *options: object) -> Outcome:

@@ -10,14 +10,7 @@ import pandas as pd
 import pytest
 from numpy.typing import NDArray
 
-from tests.command_line import (
-    assert_one_error,
-    csv_text,
-    in_process,
-    read_exactly,
-    sessions,
-    walk,
-)
+from tests.command_line import assert_one_error, csv_text, in_process, read_exactly, sessions, walk
 
 
 def output(home: Path, *arguments: str) -> str:
@@ -174,24 +167,6 @@ def test_picture_that_cannot_be_drawn_is_refused_before_any_work(fan_home: Path)
         (("--horizon", "11"), "answers 10 steps at once"),
     ):
         assert_one_error(in_process("predict", *arguments, folder=fan_home), 2, words)
-
-
-def test_series_read_in_order_train_a_model_that_forecasts_as_any_other(fan_home: Path) -> None:
-    (fan_home / "short.csv").write_text(csv_text(walk(500, seed=2)))
-    arguments = ("train", "--config", "fan.toml", "--csv", "one.csv", "--csv", "short.csv")
-    output(fan_home, *arguments, "--set", "train.stateful=true", "--name", "order")
-    assert "stateful = true" in (fan_home / "data/models/order/v0001/config.toml").read_text()
-    table = read_exactly(output(fan_home, "predict", "--model", "order", "--format", "csv"))
-    fan = table.filter(regex="^q").to_numpy()
-    assert len(table) == 20
-    assert (np.diff(fan, axis=1) > 0).all()
-    assert "CRPS by step" in output(fan_home, "evaluate", "--model", "order", "--details")
-
-
-def test_series_read_in_order_need_a_label_at_every_bar(fan_home: Path) -> None:
-    arguments = ("train", "--config", "fan.toml", "--set", "train.stateful=true")
-    done = in_process(*arguments, "--set", "train.labels=window", folder=fan_home)
-    assert_one_error(done, 2, "train.stateful", "model.head direct and train.labels sequence")
 
 
 def test_model_of_several_features_forecasts_a_series_of_closes_alone(fan_home: Path) -> None:

@@ -15,7 +15,6 @@ from typing import Any
 
 import pytest
 
-from lstmcli.market import yahoo
 from tests.command_line import (
     PROGRAM,
     Outcome,
@@ -26,7 +25,7 @@ from tests.command_line import (
     lstmcli,
 )
 from tests.rows import for_each
-from tests.yahoo_stand_in import Fault, StandIn, random_walk, split, stand_in
+from tests.yahoo_stand_in import StandIn, random_walk, split, stand_in
 
 BARS = random_walk(80)
 NAMES = ["AAPL", "MSFT", "IBM", "KO"]
@@ -198,35 +197,6 @@ def test_a_rate_limit_without_end_is_left_by_then_and_resumed(
     done = fetch(*NAMES, folder=tmp_path)
     assert (done.code, done.err) == (0, "")
     assert "3 new" in done.out
-
-
-@pytest.mark.parametrize(
-    ("fault", "code"),
-    [
-        ("503", 6),
-        ("truncated", 6),
-        ("reset", 6),
-        ("drip", 6),
-        ("404", 4),
-        ("empty", 4),
-    ],
-)
-def test_what_goes_wrong_keeps_what_is_stored_and_spares_the_others(
-    server: StandIn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: Fault, code: int
-) -> None:
-    fetch("AAPL", "KO", folder=tmp_path)
-    if fault == "drip":
-        monkeypatch.setattr(yahoo, "REQUEST_TIMEOUT", 0.1)
-    before = hashes(tmp_path)
-    server.always["AAPL"] = fault
-    done = fetch("AAPL", "KO", folder=tmp_path)
-    assert (done.code, hashes(tmp_path)) == (3, before)
-    assert re.search(r"AAPL +failed", done.out)
-    assert re.search(r"KO +unchanged", done.out)
-    (line,) = done.err.splitlines()
-    assert line.startswith("lstmcli: failed: AAPL: ")
-    assert fault == "404" or "delisted" not in line
-    assert fetch("AAPL", folder=tmp_path).code == code
 
 
 def test_under_cron_a_fetch_is_silent_and_leaves_nothing_but_its_files(

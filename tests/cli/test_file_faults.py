@@ -37,34 +37,12 @@ def null_rows(count: int) -> str:
 
 FAULTS: dict[str, tuple[Any, ...]] = {
     "2 empty": (b"", "no rows"),
-    "2 header only": (LINES[0], "no rows"),
-    "3 no Close": (GOOD.replace("Date,Close", "Date,Volume"), "no Close column", "Volume"),
-    "3 no Date": (GOOD.replace("Date,Close", "Name,Close"), "no Date column", "Name, Close"),
     "4 short row": (changed(30, sessions(ROWS)[30]), "line 32"),
-    "4 cut last line": (GOOD[:-9].rstrip("\n"), f"line {ROWS + 1}"),
-    "5 rows longer than the header": (GOOD.replace("\n2", "\nx,2"), "line 2"),
-    "6 two separators": (
-        GOOD.replace(",", "|").replace(".", ",").replace("|Close", "|Close,USD"),
-        "--sep '|'",
-        "--sep ','",
-    ),
-    "6 a decimal comma": (priced(30, '"1234,5"'), "line 32", "--decimal"),
-    "7 NUL bytes": (GOOD.replace("\n20", "\n\0", 1), "not a table of prices"),
     "7 binary": (bytes(range(256)) * 40, "not a table of prices"),
     "7 HTML": ("<!DOCTYPE html>\n<html><body>Will be right back</body></html>\n", "a web page"),
-    "7 UTF-32": (GOOD.encode("utf-32"), "not a table of prices"),
-    "7 no text": (GOOD.replace("\n20", "\n\x8d", 1).encode("latin-1"), "not a table of prices"),
-    "9 contradictory dates": (GOOD + f"{sessions(ROWS)[-1]},1\n", sessions(ROWS)[-1]),
-    "11 bad date": (changed(30, "soon,100"), "line 32", "soon"),
-    "11 day first": (changed(30, "31/08/2018,100"), "line 32"),
     "11 future": (GOOD + "2999-01-04,100\n", f"line {ROWS + 2}", "2999-01-04"),
-    "11 number": (changed(30, "1e9,100"), "line 32"),
-    "12 all null": (null_rows(ROWS), "Close"),
     "12 many nulls": (null_rows(10), "10"),
-    "13 zero": (priced(ROWS - 3, "0"), sessions(ROWS)[-3]),
     "13 negative": (priced(ROWS - 3, "-3"), sessions(ROWS)[-3]),
-    "13 inf": (priced(ROWS - 3, "inf"), sessions(ROWS)[-3]),
-    "13 too large": (priced(ROWS - 3, "1e400"), sessions(ROWS)[-3]),
 }
 
 

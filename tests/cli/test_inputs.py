@@ -198,8 +198,7 @@ def test_the_other_series_may_lie_in_the_store(honest: Path, tmp_path: Path) -> 
 def test_the_log_of_what_is_not_positive_is_an_error_that_names_it(honest: Path) -> None:
     features = 'window.features=["close","column:Mood:log"]'
     done = in_process(
-        *("train", "--csv", "mine.csv", "--config", "fan.toml", "--set", features),
-        folder=honest,
+        *("train", "--csv", "mine.csv", "--config", "fan.toml", "--set", features), folder=honest
     )
     assert done.code == 4
     assert "cannot take the log of column:Mood (mine in mine.csv): found -" in done.err

@@ -198,17 +198,6 @@ def test_a_run_that_is_stopped_logs_its_end(
     assert last_runs(home / "data")["train"].last_good is not None
 
 
-def test_two_runs_share_a_log_without_mixing_their_lines(home: Path, forks: ForkServer) -> None:
-    runs = [forks.start(*TRAIN, "--name", name, *LOG, folder=home) for name in ("one", "two")]
-    assert [forks.wait(run).code for run in runs] == [0, 0]
-    found = events(home)
-    ids = {each["run_id"] for each in found}
-    assert len(ids) == 2
-    for run_id in ids:
-        own = [each["event"] for each in found if each["run_id"] == run_id]
-        assert own == ["start", "epoch", "epoch", "version", "end"]
-
-
 @pytest.mark.parametrize(
     ("place", "code", "told"),
     [

@@ -337,9 +337,7 @@ def test_json_holds_what_the_tables_show(issued: Path) -> None:
     assert len(steps["rmse"]) == 3
 
 
-def test_rows_are_what_is_graded_and_the_file_has_the_baselines_too(
-    issued_home: Path,
-) -> None:
+def test_rows_are_what_is_graded_and_the_file_has_the_baselines_too(issued_home: Path) -> None:
     options = ("--format", "csv", "--forecasts", "all.csv")
     outcome = in_process(*ISSUED, *options, folder=issued_home)
     rows = list(csv.DictReader(outcome.out.splitlines()))
@@ -415,11 +413,7 @@ def test_damaged_line_is_named_and_does_not_fail_the_run(issued_home: Path) -> N
     )
     found = json.loads(outcome.out)
     assert found["damaged"] == [
-        {
-            "file": f"data/ledger/{path.name}",
-            "line": 1,
-            "reason": "its checksum does not match",
-        }
+        {"file": f"data/ledger/{path.name}", "line": 1, "reason": "its checksum does not match"}
     ]
     assert found["issued"][0]["versions"] == {"v0001": 79}
 
@@ -458,7 +452,7 @@ def test_options_that_the_environment_sets_for_all_commands_are_not_refused(
 
 def test_empty_ledger_and_unknown_models_say_what_to_do(issued: Path, tmp_path: Path) -> None:
     empty = in_process("evaluate", "--issued", folder=tmp_path)
-    assert_one_error(empty, 4, "no forecast was issued", "predict --record")
+    assert_one_error(empty, 4, "no forecast was issued", "it is empty", "predict --record")
     other = in_process(*ISSUED, "--model", "fan/v0002", folder=issued)
     assert_one_error(other, 4, "no such forecast was issued", "fan/v0001")
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.command_line import Outcome, assert_one_error, in_process
+from tests.command_line import Outcome, in_process
 
 
 def train(home: Path, network: str, *options: str) -> Outcome:
@@ -45,12 +45,3 @@ def test_a_key_that_the_network_has_no_use_for_is_told(home: Path) -> None:
         "lstmcli: model.network linear has no use for model.hidden_sizes",
         "lstmcli: model.network linear has no use for model.kernel_size",
     ]
-
-
-def test_a_network_that_keeps_no_state_is_not_trained_with_one(fan_home: Path) -> None:
-    done = in_process(
-        *("train", "--config", "fan.toml", "--set", "model.network=mlp"),
-        *("--set", "train.stateful=true"),
-        folder=fan_home,
-    )
-    assert_one_error(done, 2, "train.stateful", "lstm, rnn, gru, peephole", "found mlp")

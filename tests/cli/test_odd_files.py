@@ -12,19 +12,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.command_line import (
-    assert_one_error,
-    csv_text,
-    hashes,
-    in_process,
-    sessions,
-    walk,
-)
+from tests.command_line import assert_one_error, csv_text, hashes, in_process, walk
 
 ROWS = 60
 PRICES = walk(ROWS)
 GOOD = csv_text(PRICES)
-DAYS = sessions(ROWS)
 LINES = GOOD.splitlines(keepends=True)
 LONG = csv_text(walk(200)).splitlines()[1:]
 YFINANCE = "Price,Close\nTicker,AAPL\nDate,\n" + "".join(LINES[1:])
@@ -41,14 +33,8 @@ def forecast(home: Path, content: str | bytes, *options: str) -> tuple[dict[str,
 
 
 SAME: dict[str, str | bytes] = {
-    "3 other case": GOOD.replace("Date,Close", "dATE,close"),
-    "7 BOM and CRLF": b"\xef\xbb\xbf" + GOOD.replace("\n", "\r\n").encode(),
     "8 yfinance": YFINANCE,
-    "9 equal dates": GOOD + LINES[-1],
     "10 descending": "".join([LINES[0], *LINES[:0:-1]]),
-    "10 unsorted": "".join([LINES[0], *LINES[30:], *LINES[1:30]]),
-    "11 zone-aware": GOOD.replace(",", " 00:00:00-05:00,").replace("Date 00:00:00-05:00", "Date"),
-    "12 a null row": "".join([*LINES[:5], "2018-07-04,\n", *LINES[5:]]),
     "zipped": gzip.compress(GOOD.encode()),
 }
 
@@ -58,60 +44,6 @@ def test_odd_file_gives_the_same_forecast(home: Path, kind: str) -> None:
     expected, _ = forecast(home, GOOD)
     found, _ = forecast(home, SAME[kind])
     assert found["steps"] == expected["steps"]
-
-
-@pytest.mark.parametrize(
-    ("kind", "word"),
-    [("9 equal dates", "1"), ("10 descending", "Sorted"), ("12 a null row", "1")],
-)
-def test_what_was_mended_is_said(home: Path, kind: str, word: str) -> None:
-    _, said = forecast(home, SAME[kind])
-    assert any(word in line for line in said.splitlines() if "sessions old" not in line), said
-
-
-@pytest.mark.parametrize(
-    "options", [("--sep", ";", "--decimal", ","), ("--sep", "tab", "--decimal", ",")]
-)
-def test_separator_and_decimal_mark_are_taken_as_given(
-    home: Path, options: tuple[str, ...]
-) -> None:
-    expected, _ = forecast(home, GOOD)
-    mark = "\t" if "tab" in options else ";"
-    found, _ = forecast(home, GOOD.replace(",", mark).replace(".", ","), *options)
-    assert found["steps"] == expected["steps"]
-
-
-def test_adjusted_close_is_forecast_in_any_case_and_named(home: Path) -> None:
-    rows = "".join(
-        f"{line.strip()},{price / 2:.6f}\n" for line, price in zip(LINES[1:], PRICES, strict=True)
-    )
-    found, _ = forecast(home, "date,close,Adj close\n" + rows)
-    assert found["price"] == "Adj Close"
-    assert found["last_close"] == PRICES[-1]
-
-
-def test_bad_opens_and_volumes_are_counted_and_change_nothing(home: Path) -> None:
-    expected, _ = forecast(home, GOOD)
-    rows = "".join(f"{line.strip()},0,-1\n" for line in LINES[1:])
-    found, said = forecast(home, "Date,Close,Open,Volume\n" + rows)
-    assert found["steps"] == expected["steps"]
-    assert "Open" in said
-    assert str(ROWS) in said
-
-
-def test_split_cliff_is_warned_of_with_its_date(home: Path) -> None:
-    prices = np.where(np.arange(ROWS) < 40, PRICES, PRICES / 4)
-    _, said = forecast(home, csv_text(prices))
-    assert DAYS[40] in said
-    assert "split" in said
-
-
-def test_gap_is_noted_and_refused_with_strict(home: Path) -> None:
-    gapped = "".join([*LINES[:20], *LINES[35:]])
-    _, said = forecast(home, gapped)
-    assert "15" in said
-    outcome = in_process("predict", "--csv", "odd.csv", "--strict", folder=home)
-    assert_one_error(outcome, 4, "odd.csv")
 
 
 def test_quiet_says_nothing_but_errors(home: Path) -> None:
@@ -131,19 +63,6 @@ def test_constant_prices_train_and_score_without_nan(home: Path, scaling: str) -
             done = in_process(command, "-m", "flat", "--format", form, folder=home)
             assert done.code == 0, done.err
             assert "nan" not in done.out.lower()
-
-
-@pytest.mark.parametrize("scaling", ["relative", "log_return"])
-def test_zero_volumes_train_without_nan(home: Path, scaling: str) -> None:
-    rows = (f"{line.strip()},{1000 if i > 190 else 0}\n" for i, line in enumerate(LONG))
-    (home / "still.csv").write_text("Date,Close,Volume\n" + "".join(rows))
-    settings = ("--set", 'window.features=["close","volume"]', "--set", f"window.scaling={scaling}")
-    options = ("--config", "tiny.toml", "--csv", "still.csv", "--name", "still", *settings)
-    done = in_process("train", *options, folder=home)
-    assert done.code == 0, done.err
-    done = in_process("predict", "-m", "still", "--format", "json", folder=home)
-    assert done.code == 0, done.err
-    assert json.loads(done.out)["forecasts"][0]["steps"][4]["median"] > 0
 
 
 def test_volume_of_nothing_but_zeros_is_no_feature(home: Path) -> None:

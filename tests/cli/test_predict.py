@@ -3,7 +3,7 @@
 import csv
 import json
 import shutil
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,6 @@ from tests.command_line import (
     walk,
     words_of,
 )
-from tests.rows import for_each
 
 HORIZON = 5
 
@@ -219,14 +218,6 @@ def test_series_of_a_wide_file_are_all_forecast_or_those_asked_for(home: Path) -
     assert forecast("ccc") == ["CCC"]
 
 
-def test_batch_gives_each_symbol_what_it_gets_alone(home: Path) -> None:
-    wide(home)
-    together = document(home, "--csv", "wide.csv")["forecasts"]
-    for each in together:
-        (alone,) = document(home, "--csv", "wide.csv", each["symbol"])["forecasts"]
-        assert each == alone
-
-
 def test_symbols_come_from_a_file_or_standard_input_too(home: Path) -> None:
     wide(home)
     (home / "list.txt").write_text("# mine\r\nBBB\r\n\r\nAAA # and a word\r\nBBB\r\n")
@@ -269,22 +260,6 @@ def test_symbol_that_a_single_series_does_not_bear_is_not_made_up(home: Path) ->
 
 def test_symbol_that_was_never_fetched_names_the_command(home: Path) -> None:
     assert_one_error(predict(home, "AAPL"), 4, "AAPL", "lstmcli fetch AAPL")
-
-
-@for_each("symbol", ["../../x", "AAPL?x=1"])
-def test_symbol_that_is_none_is_a_usage_error(home: Path, symbol: str) -> None:
-    assert_one_error(predict(home, symbol), 2)
-
-
-def test_one_bad_series_of_a_wide_file_fails_alone(home: Path) -> None:
-    wide(home)
-    text = (home / "wide.csv").read_text().replace("AAA", "BAD", 1).splitlines()
-    text[-1] = text[-1].replace(text[-1].split(",")[1], "-1")
-    (home / "wide.csv").write_text("\n".join(text) + "\n")
-    outcome = predict(home, "--csv", "wide.csv", "--format", "json")
-    assert outcome.code == 3
-    assert [each["symbol"] for each in json.loads(outcome.out)["forecasts"]] == ["BBB", "CCC"]
-    assert "failed: BAD: " in outcome.err
 
 
 @pytest.mark.parametrize(
@@ -349,18 +324,6 @@ def test_data_folder_is_taken_from_the_option_or_the_environment(home: Path) -> 
     assert document(home, "--data-dir", "other", env=env) == expected
 
 
-def test_several_models_must_be_told_apart(home: Path) -> None:
-    shutil.copytree(home / "data/models/tiny", home / "data/models/second")
-    there = "there are second (prices), tiny (prices)"
-    assert_one_error(predict(home), 2, "which model?", there, "--model NAME", "models use NAME")
-    assert predict(home, "--model", "second").code == 0
-
-
-@for_each("reference", ["absent", "./tiny.toml", "/", "a b"])
-def test_model_that_is_not_there_lists_those_that_are(home: Path, reference: str) -> None:
-    assert_one_error(predict(home, "--model", reference), 4, "no such model", "found tiny in")
-
-
 def test_model_that_is_misspelt_is_answered_with_the_nearest_name_or_its_versions(
     home: Path,
 ) -> None:
@@ -369,54 +332,6 @@ def test_model_that_is_misspelt_is_answered_with_the_nearest_name_or_its_version
         assert_one_error(done, 4, f"no such model ({reference})", "Did you mean tiny?")
     done = predict(home, "--model", "tiny/v0009")
     assert_one_error(done, 4, "no such version (tiny/v0009)", "tiny has v0001")
-
-
-def test_damaged_model_is_refused(home: Path) -> None:
-    folder = home / "data/models/tiny/v0001"
-    weights = bytearray((folder / "model.safetensors").read_bytes())
-    weights[len(weights) // 2] ^= 1
-    (folder / "model.safetensors").write_bytes(weights)
-    words = ("not a lstmcli model", "v0001")
-    for command in ("predict", "evaluate"):
-        outcome = in_process(command, folder=home)
-        assert_one_error(outcome, 1, *words, "model.safetensors")
-    (folder / "config.toml").unlink()
-    assert_one_error(predict(home), 1, *words, "config.toml")
-
-
-@for_each("text", ["", "[]", '{"schema_version": 99}'])
-def test_damaged_metadata_is_refused(home: Path, text: str) -> None:
-    (home / "data/models/tiny/v0001/metadata.json").write_text(text)
-    assert_one_error(predict(home), 1, "not a lstmcli model", "metadata.json")
-
-
-def test_champion_that_points_nowhere_is_refused(home: Path) -> None:
-    (home / "data/models/tiny/champion").write_text("v0007\n")
-    assert_one_error(predict(home), 1, "the champion is missing", "v0007")
-
-
-@for_each(
-    ("last", "expected"),
-    [
-        ("2020-02-27", "2020-02-28 2020-03-02 2020-03-03 2020-03-04 2020-03-05"),
-        ("2018-11-20", "2018-11-21 2018-11-23 2018-11-26 2018-11-27 2018-11-28"),
-    ],
-    ids=["leap year", "Thanksgiving"],
-)
-def test_steps_fall_on_sessions(home: Path, last: str, expected: str) -> None:
-    (home / "AAPL.csv").write_text(csv_text(walk(300), np.datetime64(last)))
-    found = steps(home, "--csv", "AAPL.csv", "--model", "tiny")
-    assert [each["date"] for each in found] == expected.split()
-
-
-def test_coin_has_a_leap_day_and_weekends(home: Path) -> None:
-    last = datetime(2020, 2, 27, tzinfo=UTC)
-    days = [last - timedelta(days=back) for back in range(59, -1, -1)]
-    rows = zip(days, walk(60), strict=True)
-    text = "Date,Close\n" + "".join(f"{day:%Y-%m-%d},{price}\n" for day, price in rows)
-    (home / "BTC-USD.csv").write_text(text)
-    found = [each["date"] for each in steps(home, "--csv", "BTC-USD.csv", "--horizon", 4)]
-    assert found == ["2020-02-28", "2020-02-29", "2020-03-01", "2020-03-02"]
 
 
 def test_horizon_beyond_a_year_goes_on_along_the_sessions(home: Path) -> None:

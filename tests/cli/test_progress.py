@@ -1,11 +1,11 @@
-"""The bar of symbols: on a terminal alone."""
+"""Progress: a bar on a terminal alone, and lines with --verbose."""
 
 import io
 import sys
 
 import pytest
 
-from lstmcli.console.progress import show_symbols
+from lstmcli.console.progress import show_backtest, show_symbols
 
 
 class Terminal(io.StringIO):
@@ -29,3 +29,11 @@ def test_symbols_that_are_done_are_counted_on_a_terminal(
         for _ in range(3):
             advance()
     assert ("3/3" in written.getvalue()) == shown
+
+
+def test_windows_that_are_done_have_no_line_even_with_verbose(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with show_backtest(quiet=False, verbose=True) as done:
+        done()
+    assert capsys.readouterr() == ("", "")

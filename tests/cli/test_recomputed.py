@@ -41,9 +41,7 @@ def path_figures(rows: pd.DataFrame) -> dict[str, float]:
     return figures
 
 
-def test_errors_and_skills_of_paths_and_steps(
-    evaluated: Evaluated,
-) -> None:
+def test_errors_and_skills_of_paths_and_steps(evaluated: Evaluated) -> None:
     found, table = evaluated
     for where in ("path", "steps"):
         for step in range(1, 11) if where == "steps" else (None,):
@@ -73,9 +71,7 @@ def test_errors_of_each_symbol(evaluated: Evaluated) -> None:
             assert scores[key] == pytest.approx(figure, **TIGHT)
 
 
-def test_pairs_carry_the_skills_of_the_paths(
-    evaluated: Evaluated,
-) -> None:
+def test_pairs_carry_the_skills_of_the_paths(evaluated: Evaluated) -> None:
     found, table = evaluated
     figures = {name: path_figures(each) for name, each in table.groupby("model")}
     assert len(found["pairwise"]) == len(figures) - 1 + len(FANS) - 1
@@ -111,9 +107,7 @@ def test_intervals_of_skills_from_resampled_blocks_of_dates(evaluated: Evaluated
     assert checked == len(found["models"]) - 1 + len(FANS) - 1
 
 
-def test_pinball_and_reliability_of_every_level(
-    evaluated: Evaluated,
-) -> None:
+def test_pinball_and_reliability_of_every_level(evaluated: Evaluated) -> None:
     found, table = evaluated
     for name in FANS:
         levels = found["models"][name]["levels"]
@@ -130,9 +124,7 @@ def test_pinball_and_reliability_of_every_level(
             )
 
 
-def test_coverage_and_width_of_every_band_at_every_step(
-    evaluated: Evaluated,
-) -> None:
+def test_coverage_and_width_of_every_band_at_every_step(evaluated: Evaluated) -> None:
     found, table = evaluated
     for name in FANS:
         model = found["models"][name]
@@ -148,9 +140,7 @@ def test_coverage_and_width_of_every_band_at_every_step(
                 assert band["width"][step - 1] == pytest.approx(width, **TIGHT)
 
 
-def test_bands_that_are_judged_rest_on_all_phases(
-    whole: Evaluated,
-) -> None:
+def test_bands_that_are_judged_rest_on_all_phases(whole: Evaluated) -> None:
     found, table = whole
     for name in FANS:
         bands = found["models"][name]["bands"]
@@ -202,9 +192,7 @@ def losses_by_date(rows: pd.DataFrame, loss: str) -> "pd.Series[float]":
     return rows.assign(e=errors_of(rows, loss)).groupby("cutoff")["e"].mean().sort_index()
 
 
-def test_p_values_and_skills_by_phase_over_all_that_decides(
-    whole: Evaluated,
-) -> None:
+def test_p_values_and_skills_by_phase_over_all_that_decides(whole: Evaluated) -> None:
     """Diebold-Mariano in plain numpy, against Student's t of scipy."""
     found, table = whole
     rows = deciding(table)

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from tests.cli.conftest import RECIPE
-from tests.command_line import Outcome, assert_one_error, csv_text, hashes, in_process, walk
+from tests.command_line import Outcome, csv_text, hashes, in_process, walk
 from tests.yahoo_stand_in import StandIn, dividend, random_walk, split, stand_in
 
 BARS = random_walk(200)  # to 2024-10-07
@@ -220,32 +220,3 @@ def test_removed_and_imported_prices_are_others_too(home: Path) -> None:
     before = hashes(home)
     assert in_process("data", "remove", "KO", "--yes", folder=home).code == 4
     assert hashes(home) == before
-
-
-def test_another_adjustment_than_trained_on_is_told_once_a_batch(home: Path) -> None:
-    (home / "X.csv").write_text(csv_text(walk(200)))
-    (home / "Y.csv").write_text(csv_text(walk(200, 1)))
-    files = ("--csv", "X.csv", "--csv", "Y.csv", "--model", "tiny")
-    outcome = run(home, "predict", *files, "--format", "json")
-    found = json.loads(outcome.out)
-    assert found["trained_prices"] == ["Adj Close"]
-    assert [each["price"] for each in found["forecasts"]] == ["Close", "Close"]
-    told = "the model was trained on Adj Close, and forecasts Close of X, Y"
-    assert found["notes"].count(told) == 1
-    assert outcome.err.count("Adj Close") == 1
-    assert (
-        told
-        not in json.loads(run(home, "predict", "IBM", "--model", "tiny", "--format", "json").out)[
-            "notes"
-        ]
-    )
-
-
-@pytest.mark.parametrize("odd", [{"source": ["store"]}, {"data": {"symbols": [3]}}])
-def test_metadata_that_say_nonsense_of_the_prices_are_an_error(
-    home: Path, odd: dict[str, Any]
-) -> None:
-    path = home / "data/models/tiny/v0001/metadata.json"
-    path.write_text(json.dumps({**json.loads(path.read_text()), **odd}))
-    run(home, "data", "remove", "AAPL", "--yes")
-    assert_one_error(in_process("predict", "MSFT", folder=home), 1, "not a lstmcli model")

@@ -96,14 +96,6 @@ def test_rows_are_the_parts(home: Path) -> None:
     assert [json.loads(line)["part"] for line in lines] == PARTS
 
 
-@pytest.mark.parametrize(
-    ("age", "code"), [("26", 4), ("90m", 4), ("2h", 0), ("0.5d", 0), ("1.4h", 4), ("8d", 0)]
-)
-def test_an_age_is_minutes_hours_or_days(home: Path, age: str, code: int) -> None:
-    ended(home, "fetch", 1.75)
-    assert in_process("status", "--max-age", age, folder=home).code == code
-
-
 @pytest.mark.parametrize("age", ["h", "-1h", "26 h", "1w", "inf", "9999999d", ""])
 def test_an_age_of_another_form_is_usage(tmp_path: Path, age: str) -> None:
     done = in_process("status", f"--max-age={age}", folder=tmp_path)

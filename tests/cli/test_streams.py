@@ -42,8 +42,7 @@ def test_output_file_is_replaced_and_holds_what_standard_output_would(
 
 @pytest.mark.parametrize("command", COMMANDS)
 @pytest.mark.parametrize(
-    ("output", "code", "reason"),
-    [("data", 1, "folder"), ("absent/result", 2, "no such folder")],
+    ("output", "code", "reason"), [("data", 1, "folder"), ("absent/result", 2, "no such folder")]
 )
 def test_output_that_cannot_be_is_refused_before_any_work(
     home: Path, command: str, output: str, code: int, reason: str

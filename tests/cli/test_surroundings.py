@@ -107,6 +107,6 @@ def test_the_collector_is_off_during_the_imports_and_on_during_the_work(
     monkeypatch.setattr(output, "check_output", checked)
     assert in_process("predict", folder=home).code == 0
     assert seen == [False, True]
-    assert gc.isenabled()
+    assert (gc.isenabled(), gc.get_freeze_count()) == (True, 0)
     assert in_process("--version", folder=home).code == 0
     assert gc.isenabled()

@@ -2,7 +2,6 @@
 
 import csv
 import json
-import shutil
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -105,16 +104,6 @@ def test_config_of_a_version_is_enough_to_repeat_it(home: Path, tmp_path: Path) 
     assert metadata(again)["data"] == metadata(first)["data"]
 
 
-def test_relative_paths_in_a_recipe_are_relative_to_it(home: Path, tmp_path: Path) -> None:
-    elsewhere = tmp_path / "elsewhere"
-    elsewhere.mkdir()
-    folder = kept(elsewhere, "--config", home / "tiny.toml")
-    assert (folder / WEIGHTS).read_bytes() == (
-        home / "data/models/tiny/v0001" / WEIGHTS
-    ).read_bytes()
-    assert in_process("predict", folder=elsewhere).code == 0
-
-
 def test_recipe_that_ships_works_by_name_outside_a_clone(tmp_path: Path) -> None:
     small = ("--set", "train.epochs=1", "--set", "model.hidden_sizes=[2]", "--quiet")
     folder = kept(tmp_path, "--config", "wine", *small)
@@ -124,11 +113,6 @@ def test_recipe_that_ships_works_by_name_outside_a_clone(tmp_path: Path) -> None
     assert dates == [f"1994-{month:02}-01" for month in range(9, 13)] + [
         f"1995-{month:02}-01" for month in range(1, 9)
     ]
-
-
-def test_file_of_that_name_comes_before_the_recipe_that_ships(home: Path) -> None:
-    shutil.copy(home / "tiny.toml", home / "wine")
-    assert setting(kept(home, "--config", "wine"), "window", "horizon") == 5
 
 
 ENVIRONMENT = {"LSTMCLI_SEED": "5", "LSTMCLI_DEVICE": "auto"}
@@ -162,20 +146,6 @@ def test_format_is_taken_from_the_environment(home: Path) -> None:
     assert_one_error(outcome, 2, "LSTMCLI_FORMAT")
 
 
-def test_set_takes_lists_words_and_paths(home: Path) -> None:
-    shutil.copy(home / "prices.csv", home / "own.csv")
-    folder = kept(
-        home,
-        *("--config", "tiny.toml"),
-        *("--set", "model.hidden_sizes=[3, 2]"),
-        *("--set", "train.optimizer=rmsprop"),
-        *("--set", 'data.csv=["own.csv"]', "--replace"),
-    )
-    assert setting(folder, "model", "hidden_sizes") == [3, 2]
-    assert setting(folder, "train", "optimizer") == "rmsprop"
-    assert setting(folder, "data", "csv") == [str(home / "own.csv")]
-
-
 def champion(home: Path) -> str:
     return (home / "data/models/tiny/champion").read_text().splitlines()[0]
 
@@ -203,13 +173,6 @@ def test_equal_version_is_not_better(home: Path) -> None:
     compared = found["metadata"]["decision"]["comparison"]
     assert (compared["p"], compared["level"], compared["n_independent"]) == (None, 0.01, 8)
     assert compared["challenger"] == compared["champion"]
-
-
-def test_worse_version_is_kept_beside_the_champion(home: Path) -> None:
-    # A network that was hardly trained, with its steps blown up by a wrong scale, is worse.
-    found = decision(home, "--set", "window.scaling=relative", "--set", "train.learning_rate=1")
-    assert (found["promoted"], champion(home)) == (False, "v0001")
-    assert in_process("predict", "-m", "tiny/v0002", folder=home).code == 0
 
 
 def test_better_version_becomes_champion(home: Path) -> None:

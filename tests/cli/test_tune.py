@@ -18,7 +18,6 @@ import pytest
 from lstmcli.console.progress import show_trials
 from lstmcli.files.atomic import TEMPORARY_SUFFIX
 from lstmcli.files.locks import hold
-from lstmcli.runs.study import DATABASE
 from lstmcli.workflows.tune import Trial
 from tests.cli.test_progress import Terminal
 from tests.command_line import Outcome, assert_one_error, in_process
@@ -181,13 +180,6 @@ def test_without_the_extra_the_command_names_it(
     assert_one_error(tune(place), 2, "optuna is not installed", "pip install 'lstmcli[tune]'")
 
 
-def test_a_timeout_ends_well_and_says_how_to_go_on(place: Path) -> None:
-    assert tune(place, "--trials", 1).code == 0
-    outcome = tune(place, "--trials", 2000, "--timeout", 0.2)
-    assert outcome.code == 0
-    assert "of 2000 trials are finished; the same command goes on" in outcome.err
-
-
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
 def test_after_a_signal_the_same_command_goes_on_to_the_same_end(
     number: signal.Signals, place: Path, forks: ForkServer
@@ -218,16 +210,6 @@ def test_after_a_signal_the_same_command_goes_on_to_the_same_end(
     assert facts(document(again)) == facts(whole)
 
 
-def test_two_processes_share_a_study(place: Path, forks: ForkServer) -> None:
-    command = (*TUNE, "--trials", 4, "--verbose", "--sampler", "random")
-    running = [forks.start(*command, folder=place) for _ in range(2)]
-    lines = [line for pid in running for line in forks.wait(pid).err.splitlines()]
-    told = sorted(int(line.split()[1]) for line in lines if line.startswith("trial "))
-    assert told == list(range(4))
-    found = document(tune(place, "--trials", 4, "--sampler", "random", "--format", "json"))
-    assert {trial["state"] for trial in found["trials"]} <= {"complete", "pruned"}
-
-
 def test_a_trial_in_another_process_is_shown_as_running(place: Path) -> None:
     assert tune(place, "--trials", 2).code == 0
     with hold(place / "data/tuning/tiny/trial-2.lock"):
@@ -241,17 +223,3 @@ def test_a_trial_in_another_process_is_shown_as_running(place: Path) -> None:
     }  # fmt: skip
     with hold(place / "data/tuning/tiny/trial-4.lock"):
         assert "running" in tune(place, "--trials", 5).out
-
-
-def test_only_the_study_and_the_recipe_are_left(place: Path) -> None:
-    assert tune(place, "--trials", 2).code == 0
-    files = {path.name for path in (place / "data/tuning/tiny").iterdir()}
-    assert files == {DATABASE, "tiny-tuned.toml", ".lock"}
-
-
-def test_a_study_of_version_0_1_is_one_line_until_fresh_removes_it(place: Path) -> None:
-    (place / "data/tuning/tiny").mkdir(parents=True)
-    (place / "data/tuning/tiny/journal.jsonl").touch()
-    assert_one_error(tune(place, "--trials", 1), 2, "data/tuning/tiny", "version 0.1", "--fresh")
-    assert tune(place, "--trials", 1, "--fresh").code == 0
-    assert not (place / "data/tuning/tiny/journal.jsonl").exists()

@@ -79,7 +79,7 @@ def test_both_recipes_are_refitted_alike_and_the_look_is_counted_once(folder: Pa
     ours, theirs = found["refits"][:2]
     assert theirs.pop("model") == f"{ours.pop('model')} without column:Noise"
     assert [each["model"].split(", ")[-1] for each in found["refits"][2:]] == [
-        *(f"seed {seed}" for seed in (1, 1, 2, 2)),
+        *(f"seed {seed}" for seed in (1, 1, 2, 2))
     ]
     for fit in (ours, theirs):
         del fit["epoch"]

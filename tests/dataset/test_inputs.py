@@ -13,13 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from lstmcli.dataset.inputs import (
-    fit_inputs,
-    join_known,
-    raw_inputs,
-    scale_inputs,
-    with_inputs,
-)
+from lstmcli.dataset.inputs import fit_inputs, join_known, raw_inputs, scale_inputs, with_inputs
 from lstmcli.dataset.series import make_series
 from lstmcli.dataset.windows import context_extras, join
 from lstmcli.errors import DataError

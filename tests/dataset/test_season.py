@@ -9,12 +9,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lstmcli.dataset.scaling import (
-    check_months,
-    months_of,
-    next_month,
-    with_season,
-)
+from lstmcli.dataset.scaling import check_months, months_of, next_month, with_season
 from lstmcli.errors import DataError
 from lstmcli.forecasting.model import network_inputs
 from lstmcli.recipes import load_settings

@@ -18,11 +18,7 @@ DAYS = make_prices(Close=np.ones(ROWS)).frame.index.to_numpy().astype("datetime6
 @given(kept=st.integers(0, ROWS), seed=st.integers(0, 2**32))
 def test_every_value_after_the_day_changes_and_no_other_does(kept: int, seed: int) -> None:
     after = DAYS[0] - np.timedelta64(1, "D") if kept == 0 else DAYS[kept - 1]
-    table = make_prices(
-        Open=np.full(ROWS, np.nan),
-        Close=random_walk(ROWS),
-        Volume=np.zeros(ROWS),
-    )
+    table = make_prices(Open=np.full(ROWS, np.nan), Close=random_walk(ROWS), Volume=np.zeros(ROWS))
     before = table.frame.copy()
     other = rewritten(table, after, np.random.default_rng(seed))
     assert table.frame.equals(before)

@@ -106,9 +106,7 @@ def test_symbols_of_one_date_are_chosen_together_and_count_once():
     assert count_dates(cutoff[chosen]) == 2
 
 
-@given(
-    st.lists(st.tuples(st.integers(0, 200), st.integers(1, 30)), min_size=1, max_size=40),
-)
+@given(st.lists(st.tuples(st.integers(0, 200), st.integers(1, 30)), min_size=1, max_size=40))
 def test_chosen_windows_never_overlap_and_no_more_fit_greedily(rows):
     cutoff = DAY + np.array([day for day, _ in rows])
     end = cutoff + np.array([length for _, length in rows])

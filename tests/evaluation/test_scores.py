@@ -258,9 +258,7 @@ def test_three_way_calls_come_from_the_fan_or_from_thresholds_or_not_at_all():
     scaled = [scaled_moves(m, backtest.sigma) for m in (backtest.actual * 0.3, backtest.actual)]
     thresholds = fit_thresholds(scaled[0], scaled[1])
     found = score(
-        backtest,
-        "net",
-        Yardsticks(thresholds={"net": thresholds}, tails=fit_tails(scaled[1])),
+        backtest, "net", Yardsticks(thresholds={"net": thresholds}, tails=fit_tails(scaled[1]))
     )
     last = {name: each.direction[-1] for name, each in found.models.items()}
     assert last["net"].trend_from == "thresholds"
@@ -282,9 +280,7 @@ def test_futures_that_have_not_happened_are_no_windows():
     assert found.models["net"].direction[-1].two_way.n_windows == 28
     assert found.models["net"].direction[0].two_way.n_windows == 29
     nothing = score(
-        replace(backtest, actual=np.full_like(backtest.actual, np.nan)),
-        "net",
-        Yardsticks(),
+        replace(backtest, actual=np.full_like(backtest.actual, np.nan)), "net", Yardsticks()
     )
     assert (nothing.n_windows, nothing.n_independent, nothing.first_cutoff) == (0, 0, None)
     assert nothing.models["net"].path.rmse is None

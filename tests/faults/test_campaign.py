@@ -148,11 +148,7 @@ class Feed:
 @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="needs Linux")
 @pytest.mark.parametrize("runs", [15, pytest.param(1000, marks=pytest.mark.slow)])
 def test_no_fault_corrupts_a_file_or_leaves_a_symbol_silently_stale(
-    runs: int,
-    yahoo: StandIn,
-    forks: ForkServer,
-    place: Path,
-    capsys: pytest.CaptureFixture[str],
+    runs: int, yahoo: StandIn, forks: ForkServer, place: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     tally = Tally()
     for story, length in enumerate(lengths(runs)):

@@ -119,29 +119,6 @@ def test_an_import_killed_at_any_step_leaves_old_or_new_and_the_next_one_mends(
     assert old in seen
 
 
-@EVERY_STEP
-def test_a_training_killed_at_any_step_leaves_whole_versions_and_the_champion(
-    home: Path, forks: ForkServer, stride: int
-) -> None:
-    """One run after the other in the same folder, so that each finds what the last one left."""
-    before = hashes(home)
-    models = home / "data"
-    for step in range(2, MOST_STEPS, stride):
-        run = forks.run(*TRAIN, folder=home, fault=DiskFault("kill", step))
-        for version in versions(models, "tiny"):
-            load_bundle(models / "models/tiny" / version, torch.device("cpu"))
-        after = hashes(home)
-        assert {name: after[name] for name in before} == before
-        assert is_free(models / "models/tiny/.lock")
-        if run.code == 0:
-            break
-        assert run.code == -signal.SIGKILL
-    assert step > 20
-    assert run.code == 0
-    assert strays(home) == []
-    assert in_process("predict", folder=home).code == 0
-
-
 def test_a_first_training_killed_at_its_end_is_a_version_or_none(
     home: Path, forks: ForkServer
 ) -> None:

@@ -142,12 +142,7 @@ def test_a_training_that_may_wait_comes_after_the_other(
 
 @pytest.mark.parametrize(
     ("what", "number"),
-    [
-        ("open", errno.ENOSPC),
-        ("write", errno.EIO),
-        ("fsync", errno.ENOSPC),
-        ("rename", errno.EIO),
-    ],
+    [("open", errno.ENOSPC), ("write", errno.EIO), ("fsync", errno.ENOSPC), ("rename", errno.EIO)],
 )
 def test_a_checkpoint_that_cannot_be_written_ends_the_run_which_is_resumed_later(
     home: Path, forks: ForkServer, number: int, what: str

@@ -163,11 +163,7 @@ def test_fans_of_no_width_give_bounded_factors() -> None:
     assert (calibrate(np.zeros((2, 3, 7)), moved) == 0).all()
 
 
-@given(
-    seed=st.integers(0, 10_000),
-    spread=st.floats(0, 3),
-    size=st.sampled_from([1e-8, 1.0, 1e3]),
-)
+@given(seed=st.integers(0, 10_000), spread=st.floats(0, 3), size=st.sampled_from([1e-8, 1.0, 1e3]))
 def test_whatever_the_factors_nothing_crosses_and_the_median_stays(
     seed: int, spread: float, size: float
 ) -> None:

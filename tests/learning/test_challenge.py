@@ -114,10 +114,7 @@ def test_reported_losses_are_those_of_the_units_of_the_price():
 
 @pytest.mark.parametrize(
     ("n", "reach", "why"),
-    [
-        (19, 1, "19 windows; a test needs 20"),
-        (30, 5, "6 windows; a test needs 8"),
-    ],
+    [(19, 1, "19 windows; a test needs 20"), (30, 5, "6 windows; a test needs 8")],
 )
 def test_too_few_windows_decide_nothing(n, reach, why):
     losses = np.random.default_rng(2).gamma(3.0, 1.0, n)

@@ -228,7 +228,7 @@ def test_training_that_breaks_down_keeps_the_good_epochs_before(
 ) -> None:
     settings = settings_with(train={"epochs": 4})
     plan = make_plan([SERIES], settings)
-    batches = -(-len(plan.train[0]) // settings.train.batch_size)
+    batches = -(-len(plan.train[0]) // int(settings.train.batch_size))
     monkeypatch.setattr(samples_module, "next_step_objective", breaking(3, batches))
     done = fit(plan, settings, CPU)
     assert isinstance(done.error, TrainingError)

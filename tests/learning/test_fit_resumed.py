@@ -149,7 +149,7 @@ def test_time_that_is_over_between_epochs_keeps_the_best_one_so_far() -> None:
 
 def test_time_that_is_over_within_an_epoch_drops_that_one() -> None:
     plan, settings = prepared("plateau")
-    batches = -(-len(plan.train[0]) // settings.train.batch_size)
+    batches = -(-len(plan.train[0]) // int(settings.train.batch_size))
     steps = itertools.count()
     kept: list[Checkpoint] = []
 

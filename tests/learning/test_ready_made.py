@@ -76,3 +76,7 @@ def test_a_short_training_says_why_it_gets_no_help() -> None:
     several = replace(plan, series=(plan.series[0], plan.series[0]))
     assert ready_made_donor(several, settings, "1d") == ""
     assert ready_made_donor(plan, tiny_settings(), "1d") == ""
+    default = load_settings("default", ['window.features=["close"]', "model.network=har"])
+    enough, seen = (make_plan([young(rows, "1980-01-01")], default) for rows in (9000, 1500))
+    assert ready_made_donor(enough, default, "1d") == ""
+    assert str(ready_made_donor(seen, default, "1d")).endswith("seen the days up to 2018-01-16")

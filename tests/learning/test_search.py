@@ -111,15 +111,9 @@ def test_whole_numbers_have_a_step_of_one_unless_by_ratios(tmp_path: Path) -> No
         ("train.epochs = {low = 1, high = 3, step = 0}", "step found 0, expected more than 0"),
         ("train.epochs = {low = 1, high = 3, step = 0.5}", "a whole number"),
         ("train.epochs = {low = 1, high = 4, step = 2}", "a whole number of steps of 2 above low"),
-        (
-            "train.epochs = {low = true, high = 4}",
-            "low found True, expected a number",
-        ),
+        ("train.epochs = {low = true, high = 4}", "low found True, expected a number"),
         ("train.epochs = {low = 1, high = inf}", "high found inf, expected a finite number"),
-        (
-            "train.epochs = {low = 1, high = 2, log = 1}",
-            "log found 1, expected true or false",
-        ),
+        ("train.epochs = {low = 1, high = 2, log = 1}", "log found 1, expected true or false"),
         ("model.dropout = {low = 0.0, high = 0.5, log = true}", "low > 0"),
         ("train.epochs = {low = 1, high = 5, step = 2, log = true}", "only accept step is 1"),
         ("train.learning_rate = {low = 0, high = 1}", "found 0.0, expected more than 0"),

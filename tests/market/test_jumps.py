@@ -131,6 +131,12 @@ def test_short_and_constant_series_have_no_jump(prices: Sequence[float]) -> None
     assert find_jumps(np.array(prices), np.zeros(len(prices)), "1d") == []
 
 
+def test_a_jump_to_the_largest_number_is_one_and_warns_of_no_overflow() -> None:
+    largest = np.finfo(np.float64).max
+    (jump,) = find_jumps(np.array([1.0, 1.0, 0.5, largest]), None, "1d")
+    assert (jump.row, jump.factor) == (3, np.inf)
+
+
 def test_two_rows_are_enough_for_a_large_split() -> None:
     near: Any = pytest.approx(0.05)
     assert find_jumps(np.array([100.0, 5.0]), np.array([0.0, 20.0]), "1d") == [

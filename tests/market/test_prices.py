@@ -189,59 +189,10 @@ def test_an_empty_adjusted_column_falls_back_to_close() -> None:
     assert price_column(prices.frame, "auto") == "Close"
 
 
-@pytest.mark.parametrize(("column", "value"), [("High", 99.0), ("Low", 200.0)])
-def test_ranges_that_cross_the_close_are_marked_missing(column: str, value: float) -> None:
-    prices = check(changed(column, 8, value))
-    assert np.isnan(prices.frame[column].iloc[8])
-    assert prices.frame.isna().to_numpy().sum() == 1
-    assert column in prices.notes[0]
-
-
-def test_ranges_within_rounding_stand() -> None:
-    close = raw()["Close"]
-    rounded = raw(Open=close, High=close * (1 - 1e-7), Low=close * (1 + 1e-7))
-    assert check(rounded).notes == ()
-
-
-def test_an_unadjusted_split_is_told_with_its_date() -> None:
-    frame = raw()
-    frame.iloc[30:, :5] /= 4
-    prices = check(frame)
-    assert len(prices.notes) == 1
-    assert str(frame.index[30].date()) in prices.notes[0]
-    assert "unadjusted split" in prices.notes[0]
-
-
-def test_a_split_on_record_explains_no_jump() -> None:
-    frame = raw()
-    frame.iloc[30, 7] = 4.0
-    assert check(frame).notes == ()
-    frame.iloc[30:, :5] /= 4
-    (note,) = check(frame).notes
-    assert f"on {frame.index[30].date()}, the day of a 4:1 split: prices are not adjusted" in note
-
-
 def test_monthly_bars_may_halve() -> None:
     index = pd.date_range("2020-01-01", periods=24, freq="MS")
     frame = pd.DataFrame({"Close": np.where(np.arange(24) % 12, 10.0, 30.0)}, index=index)
     assert check(frame).notes == ()
-
-
-def test_missing_sessions_are_counted_and_strict_refuses_them() -> None:
-    frame = raw(300).drop(raw(300).index[[10, 11, 50, 90]])
-    prices = check(frame)
-    assert prices.notes[0].startswith("4 exchange sessions are missing: ")
-    with pytest.raises(DataError, match=r"missing sessions .*4 exchange sessions"):
-        check(frame, strict=True)
-    assert check(raw(300), strict=True).notes == ()
-
-
-def test_a_gap_of_half_a_year_is_told() -> None:
-    frame = raw(600).drop(raw(600).index[200:330])
-    notes = check(frame).notes
-    assert any(note.startswith("130 exchange sessions are missing: ") for note in notes)
-    with pytest.raises(DataError, match="missing sessions"):
-        check(frame, strict=True)
 
 
 def test_yearly_bars_are_no_gaps() -> None:

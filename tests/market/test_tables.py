@@ -373,20 +373,6 @@ def test_intraday_bars_are_refused() -> None:
     refused(two("2024-01-02 09:30:00,1", "2024-01-02 09:31:00,2"), "intraday.*1 min")
 
 
-@for_each("value", ["0", "-1", "inf", "-inf", "1e400", "0.0", "Infinity"])
-def test_a_bad_price_is_refused_with_its_date(value: str) -> None:
-    match = r"bad price \(stdin, stdin line 3\).*2024-01-03"
-    refused(two("2024-01-02,1", f"2024-01-03,{value}"), match)
-
-
-@for_each("value", ["0", "-1", "inf", "1e400", ""])
-def test_a_bad_feature_is_only_counted(value: str) -> None:
-    prices = read_one(PLAIN.replace("5.25", value))
-    assert np.isnan(prices.frame["Open"].iloc[3])
-    assert closes(prices) == CLOSES
-    assert prices.notes[0].startswith("Open is missing in 1 of 10 rows")
-
-
 @for_each(
     "value",
     [

@@ -131,9 +131,7 @@ def test_an_unknown_symbol_is_not_found_after_one_request(server: StandIn) -> No
     assert isinstance(caught.value, DataError)
 
 
-def test_a_rate_limit_that_may_not_be_waited_for_is_told_after_one_request(
-    server: StandIn,
-) -> None:
+def test_a_rate_limit_that_may_not_be_waited_for_is_told_after_one_request(server: StandIn) -> None:
     server.always["AAPL"] = "429"
     with pytest.raises(RateLimited, match="rate limited"):
         ask(gate=Clockwork().gate(max_wait=0.0))

@@ -40,10 +40,7 @@ def test_a_png_is_a_png_of_the_size_meant(tmp_path):
 
 @pytest.mark.parametrize(
     "shown",
-    [
-        [make_fan("A", known=3), make_fan("B")],
-        [make_walk("A"), make_walk("B", windows=1)],
-    ],
+    [[make_fan("A", known=3), make_fan("B")], [make_walk("A"), make_walk("B", windows=1)]],
     ids=["fans", "walks"],
 )
 @pytest.mark.parametrize("name", ["fan.png", "FAN.SVG"])

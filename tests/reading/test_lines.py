@@ -14,7 +14,6 @@ from lstmcli.reading.numerals import MISSING
 from tests.rows import for_each
 
 FIELD = st.text("01x.- ", max_size=5)
-NO_LINES = np.arange(9)
 
 
 def of(text: str, n_fields: int = 2, first_line: int = 1) -> Lines:

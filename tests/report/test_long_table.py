@@ -194,10 +194,7 @@ def test_name_that_is_not_there_is_an_error_and_the_old_file_stays(tmp_path: Pat
     path = tmp_path / "long.csv"
     path.write_text("old")
     words = "there are point, fan/v0001, naive"
-    with (
-        pytest.raises(UsageError, match=words),
-        forecasts_file(str(path), ["drfit"]) as on_windows,
-    ):
+    with pytest.raises(UsageError, match=words), forecasts_file(str(path), ["drfit"]) as on_windows:
         on_windows(BACKTEST, KNOWN, True)
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]

@@ -32,16 +32,6 @@ def names(data_dir: Path) -> list[str]:
     return [each.version for each in champions(data_dir, "mine")]
 
 
-def test_each_rollback_leads_one_champion_further_back(tmp_path: Path) -> None:
-    for each in add(tmp_path, 3):
-        promote(tmp_path, each)
-    assert str(rollback(tmp_path, "mine")) == "mine/v0002"
-    assert str(rollback(tmp_path, "mine")) == "mine/v0001"
-    with pytest.raises(ModelError, match=r"no earlier champion.*lstmcli models promote mine/VERS"):
-        rollback(tmp_path, "mine")
-    assert names(tmp_path) == ["v0001"]
-
-
 def test_a_version_that_is_gone_is_passed_over(tmp_path: Path) -> None:
     first, second, third = add(tmp_path, 3)
     for each in (first, second, third):

@@ -10,12 +10,7 @@ import torch
 from lstmcli.forecasting.calibration import Calibration
 from lstmcli.forecasting.model import TrainedModel
 from lstmcli.learning.promotion import decide
-from lstmcli.runs.evidence import (
-    count_looks,
-    describe_looks,
-    look,
-    spans,
-)
+from lstmcli.runs.evidence import count_looks, describe_looks, look, spans
 from lstmcli.runs.looks import Looks
 from lstmcli.runs.metadata import Metadata
 from lstmcli.runs.registry import ModelRef

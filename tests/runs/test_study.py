@@ -251,30 +251,8 @@ def test_a_study_of_version_0_1_is_named_as_such_until_it_is_removed(
     assert files(tmp_path) == {DATABASE, ".lock"}
 
 
-def test_a_study_of_something_else_is_refused_and_named(tmp_path: Path) -> None:
-    with opened(tmp_path) as study:
-        run(study, 1)
-    other = {"data": "def", "space train.epochs": {"low": 1, "high": 4}}
-    with (
-        pytest.raises(
-            UsageError,
-            match=r'other data; space train.epochs {"low": 1, .*'
-            r"not .*--name, or --fresh",
-        ),
-        opened(tmp_path, other),
-    ):
-        pass
-    assert numbers(tmp_path) == [0]
-    with opened(tmp_path, other, fresh=True) as study:
-        assert study.ended() == {}
-
-
 def test_a_study_at_work_elsewhere_is_not_removed(tmp_path: Path) -> None:
-    with (
-        elsewhere(tmp_path),
-        pytest.raises(LockedError),
-        opened(tmp_path, fresh=True),
-    ):
+    with elsewhere(tmp_path), pytest.raises(LockedError), opened(tmp_path, fresh=True):
         pass
     with opened(tmp_path, fresh=True) as study:
         assert study.ended() == {}

@@ -39,9 +39,7 @@ def scripted(losses: list[float]) -> Callable[[nn.Module, Tensor], Tensor]:
 
 
 def begin(
-    network: nn.Module,
-    objective: Callable[[nn.Module, Tensor], Tensor] = pull,
-    **changes: Any,
+    network: nn.Module, objective: Callable[[nn.Module, Tensor], Tensor] = pull, **changes: Any
 ) -> Generator[Epoch, None, None]:
     options: dict[str, Any] = {
         "epochs": 3,
@@ -263,11 +261,7 @@ def test_the_constant_schedule_keeps_the_rate() -> None:
 
 @for_each(
     ("name", "theirs"),
-    [
-        ("adam", torch.optim.Adam),
-        ("adamw", torch.optim.AdamW),
-        ("rmsprop", torch.optim.RMSprop),
-    ],
+    [("adam", torch.optim.Adam), ("adamw", torch.optim.AdamW), ("rmsprop", torch.optim.RMSprop)],
 )
 def test_an_optimizer_moves_the_weight_as_pytorchs_own_does(
     name: str, theirs: Callable[..., torch.optim.Optimizer]

@@ -19,9 +19,7 @@ numbers = st.floats(-5, 5, width=32)
 
 
 @pytest.mark.parametrize("name", LOSSES)
-@given(
-    pairs=st.lists(st.tuples(numbers, st.one_of(numbers, st.just(math.nan))), min_size=1),
-)
+@given(pairs=st.lists(st.tuples(numbers, st.one_of(numbers, st.just(math.nan))), min_size=1))
 def test_a_loss_is_the_mean_over_the_targets_that_are_known(
     name: str, pairs: list[tuple[float, float]]
 ) -> None:

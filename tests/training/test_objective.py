@@ -42,12 +42,7 @@ def test_the_loss_is_the_mean_over_windows_scaled_one_at_a_time(
     fitted = a_scale(scaling)
     network = a_network(len(inputs)).eval()
     objective = next_step_objective(
-        WINDOWS,
-        context_length=LENGTH,
-        inputs=inputs,
-        scaling=scaling,
-        fitted=fitted,
-        loss="mse",
+        WINDOWS, context_length=LENGTH, inputs=inputs, scaling=scaling, fitted=fitted, loss="mse"
     )
     table = WINDOWS.values.numpy()
     errors = []
@@ -74,12 +69,7 @@ def test_months_are_judged_against_the_year_before_with_the_season_beside_them()
     loc, size = fitted.loc.numpy(), fitted.scale.numpy()
     network = a_network(4).eval()
     objective = next_step_objective(
-        windows,
-        context_length=16,
-        inputs=(0, 1),
-        scaling="seasonal",
-        fitted=fitted,
-        loss="mse",
+        windows, context_length=16, inputs=(0, 1), scaling="seasonal", fitted=fitted, loss="mse"
     )
     table, days = windows.values.numpy(), series_of(PRICES).dates
     errors = []

@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
 from torch import Tensor, nn, optim
 
@@ -73,6 +74,12 @@ def test_whichever_epoch_it_is_taken_up_after_the_rest_is_the_same_to_the_bit(
             unbroken.network.parameters(), again.network.parameters(), strict=True
         ):
             assert torch.equal(one, other)
+
+
+def test_it_is_not_resumed_from_a_snapshot_of_another_schedule() -> None:
+    for saved, resumed in (("cosine", "plateau"), ("plateau", "cosine")):
+        with pytest.raises(ValueError, match="another schedule"):
+            begin(schedule=resumed).restore(begin(schedule=saved).snapshot())
 
 
 @for_each("name, kind", [("adam", optim.Adam), ("adamw", optim.AdamW), ("rmsprop", optim.RMSprop)])

@@ -7,11 +7,10 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from lstmcli.errors import DataError, LockedError
-from lstmcli.files.locks import hold
+from lstmcli.errors import DataError
 from lstmcli.market.store import write_stored
-from lstmcli.market.symbols import LOCK, price_path, sidecar_path, store_folder
-from lstmcli.workflows.data import list_data, remove_data
+from lstmcli.market.symbols import price_path, sidecar_path
+from lstmcli.workflows.data import list_data
 from tests.command_line import sessions
 from tests.yahoo_stand_in import random_walk
 
@@ -83,11 +82,3 @@ def test_a_damaged_series_is_named_and_the_others_are_listed(tmp_path: Path) -> 
     assert [(each.symbol, each.exit_code) for each in report.failures] == [("AAPL", 4)]
     with pytest.raises(DataError, match="no prices stored"):
         list_data(tmp_path, interval="1wk", today=TODAY)
-
-
-def test_removing_is_refused_while_another_run_writes(tmp_path: Path) -> None:
-    store(tmp_path, "AAPL")
-    with hold(store_folder(tmp_path) / LOCK), pytest.raises(LockedError):
-        remove_data(tmp_path, ["AAPL"])
-    assert remove_data(tmp_path, ["aapl", "AAPL"]).removed == ("AAPL",)
-    assert not price_path(tmp_path, "AAPL").exists()

@@ -7,13 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lstmcli.config import Data
-from lstmcli.errors import AllFailedError, DataError, LockedError, UsageError
-from lstmcli.files.locks import hold
+from lstmcli.errors import AllFailedError, DataError, UsageError
 from lstmcli.market.columns import Reading
 from lstmcli.market.store import read_sidecar, read_stored, write_stored
-from lstmcli.market.symbols import LOCK, price_path
-from lstmcli.sources.loading import load_prices
+from lstmcli.market.symbols import price_path
 from lstmcli.sources.source import Source
 from lstmcli.workflows.data_import import Imported, ImportReport, import_data
 from lstmcli.workflows.fetch import fetch
@@ -48,18 +45,6 @@ def test_a_file_is_stored_under_its_name_and_says_where_it_comes_from(tmp_path: 
     prices = read_stored(tmp_path / "data", "FUND", today=NOW.date())
     assert prices.frame["Close"].tolist() == CLOSES.tolist()
     assert prices.notes == ()
-
-
-def test_what_is_read_from_the_store_is_what_is_read_from_the_file(tmp_path: Path) -> None:
-    write(tmp_path, "fund.csv")
-    run(tmp_path, "fund.csv")
-    data_dir, today = tmp_path / "data", NOW.date()
-    file = Source(data_dir, today, csv=(f"FUND={tmp_path / 'fund.csv'}",))
-    ((theirs,), _), ((ours,), _) = (
-        load_prices(source, Data()) for source in (file, Source(data_dir, today, ("FUND",)))
-    )
-    assert ours.frame.equals(theirs.frame)
-    assert ours.interval == theirs.interval
 
 
 def test_the_same_file_again_changes_no_byte(tmp_path: Path) -> None:
@@ -193,13 +178,6 @@ def test_one_symbol_from_two_files_is_refused_before_anything_is_written(tmp_pat
     with pytest.raises(UsageError, match="no files"):
         run(tmp_path)
     assert not (tmp_path / "data").exists()
-
-
-def test_an_import_is_refused_while_another_run_writes(tmp_path: Path) -> None:
-    write(tmp_path, "fund.csv")
-    with hold(tmp_path / "data/prices" / LOCK), pytest.raises(LockedError):
-        run(tmp_path, "fund.csv")
-    assert run(tmp_path, "fund.csv").imported
 
 
 def test_strict_refuses_missing_sessions(tmp_path: Path) -> None:

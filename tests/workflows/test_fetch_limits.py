@@ -2,7 +2,6 @@
 
 import json
 import threading
-from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -189,19 +188,6 @@ def test_nothing_is_asked_of_an_exchange_that_has_not_closed_since(
     assert run("AAPL", full=True).requests == 1
     assert run("AAPL", include_partial=True, now=monday_noon).requests == 1
     assert run("AAPL", now=datetime(2018, 9, 4, 21, tzinfo=UTC)).requests == 1
-
-
-def test_a_rerun_with_nothing_new_asks_once_a_symbol_and_changes_no_byte(
-    server: StandIn, run: Any, tmp_path: Path
-) -> None:
-    run(*SYMBOLS)
-    before = hashes(tmp_path)
-    server.forget()
-    report = run(*SYMBOLS, now=datetime(2018, 9, 10, tzinfo=UTC))  # the feed is days behind
-    assert set(statuses(report)) == {"unchanged"}
-    assert Counter(symbol for symbol, _ in server.charts) == dict.fromkeys(SYMBOLS, 1)
-    assert report.requests == server.requests == len(SYMBOLS)
-    assert hashes(tmp_path) == before
 
 
 @pytest.mark.usefixtures("one_worker")

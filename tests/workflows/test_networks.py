@@ -39,7 +39,6 @@ FAN: dict[str, dict[str, Any]] = {
     "stateful": {"stateful": True, "batch_size": 2},
     "bf16": {"precision": "bf16"},
 }
-MODES = (*POINT, *FAN)
 NONSENSE = {
     *((network, "stateful") for network in NETWORKS if network not in RECURRENT),
     ("peephole", "bf16"),
@@ -63,11 +62,7 @@ def settings_of(network: str, mode: str, **model: Any) -> Settings:
         window = {"context_length": 12, "scaling": mode, "features": features}
         return tiny_settings(window=window, model=chosen)
     return tiny_settings(
-        window={
-            "context_length": 44,
-            "scaling": "volatility",
-            "features": features,
-        },
+        window={"context_length": 44, "scaling": "volatility", "features": features},
         model={"head": "direct", **chosen},
         train={"chunk_length": 40, "burn_in": 30, **FAN[mode]},
     )

@@ -185,6 +185,12 @@ def test_the_feed_is_as_the_last_fetch_left_it(tmp_path: Path) -> None:
     assert found.next_step
 
 
+def test_of_a_fetch_and_a_forecast_of_one_second_the_forecast_was_the_last(tmp_path: Path) -> None:
+    for command in ("forecast", "fetch"):
+        note_end(tmp_path, end(command, 6))
+    assert part(tmp_path, "feed").what.startswith("last forecast 2018-09-05 00:00")
+
+
 @pytest.mark.parametrize(("code", "counts"), [(3, {"done": 497.0}), (4, {})])
 def test_a_fetch_whose_answers_were_refused_leaves_the_feed_old(
     tmp_path: Path, code: int, counts: dict[str, float]

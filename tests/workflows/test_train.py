@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from lstmcli.config import Settings
-from lstmcli.errors import FileError, TrainingError
+from lstmcli.errors import TrainingError
 from lstmcli.runs.checkpoint import CHECKPOINT
 from lstmcli.sources.source import Source
 from lstmcli.training.loop import Epoch
@@ -152,19 +152,3 @@ def test_a_timeout_before_the_first_epoch_leaves_nothing(source: Source) -> None
     with pytest.raises(TrainingError, match="out of time"):
         trained(source, timeout=0.5, clock=ticking(1.0))
     assert [path.name for path in (source.data_dir / "models/mine").iterdir()] == [".lock"]
-
-
-def test_a_checkpoint_that_cannot_be_written_ends_the_run(
-    source: Source, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    first = trained(source)
-
-    def full(*_: object) -> None:
-        raise FileError("cannot write the file", why="No space left on device")
-
-    monkeypatch.setattr("lstmcli.runs.checkpoint.save_checkpoint", full)
-    with pytest.raises(FileError, match="No space left"):
-        trained(source, force=True)
-    monkeypatch.undo()
-    assert weights(first)
-    assert trained(source).unchanged

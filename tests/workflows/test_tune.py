@@ -411,13 +411,6 @@ def test_the_best_is_a_recipe_that_trains_and_tells_how_many_were_tried(point: W
     assert load_settings(again.recipe).tuning.trials == 6, "the first search counts as well"
 
 
-def test_the_recipe_goes_where_it_is_asked_to(point: World) -> None:
-    asked = point.folder / "mine.toml"
-    assert point.tune(trials=1, options={"recipe": asked}).recipe == asked
-    assert load_settings(asked).tuning.trials == 1
-    assert not (point.folder / "data/tuning/s/s-tuned.toml").exists()
-
-
 def test_the_longest_context_searched_settles_the_folds(point: World) -> None:
     space: Space = {"window.context_length": CategoricalDistribution(["10", "150"])}
     with pytest.raises(DataError, match=r"too few rows for the folds.*fold 1 of 3"):
