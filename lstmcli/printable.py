@@ -42,8 +42,8 @@ def first_few(items: Iterable[object], n: int = 3, sep: str = ", ") -> str:
 
 
 def count_of(number: int | SupportsInt, noun: str) -> str:
-    """Return a number with its noun: "1 row", "2 rows"."""
-    return f"{int(number)} {noun}" + "s" * (int(number) != 1)
+    """Return a number with its noun: "1 row", "2 rows"; a noun in s stays: "2 series"."""
+    return f"{int(number)} {noun}" + "s" * (int(number) != 1 and not noun.endswith("s"))
 
 
 class Note(str):
