@@ -46,6 +46,12 @@ def count_of(number: int | SupportsInt, noun: str) -> str:
     return f"{int(number)} {noun}" + "s" * (int(number) != 1 and not noun.endswith("s"))
 
 
+def at_line(where: str, line: object) -> str:
+    """Name a place: `FILE line 5`, but `DataFrame row 5`, which has no lines."""
+    in_memory = where.rpartition(", ")[2] in ("DataFrame", "Series")
+    return f"{where} {'row' if in_memory else 'line'} {line}"
+
+
 class Note(str):
     """A note. Notes that differ by their symbols alone are shown once, by `grouped`.
 
