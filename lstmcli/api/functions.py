@@ -232,6 +232,7 @@ def anomalies(
         steps=steps,
         probability=probability,
         pictured=True,
+        learned=model.own if isinstance(model, Model) else None,
         **computing(device, threads),
     )
     warn_partial(report.failures)

@@ -104,10 +104,14 @@ def test_surprising_moves_are_those_of_the_command(tmp_path: Path, model: Model)
     crash.iloc[-3:] *= 0.8
     both = pd.DataFrame({"AAA": crash, "BBB": closes(1)})
     both.to_csv("both.csv")
-    found = lc.anomalies(both, model=model, since=str(both.index[-40].date()))
+    since = str(both.index[-40].date())
+    with_others = lc.anomalies(both, model=model, since=since)
+    assert with_others.notes == ()
+    assert (with_others.frame["series"] == 1).all()  # of those that the model learned from
+    found = lc.anomalies(both, model=str(model.reference.folder), since=since)
     assert found.frame[["symbol", "date"]].iloc[0].tolist() == ["AAA", both.index[-3]]
     run = ("anomalies", "--csv", "both.csv", "--model", model.reference.folder)
-    more = ("--since", both.index[-40].date(), "--output", "found.csv")
+    more = ("--since", since, "--output", "found.csv")
     assert in_process(*run, *more, folder=tmp_path).code == 0
     days = dict.fromkeys(_DAYS, "datetime64[ns]")
     pd.testing.assert_frame_equal(found.frame, pd.read_csv("found.csv").astype(days))
