@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 __version__ = "0.2.0"
 
-_NAMES = ("evaluate", "fetch", "forecast", "load_model", "predict", "train")
+_NAMES = ("anomalies", "evaluate", "fetch", "forecast", "load_model", "predict", "train")
 
 if TYPE_CHECKING:
+    from lstmcli.api import anomalies as anomalies
     from lstmcli.api import evaluate as evaluate
     from lstmcli.api import fetch as fetch
     from lstmcli.api import forecast as forecast

@@ -42,8 +42,14 @@ def first_few(items: Iterable[object], n: int = 3, sep: str = ", ") -> str:
 
 
 def count_of(number: int | SupportsInt, noun: str) -> str:
-    """Return a number with its noun: "1 row", "2 rows"."""
-    return f"{int(number)} {noun}" + "s" * (int(number) != 1)
+    """Return a number with its noun: "1 row", "2 rows"; a noun in s stays: "2 series"."""
+    return f"{int(number)} {noun}" + "s" * (int(number) != 1 and not noun.endswith("s"))
+
+
+def at_line(where: str, line: object) -> str:
+    """Name a place: `FILE line 5`, but `DataFrame row 5`, which has no lines."""
+    in_memory = where.rpartition(", ")[2] in ("DataFrame", "Series")
+    return f"{where} {'row' if in_memory else 'line'} {line}"
 
 
 class Note(str):

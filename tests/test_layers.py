@@ -91,6 +91,18 @@ def test_a_library_with_one_place_is_imported_only_there(path: Path) -> None:
     assert outside == []
 
 
+def test_settings_enter_the_core_rooms_in_one_file() -> None:
+    """A trained model holds those that it was trained with; all else takes plain arguments."""
+    core = ROOMS[ROOMS.index("dataset") : ROOMS.index("runs")]
+    found = [
+        name_of(path)
+        for path in MODULES
+        if name_of(path).split("/")[0] in core
+        and "lstmcli.config.Settings" in imported(path.read_text("utf-8"))
+    ]
+    assert found == ["forecasting/model.py"]
+
+
 def test_every_folder_of_the_package_is_a_room() -> None:
     folders = {name_of(path).split("/")[0] for path in MODULES if "/" in name_of(path)}
     assert folders <= set(ROOMS)

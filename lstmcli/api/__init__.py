@@ -10,24 +10,27 @@ model trained on files or frames without `data_dir` and `name` is not kept: it l
 folder until Python ends, unless `Model.save` copies it.
 """
 
+from lstmcli.api.daily import fetch, forecast
+from lstmcli.api.evaluations import Evaluation
 from lstmcli.api.functions import (
     PartialResultWarning,
+    anomalies,
     evaluate,
-    fetch,
-    forecast,
     load_model,
     predict,
     train,
 )
 from lstmcli.api.model import Model
-from lstmcli.api.results import Evaluation, Fetched, Predictions
+from lstmcli.api.results import Anomalies, Fetched, Predictions
 
 __all__ = [
+    "Anomalies",
     "Evaluation",
     "Fetched",
     "Model",
     "PartialResultWarning",
     "Predictions",
+    "anomalies",
     "evaluate",
     "fetch",
     "forecast",

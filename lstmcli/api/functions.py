@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace as changed
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Unpack
 
+from lstmcli.api.evaluations import Evaluation
 from lstmcli.api.given import (
     Day,
     FileOptions,
@@ -21,8 +22,8 @@ from lstmcli.api.given import (
     source_of,
 )
 from lstmcli.api.model import Model
-from lstmcli.api.results import Evaluation, Fetched, Predictions
-from lstmcli.errors import Failure, UsageError, raise_if_all_failed
+from lstmcli.api.results import Anomalies, Predictions
+from lstmcli.errors import Failure, UsageError
 from lstmcli.printable import count_of, first_few, grouped
 from lstmcli.sources.source import chosen_settings
 
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from lstmcli.evaluation.backtest import Backtest
     from lstmcli.evaluation.trend import Yardsticks
     from lstmcli.training.loop import Epoch
+    from lstmcli.workflows.anomalies import AnomalyReport
     from lstmcli.workflows.forecast import ForecastReport
     from lstmcli.workflows.predict import PredictReport
     from lstmcli.workflows.train import TrainReport
@@ -127,7 +129,7 @@ def train(
         on_prices=lambda used: samples.extend(describe_shipped(source, used)),
         on_epoch=on_epoch,
     )
-    _warn(report.failures)
+    warn_partial(report.failures)
     own = changed(dated, own=True) if dated.is_read else None
     notes = tuple(grouped([*samples, *report.notes, *_outcome(report, is_kept)]))
     return Model(report.model, source.data_dir, report.metadata, notes, report, own)
@@ -188,74 +190,55 @@ def predict(
         asked=asked_prices(prices),
         risk=risk,
         ray=ray,
-        **_computing(device, threads),
+        **computing(device, threads),
     )
-    report = _recorded(report, source.data_dir) if record else report
-    _warn(report.failures)
-    return Predictions(report, _notes(report), tuple(report.failures))
+    report = record_all(report, source.data_dir) if record else report
+    warn_partial(report.failures)
+    return Predictions(report, notes_of(report), tuple(report.failures))
 
 
-def forecast(
-    data: Data | Model,
+def anomalies(
+    data: Data = None,
     *,
-    horizon: int | None = None,
-    retrain_after: float | None = None,
-    record: bool = False,
-    timeout: float | None = None,
-    wait: float = 0.0,
+    model: str | Path | Model | None = None,
+    since: Day = None,
+    steps: int = 1,
+    probability: float = 0.001,
+    symbols: Sequence[str] = (),
     device: str | None = None,
     threads: int | None = None,
-    ray: str | None = None,
     data_dir: Folder = None,
-) -> Predictions:
-    """Bring prices up to date, train models that are too old, and forecast, as `lstmcli forecast`.
+    **files: Unpack[FileOptions],
+) -> Anomalies:
+    """List moves that the forecast of the day before held nearly impossible.
 
-    data : symbols, or a model: then its symbols are brought up to date and it forecasts them. Files
-    and frames have nothing to fetch: see `predict`. retrain_after : seconds. Symbols that are not
-    up to date are among the failures and have a forecast nevertheless.
+    Parameters
+    ----------
+    data, model, symbols, files : as in `predict`.
+    since : the first day judged; without one the last session of each symbol.
+    steps : judge moves over so many sessions. probability : list moves with a smaller chance.
 
     Examples
     --------
     >>> import lstmcli as lc
-    >>> fc = lc.forecast("AAPL", data_dir=folder)
-    >>> fc.summary[["symbol", "step", "model"]]
-      symbol  step       model
-    0   AAPL    50  base/v0001
+    >>> found = lc.anomalies("data/sp500.csv", model="base", since="2018-06-01")
+    >>> found.summary["found"], round(found.summary["expected"], 2)
+    (1, 0.15)
     """
-    from lstmcli.workflows.forecast import forecast as run
+    from lstmcli.workflows import anomalies as workflow
 
-    if isinstance(data, Model):
-        home = data_folder(data_dir) if data.data_dir == session_folder() else data.data_dir
-        fetched = fetch(data.symbols, timeout=timeout, wait=wait, data_dir=home)
-        how: dict[str, Any] = {"horizon": horizon, "device": device, "threads": threads}
-        found = predict(data.symbols, model=data, record=record, data_dir=home, ray=ray, **how)
-        _warn(fetched.failures)
-        return changed(found, failures=(*found.failures, *fetched.failures))
-    source = source_of(data, data_dir)
-    if source.is_read:
-        raise UsageError(
-            "nothing to fetch",
-            where="forecast",
-            why="it brings symbols of the store up to date",
-            next_step="Forecast files and frames with predict.",
-        )
-    computing = {"device": device, "threads": threads}
-    report = run(
-        source.symbols,
-        data_dir=data_folder(data_dir),
-        horizon=horizon,
-        retrain_after=retrain_after,
-        timeout=timeout,
-        wait=wait,
-        now=datetime.now(UTC),
-        training={key: value for key, value in computing.items() if value is not None},
-        ray=ray,
-        **_computing(device, threads),
+    report = workflow.anomalies(
+        source_for(data, model, data_dir, symbols, **files),
+        model=_named(model),
+        since=as_day(since),
+        steps=steps,
+        probability=probability,
+        pictured=True,
+        learned=model.own if isinstance(model, Model) else None,
+        **computing(device, threads),
     )
-    if record:
-        report = changed(report, made=_recorded(report.made, data_folder(data_dir)))
-    _warn(report.failures)
-    return Predictions(report.made, _notes(report), report.failures)
+    warn_partial(report.failures)
+    return Anomalies(report, notes_of(report), tuple(report.failures))
 
 
 def evaluate(
@@ -330,59 +313,12 @@ def evaluate(
         end=as_day(end),
         baselines=tuple(baselines),
         **{key: value for key, value in asked.items() if value is not None},
-        **_computing(device, threads),
+        **computing(device, threads),
     )
     failures = tuple(one for each in reports for one in each.failures)
-    _warn(failures)
+    warn_partial(failures)
     notes = tuple(grouped(note for each in reports for note in (*caveats(each), *each.notes)))
     return Evaluation(tuple(reports), tuple(scored), notes, failures)
-
-
-def fetch(
-    symbols: str | Iterable[str],
-    *,
-    interval: Literal["1d", "1wk", "1mo"] = "1d",
-    start: Day = None,
-    end: Day = None,
-    full: bool = False,
-    include_partial: bool = False,
-    rate: float = 2.0,
-    max_wait: float = 600.0,
-    timeout: float | None = None,
-    dry_run: bool = False,
-    wait: float = 0.0,
-    data_dir: Folder = None,
-) -> Fetched:
-    """Bring the bars of every symbol up to date in the store, as `lstmcli fetch` does.
-
-    Raises AllFailedError where no symbol could be fetched.
-
-    Examples
-    --------
-    >>> import lstmcli as lc
-    >>> lc.fetch("AAPL", data_dir=folder).frame[["symbol", "status"]].values.tolist()
-    [['AAPL', 'new']]
-    """
-    from lstmcli.workflows.fetch import fetch as run
-
-    report = run(
-        source_of(symbols, data_dir).symbols,
-        data_dir=data_folder(data_dir),
-        interval=interval,
-        start=as_day(start),
-        end=as_day(end),
-        full=full,
-        include_partial=include_partial,
-        rate=rate,
-        max_wait=max_wait,
-        timeout=timeout,
-        wait=wait,
-        dry_run=dry_run,
-        now=datetime.now(UTC),
-    )
-    raise_if_all_failed(len(report.results) - len(report.failures), report.failures)
-    _warn(report.failures)
-    return Fetched(report, report.failures)
 
 
 def load_model(name: str | Path, data_dir: Folder = None) -> Model:
@@ -411,7 +347,7 @@ def _named(model: str | Path | Model | None) -> str | None:
     return None if model is None else str(model)
 
 
-def _recorded(report: PredictReport, home: Path) -> PredictReport:
+def record_all(report: PredictReport, home: Path) -> PredictReport:
     """Write forecasts into the ledger of a data folder; UsageError for the one that goes away."""
     from lstmcli.workflows.record import recorded
 
@@ -421,11 +357,13 @@ def _recorded(report: PredictReport, home: Path) -> PredictReport:
     return changed(found, forecasts=tuple(found.forecasts))
 
 
-def _notes(report: PredictReport | ForecastReport) -> tuple[str, ...]:
+def notes_of(report: PredictReport | ForecastReport | AnomalyReport) -> tuple[str, ...]:
+    """Return the warnings and notes of a report, those that are alike once for all symbols."""
     return tuple(grouped([*report.warnings, *report.notes]))
 
 
-def _computing(device: str | None, threads: int | None) -> dict[str, Any]:
+def computing(device: str | None, threads: int | None) -> dict[str, Any]:
+    """Return the arguments of a workflow for where and on how many threads to compute."""
     return {"device": device or "auto", "number_of_threads": 1 if threads is None else threads}
 
 
@@ -438,7 +376,7 @@ def _outcome(report: TrainReport, is_kept: bool) -> tuple[str, ...]:
     )
 
 
-def _warn(failures: Sequence[Failure]) -> None:
+def warn_partial(failures: Sequence[Failure]) -> None:
     """Warn where some symbols failed and others did not."""
     if failures:
         few = first_few((f"{each.symbol}: {each.reason}" for each in failures), sep="; ")

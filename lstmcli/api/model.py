@@ -9,7 +9,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lstmcli.api.results import Evaluation, Predictions
+from lstmcli.api.evaluations import Evaluation
+from lstmcli.api.results import Anomalies, Predictions
 from lstmcli.api.shown import lines_of, page_of, rounded
 from lstmcli.errors import file_errors
 from lstmcli.printable import count_of, first_few
@@ -93,6 +94,12 @@ class Model:
         from lstmcli.api.functions import predict
 
         return predict(data, model=self, **options)
+
+    def anomalies(self, data: Data = None, **options: Any) -> Anomalies:
+        """List surprising moves of the data, unless given what it was trained on; `anomalies`."""
+        from lstmcli.api.functions import anomalies
+
+        return anomalies(data, model=self, **options)
 
     def evaluate(self, data: Data = None, **options: Any) -> Evaluation:
         """Backtest it on the data, unless given what it was trained on; see `evaluate`."""

@@ -5,7 +5,7 @@ notebook. Nothing is computed that the reports of the workflows lack.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -18,19 +18,16 @@ from lstmcli.printable import count_of, first_few
 if TYPE_CHECKING:
     import pandas as pd
 
-    from lstmcli.evaluation.backtest import Backtest
-    from lstmcli.evaluation.trend import Yardsticks
     from lstmcli.forecasting.forecast import Forecast
     from lstmcli.pictures.picture import Figure
-    from lstmcli.runs.registry import ModelRef
-    from lstmcli.workflows.evaluate import EvaluateReport
+    from lstmcli.workflows.anomalies import AnomalyReport, Session
     from lstmcli.workflows.fetch import FetchReport
     from lstmcli.workflows.predict import PredictReport, SymbolForecast
 
 _SHOWN_STEPS = (1, 5, 10, 20, 30, 40, 50)
 _MOST_SYMBOLS = 3  # shown step by step
-_DAYS: Literal["datetime64[ns]"] = "datetime64[ns]"
-_LEVELS = (80,)  # per cent, of the ranges in Nixtla's layout
+DAYS: Literal["datetime64[ns]"] = "datetime64[ns]"
+LEVELS = (80,)  # per cent, of the ranges in Nixtla's layout
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -66,7 +63,7 @@ class Predictions:
         frames = []
         for each in self.forecasts:
             rows = pd.DataFrame(list(forecast_rows(each)))
-            bands = _ranges(each.forecast, np.array([each.last_close]))
+            bands = ranges_of(each.forecast, np.array([each.last_close]))
             named = {name: values[0] for name, values in bands.items()}
             first: dict[str, Any] = {
                 name: named.pop(name) for name in ("lo80", "hi80") if name in named
@@ -74,14 +71,14 @@ class Predictions:
             found: dict[str, Any] = {
                 "symbol": each.symbol,
                 "step": rows["step"],
-                "date": each.dates.astype(_DAYS),
+                "date": each.dates.astype(DAYS),
                 "median": rows["median"],
                 **first,
                 **{key: rows[key].astype(float) for key in CHANCES},
                 "change": rows["change"],
                 "last_close": each.last_close,
                 "model": str(each.by.reference),
-                "cutoff": each.cutoff.astype(_DAYS),
+                "cutoff": each.cutoff.astype(DAYS),
                 "actual": rows["actual"].astype(float),
                 "price": each.price,
                 "in_training": each.in_training,
@@ -147,7 +144,7 @@ class Predictions:
 
         return figure_of([forecast_fan(each) for each in self.forecasts])
 
-    def to_nixtla(self, levels: Sequence[int] = _LEVELS) -> pd.DataFrame:
+    def to_nixtla(self, levels: Sequence[int] = LEVELS) -> pd.DataFrame:
         """Return the forecasts as statsforecast and neuralforecast would.
 
         The columns are `unique_id`, `ds`, the model's name with the median, and for each level in
@@ -168,7 +165,7 @@ class Predictions:
         is_fan = any(str(each).startswith("lo") for each in frame)
         for level in levels if is_fan else ():
             for side in ("lo", "hi"):
-                found[f"{name}-{side}-{level}"] = _range_of(frame, side, level)
+                found[f"{name}-{side}-{level}"] = range_of(frame, side, level)
         return pd.DataFrame(found)
 
     def __repr__(self) -> str:
@@ -198,193 +195,85 @@ class Predictions:
 
 
 @dataclass(frozen=True, repr=False, eq=False)
-class Evaluation:
-    """Forecasts from past dates, compared with what happened and with simple baselines.
+class Anomalies:
+    """Moves that the forecast of the day before held nearly impossible.
 
-    reports : the workflow's own results, one for each choice of models. scored : of each report the
-    sets of windows, what they are scored by, and whether they are shown.
+    report : the workflow's own result. notes : what to know before they are trusted. failures : the
+    symbols that could not be judged, and why.
     """
 
-    reports: tuple[EvaluateReport, ...]
-    scored: tuple[tuple[tuple[Backtest, Yardsticks, bool], ...], ...]
+    report: AnomalyReport
     notes: tuple[str, ...]
     failures: tuple[Failure, ...]
 
-    @property
-    def summary(self) -> dict[str, Any]:
-        """The figures at the top of the JSON of `lstmcli evaluate`, of the first model."""
-        return asdict(self.reports[0].summaries[0])
-
-    @property
-    def summaries(self) -> pd.DataFrame:
-        """The same figures, one row for each model that was evaluated."""
-        import pandas as pd
-
-        return pd.DataFrame([asdict(one) for each in self.reports for one in each.summaries])
-
-    @property
-    def beyond(self) -> pd.DataFrame:
-        """How good the chances of large moves were: one row for each model, change and step."""
-        import pandas as pd
-
-        rows = [
-            {"model": name} | asdict(one)
-            for each in self.reports
-            for name, found in each.scores.models.items()
-            for one in found.beyond
-        ]
-        return pd.DataFrame(rows)
-
-    @property
-    def losses(self) -> pd.DataFrame:
-        """How often the one-step loss of `risk=True` was exceeded, with p: one row a symbol."""
-        import pandas as pd
-
-        tests = ("coverage", "independence", "joint")
-        rows = [
-            asdict(one) | {test: getattr(one, test).p for test in tests}
-            for each in self.reports
-            for one in each.losses
-        ]
-        return pd.DataFrame(rows)
-
-    @property
-    def verdict(self) -> str:
-        """The verdict on the first model in words."""
-        first = self.reports[0]
-        return str(first.verdicts[first.summaries[0].model])
-
-    @property
-    def without(self) -> dict[str, Any] | None:
-        """Whether a feature helps, as in the JSON of `evaluate --without`; None unless asked."""
-        from lstmcli.report.evaluate import contribution_document
-
-        first = self.reports[0]
-        return None if first.without is None else contribution_document(first)
-
-    @cached_property
-    def windows(self) -> pd.DataFrame:
-        """One row for each model and window: its forecast at the last step, and what happened."""
-        import pandas as pd
-
-        from lstmcli.report.evaluate import window_rows
-
-        found = pd.DataFrame([row for each in self.reports for row in window_rows(each)])
-        for name in ("cutoff", "date"):
-            found[name] = pd.to_datetime(found[name]).astype(_DAYS)
-        return found
-
-    @cached_property
-    def scores(self) -> pd.DataFrame:
-        """One row for each model and baseline, over all steps of all windows.
-
-        rmse, mae, crps : in units of the last price. skill_naive : 1 - rmse / that of naive.
-        p_naive : of that difference, two-sided. direction_accuracy, coverage80 : at the last step.
-        NaN for what is undefined.
-        """
-        import pandas as pd
-
-        rows = []
-        for report in self.reports:
-            for name, each in report.scores.models.items():
-                last, test = each.direction[-1], each.tests.get("naive")
-                held = [one.coverage for one in each.bands if one.step == last.step]
-                nominal = [one.nominal for one in each.bands if one.step == last.step]
-                rows.append(
-                    {
-                        "evaluated": str(report.models[0]),
-                        "model": name,
-                        **{key: getattr(each.path, key) for key in ("rmse", "mae", "mase", "crps")},
-                        "skill_naive": each.path.skill.get("naive"),
-                        "p_naive": test and test.test.p,
-                        "direction_accuracy": last.two_way.accuracy,
-                        "coverage80": dict(zip(nominal, held, strict=True)).get(0.8),
-                        "windows": report.scores.n_windows,
-                    }
-                )
-        found = pd.DataFrame(rows)
-        return found.astype(dict.fromkeys(found.columns[2:-1], float))
-
     @cached_property
     def frame(self) -> pd.DataFrame:
-        """The long table: one row for each model, baseline, symbol, cutoff and step, in prices.
+        """One row for each move found, the least likely first: the CSV of `lstmcli anomalies`.
 
-        Every score can be recomputed from it. shown : whether `windows` has the window; the tests
-        rest on the others too.
+        move, low, high : log moves since the cutoff, and the ends of the range expected. coverage :
+        of that range. probability : two-sided chance of a move as far out; years : in which one is
+        to be expected. own, pooled, series : moves of the symbol, of others, and how many others,
+        whose tail says so.
         """
-        import pandas as pd
+        return self._table(self.report.found)
 
-        from lstmcli.report.long_table import all_levels, forecast_columns
+    @cached_property
+    def latest(self) -> pd.DataFrame:
+        """The last session of each symbol, found or not, in the same columns."""
+        return self._table(self.report.latest)
 
-        frames = [
-            pd.DataFrame(forecast_columns(windows, name, known, levels, shown=shown))
-            for each in self.scored
-            for windows, known, shown in each
-            for levels in [all_levels(windows, list(windows.forecasts))]
-            for name in windows.forecasts
-        ]
-        found = pd.concat(frames, ignore_index=True)
-        return found.astype(dict.fromkeys(("cutoff", "date"), _DAYS))
+    @property
+    def summary(self) -> dict[str, Any]:
+        """How many moves were judged and found, and `expected`: how many chance would bring."""
+        from lstmcli.report.anomalies import settled
+
+        return {"found": len(self.report.found), **settled(self.report)}
 
     def plot(self) -> Figure:
-        """Draw past forecasts over the prices of each symbol; needs the extra `plot`."""
-        from lstmcli.pictures.fans import walks
+        """Draw prices, the range expected of each session, and the moves found; extra `plot`."""
         from lstmcli.pictures.picture import figure_of
+        from lstmcli.pictures.surprises import surprises
 
-        return figure_of([walk for each in self.reports for walk in walks(each)])
+        return figure_of([*surprises(self.report)])
 
-    def to_nixtla(self, levels: Sequence[int] = _LEVELS) -> pd.DataFrame:
-        """Return the windows shown as the cross-validation of Nixtla's libraries would.
-
-        The columns are `unique_id`, `ds`, `cutoff`, `y`, and the median of each model and baseline
-        with its ranges, as `utilsforecast.evaluation.evaluate` scores them. Raises UsageError for
-        a range that no model has.
-
-        Examples
-        --------
-        >>> import lstmcli as lc
-        >>> table = lc.evaluate("data/sp500.csv", models=["base"], n_windows=2).to_nixtla()
-        >>> len(table), table.columns[:5].tolist()
-        (100, ['unique_id', 'ds', 'cutoff', 'y', 'base'])
-        """
+    def _table(self, sessions: Sequence[Session]) -> pd.DataFrame:
         import pandas as pd
 
-        frames = []
-        for report in self.reports:
-            result, names = report.backtest, _short_names(report.models)
-            last, steps = result.last_close[:, None], len(result.steps)
-            found = {
-                "unique_id": np.repeat(result.symbol, steps),
-                "ds": result.dates.reshape(-1).astype(_DAYS),
-                "cutoff": np.repeat(result.cutoff, steps).astype(_DAYS),
-                "y": (last * np.exp(result.actual)).reshape(-1),
-            }
-            for model, forecast in result.forecasts.items():
-                name = names.get(model, model)
-                found[name] = (last * np.exp(forecast.median)).reshape(-1)
-                bands = _ranges(forecast, result.last_close)
-                for level in levels if bands else ():
-                    for side in ("lo", "hi"):
-                        found[f"{name}-{side}-{level}"] = _range_of(bands, side, level).reshape(-1)
-            frames.append(pd.DataFrame(found))
-        return pd.concat(frames, ignore_index=True)
+        from lstmcli.workflows.anomalies import Session
+
+        names = [each.name for each in fields(Session)]
+        found = pd.DataFrame([asdict(each) for each in sessions], columns=names)
+        kinds: dict[str, Any] = dict.fromkeys(names[:2], str) | dict.fromkeys(names[-3:], int)
+        kinds |= dict.fromkeys(names[4:-3], float)
+        # Also where there is no row, or no chance.
+        return found.astype(kinds | dict.fromkeys(("cutoff", "date"), DAYS))
 
     def __repr__(self) -> str:
-        shown = rounded(self.scores.drop(columns="windows"), 4).to_string(index=False)
-        return lines_of(self._head(), shown, self._known(), self.failures)
+        shown = self._shown().to_string(index=False)
+        return lines_of(self._head(), shown, self.notes, self.failures)
 
     def _repr_html_(self) -> str:
-        shown = rounded(self.scores.drop(columns="windows"), 4)
-        return page_of(self._head(), shown, self._known(), self.failures)
-
-    def _known(self) -> tuple[str, ...]:
-        helps = "" if self.without is None else self.without["sentence"]
-        return tuple(filter(None, (self.verdict, helps, *self.notes)))
+        return page_of(self._head(), self._shown(), self.notes, self.failures)
 
     def _head(self) -> str:
-        first = self.reports[0].summaries[0]
-        windows = f"{count_of(first.windows, 'window')}, {first.n_independent} independent"
-        return f"Evaluation of {first.model}: {first.verdict} ({windows})"
+        from lstmcli.report.anomalies import expected, format_chance
+
+        said = self.report
+        judged = f"{len(said.found)} of {count_of(said.judged, 'move')}"
+        level = format_chance(said.probability)
+        return f"{judged} with a chance below {level}; {expected(said.expected)} by chance"
+
+    def _shown(self) -> pd.DataFrame:
+        """Return the moves found; where there is none, the last of the first symbols."""
+        from lstmcli.report.anomalies import format_chance
+        from lstmcli.report.tables import move
+
+        rows = self.frame if len(self.frame) else self.latest[:_MOST_SYMBOLS]
+        found = rounded(rows[["symbol", "date", "close"]])
+        for name in ("move", "low", "high"):
+            found[name] = [move(each) for each in rows[name]]
+        found["chance"] = [format_chance(each) for each in rows["probability"]]
+        return found
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -414,7 +303,7 @@ class Fetched:
         return self.frame[["symbol", "status", "rows", "added", "first", "last", "note"]]
 
 
-def _ranges(forecast: Forecast, last: Any) -> dict[str, Any]:
+def ranges_of(forecast: Forecast, last: Any) -> dict[str, Any]:
     """Return the central ranges in prices, (N, H) each: `lo80`, `hi80`, ...; narrow ones first.
 
     last : (N,) the last closes.
@@ -431,7 +320,8 @@ def _ranges(forecast: Forecast, last: Any) -> dict[str, Any]:
     return found
 
 
-def _range_of(columns: Any, side: str, level: int) -> Any:
+def range_of(columns: Any, side: str, level: int) -> Any:
+    """Return one end of a range in per cent; UsageError for a range that there is not."""
     name = f"{side}{level}"
     if name not in columns:
         there = sorted(float(each[2:]) for each in columns if each[2:].isdigit())
@@ -442,9 +332,3 @@ def _range_of(columns: Any, side: str, level: int) -> Any:
             next_step="Name one of these.",
         )
     return columns[name]
-
-
-def _short_names(models: Sequence[ModelRef]) -> dict[str, str]:
-    """Return each model's name without its version, where it is the only one of that name."""
-    names = [each.name for each in models]
-    return {str(each): each.name for each in models if names.count(each.name) == 1}

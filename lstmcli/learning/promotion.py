@@ -195,7 +195,7 @@ def decide(
             return Decision(True, "the first version"), ()
         leader, metadata = load_bundle(reference.folder, challenger.device)
     except ModelError as error:
-        return Decision(True, f"the champion cannot be read: {error}"), ()
+        return Decision(True, f"the champion cannot be read: {str(error).rstrip('.')}"), ()
     against, models = str(reference), (challenger, leader)
     try:
         both = [each for each in prices if each.symbol in leader.trained_on]
@@ -212,7 +212,8 @@ def decide(
             return Decision(False, why, against, sessions_needed=windows.missing), ()
         compared = _compared(models, pairs, windows, level)
     except DataError as error:
-        return Decision(False, f"{against} does not fit these prices: {error}", against), ()
+        why = f"{against} does not fit these prices: {str(error).rstrip('.')}"
+        return Decision(False, why, against), ()
     scored, settings = spans(ours, windows.cutoffs, windows.steps), f"horizon={windows.steps}"
     looks, uncounted = count_looks(
         data_dir,

@@ -16,7 +16,7 @@ import numpy as np
 
 from lstmcli.arrays import Days, Floats, Ints, Mask
 from lstmcli.errors import DataError, Failure
-from lstmcli.printable import Note
+from lstmcli.printable import Note, at_line
 
 if TYPE_CHECKING:  # lists of the store go without it
     import pandas as pd
@@ -61,7 +61,7 @@ class Bars:
     def where(self, row: int | None = None) -> str:
         """Return symbol and source, with the line of row number `row` where known."""
         place = f"{self.symbol}, {self.source}"
-        return place if row is None or self.lines is None else f"{place} line {self.lines[row]}"
+        return place if row is None or self.lines is None else at_line(place, self.lines[row])
 
     def keep(self, which: Mask | Ints) -> Bars:
         """Keep the rows of a mask, or in the order of an index."""

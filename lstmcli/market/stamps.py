@@ -17,6 +17,7 @@ from lstmcli.arrays import Days, Floats, Ints, Mask
 from lstmcli.errors import DataError
 from lstmcli.market.calendars import ZONES, calendar_of
 from lstmcli.market.prices import MONTHS, Bars, infer_interval, weekday_of
+from lstmcli.printable import at_line
 from lstmcli.reading.dates import NO_OFFSET, Minutes, Stamps
 
 NEW_YORK = "America/New_York"
@@ -41,8 +42,8 @@ def refuse_mixed_offsets(stamps: Stamps, lines: Ints, where: str) -> None:
     if wrong.size:
         raise DataError(
             "mixed time zones",
-            where=f"{where} line {lines[wrong[0]]}",
-            why="its UTC offset differs from the lines before by more than summer time does",
+            where=at_line(where, lines[wrong[0]]),
+            why="its UTC offset differs from the rows before by more than summer time does",
             next_step="Write all dates as YYYY-MM-DD.",
         )
 

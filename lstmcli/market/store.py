@@ -193,7 +193,7 @@ def _read_plain(path: Path, symbol: str) -> Bars | None:
     import pyarrow as pa
 
     from lstmcli.reading.dates import parse_stamps
-    from lstmcli.reading.parsing import Parser
+    from lstmcli.reading.lines import Parser
 
     where = str(path)
     try:

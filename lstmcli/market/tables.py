@@ -29,7 +29,7 @@ from lstmcli.market.stamps import (
 )
 from lstmcli.market.symbols import check_series_name, check_symbol, decode_symbol
 from lstmcli.market.validate import Checks, check_bars
-from lstmcli.printable import first_few
+from lstmcli.printable import at_line, first_few
 from lstmcli.reading.dates import NO_OFFSET, Stamps, parse_stamps, read_time
 from lstmcli.reading.raw import Marks, RawTable, open_table
 from lstmcli.reading.sources import is_url, table_name
@@ -164,9 +164,9 @@ def read_table(
     if undated.size:
         raise DataError(
             "missing date",
-            where=f"{where} line {undated[0]}",
-            why="the line has values and no date",
-            next_step="Correct or remove the line.",
+            where=at_line(where, undated[0]),
+            why="the row has values and no date",
+            next_step="Correct or remove the row.",
         )
     notes = [*raw.notes, *read.notes, *layout.notes, *stamps.notes]
     owners = None if layout.symbol_field is None else text[layout.symbol_field]
@@ -232,9 +232,9 @@ def _split(
         column = layout.names[layout.symbol_field or 0]
         raise DataError(
             f"no symbol in column {column}",
-            where=f"{where} line {lines[np.argmax(empty)]}",
-            why="the line has values and does not say of which series",
-            next_step=f"Complete the line, or rename the column {column} if it has no symbols.",
+            where=at_line(where, lines[np.argmax(empty)]),
+            why="the row has values and does not say of which series",
+            next_step=f"Complete the row, or rename the column {column} if it has no symbols.",
         )
     if len(names) == 1:
         return dict.fromkeys(choose_series(names, symbols, where), slice(None))

@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 
 from lstmcli.arrays import Days, Ints, Mask
 from lstmcli.errors import DataError, UsageError
+from lstmcli.printable import at_line
 
 Minutes = Ints
 
@@ -167,7 +168,7 @@ def _typed(dates: pa.Array, lines: Ints, where: str) -> Stamps:
         wrong = np.flatnonzero((days < _FIRST) | (days > _LAST))
         raise DataError(
             "bad date",
-            where=f"{where} line {lines[wrong[0]]}",
+            where=at_line(where, lines[wrong[0]]),
             why=f"found {days[wrong[0]]}, expected a year from 1678 to 2261",
             next_step="Correct or remove the row.",
         )
@@ -379,7 +380,7 @@ def _first_bad(
     row = int(np.argmax(rows == pc.index(all_words, text).as_py()))
     return DataError(
         what,
-        where=f"{where} line {lines[row]}",
+        where=at_line(where, lines[row]),
         why=f"found {text[:40]!a}, {'which ' if all_read else ''}{why}",
         next_step=step,
     )

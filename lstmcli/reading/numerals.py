@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 
 from lstmcli.arrays import Floats, Ints
 from lstmcli.errors import DataError
+from lstmcli.printable import at_line
 
 MISSING = ("", "null", "NULL", "NaN", "nan", "NAN", "NA", "N/A", "n/a", "None", "none", "#N/A", ".")
 _ALSO_MISSING = ("-", "--", "\u2013")  # in a column of written numbers only
@@ -191,7 +192,7 @@ class Written:
                 as_decimal, as_group = text.replace(mark, "."), text.replace(mark, "")
                 raise DataError(
                     f"two readings of the numbers in column {name}",
-                    where=f"{self.where} line {self.lines[row]}",
+                    where=at_line(self.where, self.lines[row]),
                     why=f"{text!a} in a {self.kind} may be {as_decimal} or {as_group}, and "
                     f"{others} it",
                     next_step=f"Pass --decimal '{mark}' for {as_decimal}, or --decimal "
@@ -208,7 +209,7 @@ class Written:
             )
         found = f"found {text[:40]!a} in a {self.kind}"
         why = f"{found}, which {why}" if why else f"{found}, expected a number such as 1234.5"
-        where = f"{self.where} line {self.lines[row]}"
+        where = at_line(self.where, self.lines[row])
         return DataError(
             f"bad number in column {self.names[k]}", where=where, why=why, next_step=step
         )

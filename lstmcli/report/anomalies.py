@@ -1,5 +1,6 @@
 """Screen of `anomalies`: the moves found, how they were judged, how many chance would bring."""
 
+import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, fields
@@ -124,8 +125,8 @@ def _session_table(sessions: Sequence["Session"]) -> RenderableType:
             each.date,
             styled(move(each.move), BAD if each.move < 0 else GOOD),
             f"{move(each.low)} to {move(each.high)}",
-            format_chance(each.probability) if each.probability else "usual",
-            _years(each.years) if each.years else None,
+            format_chance(each.probability),
+            None if each.years is None else _years(each.years),
         ]
         for each in sessions
     ]
@@ -159,8 +160,10 @@ def expected(number: float) -> str:
     return f"{number:.0f} expected" if number >= 10 else f"{number:.2g} expected"
 
 
-def format_chance(probability: float) -> str:
-    """Format a small chance with two digits."""
+def format_chance(probability: float | None) -> str:
+    """Format a small chance with two digits; None or NaN is that of a move within its range."""
+    if probability is None or math.isnan(probability):
+        return "usual"
     if probability < 1e-5:
         return "<0.001 %"
     return f"{100 * probability:.2g} %"

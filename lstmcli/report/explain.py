@@ -11,7 +11,7 @@ from lstmcli.errors import UsageError
 from lstmcli.forecasting.explain import Effect, Explanation, InputEffect
 from lstmcli.printable import count_of
 from lstmcli.report import Format
-from lstmcli.report.tables import make_table, number, percent
+from lstmcli.report.tables import Prose, make_table, number, percent
 
 # The bars, counted back from 1, that begin a row of a table.
 _ROWS = (
@@ -39,22 +39,27 @@ def explain_tables(explained: Sequence[Explanation], unit: str) -> list[Renderab
     unit : the word for the distance of two bars.
     """
     shown: list[RenderableType] = []
+    effects = 0
     for found in explained:
-        shown.append(_gate_table(found, unit))
-        for name, effect in _effects(found).items():
-            if max(np.abs(effect.alone).max(), np.abs(effect.with_older).max()) > _NOTHING:
-                shown.append(_effect_table(found, name, effect))
-        if found.inputs:
-            shown.append(_input_table(found))
-        shown += readings(found, unit)
-    if shown:
-        shown.append(
+        moved = {
+            name: effect
+            for name, effect in _effects(found).items()
+            if max(np.abs(effect.alone).max(), np.abs(effect.with_older).max()) > _NOTHING
+        }
+        shown += ["", _gate_table(found, unit)]
+        shown += (_effect_table(found, name, effect) for name, effect in moved.items())
+        shown += [_input_table(found)] if found.inputs and moved else []
+        shown += map(Prose, readings(found, unit))
+        effects += len(moved)
+    if effects:
+        text = (
             "Back: bars counted from the cutoff, whose own is 1. A masked bar is read as the mean "
             "of its window; where several share a row, it shows the one that moves most. With "
             f"older: the latest of the row and all before it, at step {_main_step(explained[0])}. "
             "What is outside the network stays: the price, the volatility or the year before that "
             "its answer is scaled by, and what other bars carry of a masked one in their averages."
         )
+        shown.append(Prose(text))
     return shown
 
 

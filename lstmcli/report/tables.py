@@ -62,8 +62,7 @@ class FittedTable(Table):
             yield Text(self.heading, style="bold")
         wide = options.update(width=max(options.max_width, _width(table, console, options)))
         yield from Table.__rich_console__(table, console, wide)
-        if self.note:
-            yield Text(self.note)
+        yield from map(Prose, filter(None, self.note.split("\n")))
         yield Segment.line()
 
 

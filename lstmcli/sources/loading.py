@@ -9,13 +9,14 @@ from difflib import get_close_matches
 from functools import cache, partial
 from pathlib import Path
 
-from lstmcli.config import Data
+from lstmcli.config import Data, Settings
 from lstmcli.dataset.inputs import with_inputs
 from lstmcli.errors import (
     DataError,
     Failure,
     FileError,
     LstmcliError,
+    ModelError,
     NetworkError,
     UsageError,
 )
@@ -39,9 +40,9 @@ from lstmcli.printable import first_few
 from lstmcli.reading.ahead import FEW, work_ahead
 from lstmcli.reading.raw import RawTable
 from lstmcli.reading.sources import list_tables
-from lstmcli.runs.choice import read_candidates
+from lstmcli.runs.choice import read_candidate, read_candidates
 from lstmcli.runs.last_runs import last_runs
-from lstmcli.runs.registry import ownership_doubt, warn_ownership
+from lstmcli.runs.registry import champion, ownership_doubt, warn_ownership
 from lstmcli.sources.source import Source, chosen_data, reading_of
 
 _Entry = tuple[str | None, str | RawTable]  # a name, and a file or table
@@ -190,6 +191,27 @@ def load_alike(
     found = [as_read(each, interval, reader) for each in loaded]
     failures += [each for each in found if isinstance(each, Failure)]
     return [each for each in found if isinstance(each, Prices)], failures
+
+
+def load_for_both(
+    source: Source, settings: Settings, name: str, used: Sequence[Prices]
+) -> Sequence[Prices]:
+    """Return the prices used, with what the champion of the name reads besides, where it is there.
+
+    Where it is not, `decide` says what the champion lacks.
+    """
+    try:
+        leader = champion(source.data_dir, name)
+        theirs = () if leader is None else read_candidate(leader).settings.window.inputs
+    except ModelError:
+        return used
+    own = settings.window.inputs
+    if not {each.column for each in theirs} - {each.column for each in own}:
+        return used
+    loaded, _ = load_alike(source, settings.data, (*own, *theirs), used[0].interval)
+    wanted = {each.symbol for each in used}
+    found = [each for each in loaded if each.symbol in wanted]
+    return found if len(found) == len(wanted) else used
 
 
 def _from_store(source: Source, data: Data) -> Iterator[Prices | Failure]:

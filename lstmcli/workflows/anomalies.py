@@ -128,12 +128,13 @@ def anomalies(
     device: str = "auto",
     number_of_threads: int = 1,
     pictured: bool = False,
+    learned: Source | None = None,
 ) -> AnomalyReport:
     """Judge the last session of each symbol, or those from `since` on.
 
     probability : two-sided chance below which a move is found. pictured : whether prices are kept
-    for a picture. A symbol that cannot be judged becomes a Failure; when none can, the error is
-    raised.
+    for a picture. learned : the series that the model learned from, where they are in memory. A
+    symbol that cannot be judged becomes a Failure; when none can, the error is raised.
     """
     source = replace(source, around=date.max)
     report = AnomalyReport(probability=probability, steps=steps, since=since)
@@ -148,7 +149,7 @@ def anomalies(
                 continue
             each, by, share = read
             if by.reference not in judges:
-                judges[by.reference] = _Judge(by, share.source, steps, probability)
+                judges[by.reference] = _Judge(by, learned or share.source, steps, probability)
             try:
                 sessions, skipped, watched = judges[by.reference].judge(each, since)
             except (DataError, UsageError) as error:

@@ -70,7 +70,7 @@ def promote_model(
 
     from lstmcli.learning.promotion import Decision, decide
     from lstmcli.runs.bundle import load_bundle
-    from lstmcli.sources.loading import load_prices
+    from lstmcli.sources.loading import load_for_both, load_prices
 
     data_dir = source.data_dir
     model = registry.find_version(data_dir, reference)
@@ -89,13 +89,14 @@ def promote_model(
                 source, bundle.settings.data, interval, bundle.settings.window.inputs
             )
             raise_if_all_failed(len(loaded), failures)
+            judged = load_for_both(source, bundle.settings, model.name, loaded)
             start = metadata.test_start
             decision, looked = decide(
                 "if-better",
                 bundle,
                 model,
                 start,
-                loaded,
+                judged,
                 data_dir=data_dir,
                 level=level,
                 by="models promote",

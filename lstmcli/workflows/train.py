@@ -41,7 +41,7 @@ from lstmcli.runs.registry import (
     warn_ownership,
 )
 from lstmcli.runs.stale import histories
-from lstmcli.sources.loading import find_other, load_alike
+from lstmcli.sources.loading import find_other, load_alike, load_for_both
 from lstmcli.sources.source import Source, doubtful_folders, lasting_data
 from lstmcli.training.device import choose_device, threads
 from lstmcli.training.loop import Epoch
@@ -142,7 +142,7 @@ def train(
             return _finish(home, *same, notes, tuple(failures))
         start, resumed = checkpoint.checkpoint_to_resume(folder, origin, resume=resume)
         before = sum(epoch.seconds for epoch in start.history) if start else 0.0
-        judged = partial(_for_both, source, settings, name, used)
+        judged = partial(load_for_both, source, settings, name, used)
         course = Course(
             on_epoch=on_epoch,
             keep=partial(checkpoint.save_checkpoint, folder, origin),
@@ -226,27 +226,6 @@ def _others(source: Source, settings: Settings, interval: str) -> list[Series]:
     names = {each.name: each for each in settings.window.inputs if each.kind == "symbol"}
     found = [find_other(source, settings.data, None, name, interval) for name in names]
     return [make_series(each, features=("close",), price="close") for each in found]
-
-
-def _for_both(
-    source: Source, settings: Settings, name: str, used: Sequence[Prices]
-) -> Sequence[Prices]:
-    """Return the prices used, with what the champion of the name reads besides, where it is there.
-
-    Where it is not, `decide` says what the champion lacks.
-    """
-    try:
-        leader = champion(source.data_dir, name)
-        theirs = () if leader is None else read_candidate(leader).settings.window.inputs
-    except ModelError:
-        return used
-    own = settings.window.inputs
-    if not {each.column for each in theirs} - {each.column for each in own}:
-        return used
-    loaded, _ = load_alike(source, settings.data, (*own, *theirs), used[0].interval)
-    wanted = {each.symbol for each in used}
-    found = [each for each in loaded if each.symbol in wanted]
-    return found if len(found) == len(wanted) else used
 
 
 def _check_champion(

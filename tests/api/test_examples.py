@@ -14,12 +14,13 @@ import pandas as pd
 import pytest
 
 import lstmcli
-from lstmcli.api import Evaluation, Model, Predictions, functions
+from lstmcli import api
+from lstmcli.api import Evaluation, Model, Predictions
 from lstmcli.api.given import session_folder
 from tests.readme import ROOT, feed
 from tests.rows import for_each
 
-NAMES = ("evaluate", "fetch", "forecast", "load_model", "predict", "train")
+NAMES = ("anomalies", "evaluate", "fetch", "forecast", "load_model", "predict", "train")
 FLAGS = doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS
 
 
@@ -54,7 +55,7 @@ def test_each_example(shown: Any, folder: Path) -> None:
 
 def test_the_names_at_the_top_of_the_package() -> None:
     assert {*NAMES} <= {*dir(lstmcli)}
-    assert all(getattr(lstmcli, name) is getattr(functions, name) for name in NAMES)
+    assert all(getattr(lstmcli, name) is getattr(api, name) for name in NAMES)
     assert {*NAMES} == {*lstmcli._NAMES}
     with pytest.raises(AttributeError, match="has no attribute 'fit'"):
         lstmcli.fit  # noqa: B018

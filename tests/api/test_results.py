@@ -99,6 +99,36 @@ def test_forecasts_can_be_explained_and_recorded(tmp_path: Path, model: Model) -
     assert (entry.symbol, entry.model) == ("AAA", "base")
 
 
+def test_surprising_moves_are_those_of_the_command(tmp_path: Path, model: Model) -> None:
+    crash = closes().copy()
+    crash.iloc[-3:] *= 0.8
+    both = pd.DataFrame({"AAA": crash, "BBB": closes(1)})
+    both.to_csv("both.csv")
+    since = str(both.index[-40].date())
+    with_others = lc.anomalies(both, model=model, since=since)
+    assert with_others.notes == ()
+    assert (with_others.frame["series"] == 1).all()  # of those that the model learned from
+    found = lc.anomalies(both, model=str(model.reference.folder), since=since)
+    assert found.frame[["symbol", "date"]].iloc[0].tolist() == ["AAA", both.index[-3]]
+    run = ("anomalies", "--csv", "both.csv", "--model", model.reference.folder)
+    more = ("--since", since, "--output", "found.csv")
+    assert in_process(*run, *more, folder=tmp_path).code == 0
+    days = dict.fromkeys(_DAYS, "datetime64[ns]")
+    pd.testing.assert_frame_equal(found.frame, pd.read_csv("found.csv").astype(days))
+    assert (found.summary["judged"], found.summary["expected"]) == (80, pytest.approx(0.08))
+    assert found.summary["found"] == len(found.frame)
+    assert found.latest["symbol"].tolist() == ["AAA", "BBB"]
+    assert "AAA" in repr(found)
+    assert found.notes[-1].startswith("2 series that ")  # it learned from, which were frames
+    assert "-19.14 %" in found._repr_html_()
+    assert vars(found.plot())["_repr_png_"]().startswith(PNG)
+    calm = lc.anomalies(closes(1).rename("BBB"), model=model)
+    assert len(calm.frame) == 0
+    assert calm.frame.dtypes.equals(found.frame.dtypes)
+    assert "usual" in repr(calm)
+    assert model.anomalies().summary["judged"] == 2
+
+
 def test_prices_and_losses_have_their_tables(model: Model) -> None:
     fc = model.predict(prices=[100, "-5%"], risk=True)
     assert fc.levels["asked"].unique().tolist() == ["100", "-5%"]

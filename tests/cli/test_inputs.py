@@ -233,6 +233,12 @@ def test_a_version_without_an_input_is_compared_with_the_champion_that_has_it(
     done = train(tmp_path / "there", "fan", *FILES[:2], "--set", features)
     assert done.code == 0, done.err
     assert "Not in use (fan/v0001 stays): mean pinball loss" in " ".join(done.out.split())
+    again = ("models", "promote", "fan/v0002", "--if-better", *FILES[:2])
+    judged = in_process(*again, folder=tmp_path / "there")
+    assert judged.code == 0, judged.err
+    assert "mean pinball loss" in judged.out
+    leader = (tmp_path / "there" / "data" / "models" / "fan" / "champion").read_text()
+    assert leader.strip() == "v0001"
 
 
 @pytest.mark.parametrize("changes", [["train.stateful=true"], ["model.network=linear"]])

@@ -140,7 +140,7 @@ def test_numbers_are_those_of_the_frame_and_not_of_their_text() -> None:
     [
         (
             pd.DataFrame({"Close": ["1", "x"]}, index=DAYS[:2]),
-            "bad number in column Close.*(row|line) 1",
+            "bad number in column Close.*DataFrame row 1",
         ),
         (pd.DataFrame({"Close": [True, False]}, index=DAYS[:2]), "column Close has no numbers"),
         (pd.DataFrame({"Close": [1.0, 2.0]}), "no Date column"),

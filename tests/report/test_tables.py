@@ -98,6 +98,16 @@ def test_a_sentence_keeps_a_figure_with_its_unit(monkeypatch: pytest.MonkeyPatch
     assert max(map(len, printed([said], Terminal(), 200, monkeypatch))) <= 80
 
 
+def test_the_note_below_a_table_is_wrapped_also_where_it_is_piped(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    table = make_table("", ["a", "b"], [["row", "1"]])
+    table.note = "It says what the figures above rest on. " * 4 + "\nAnd another line."
+    *_, first, second, third, last, end = printed([table], io.StringIO(), 80, monkeypatch)
+    assert max(map(len, (first, second, third))) <= 80
+    assert (last, end) == ("And another line.", "")
+
+
 def test_text_for_a_file_is_plain_ascii(tables: list[RenderableType]) -> None:
     text = tables_text(tables)
     assert text.isascii()

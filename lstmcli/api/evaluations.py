@@ -1,0 +1,220 @@
+"""What `evaluate` returns: scores and windows as DataFrames, pictures, tables for a notebook."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from lstmcli.api.results import DAYS, LEVELS, range_of, ranges_of
+from lstmcli.api.shown import lines_of, page_of, rounded
+from lstmcli.errors import Failure
+from lstmcli.printable import count_of
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from lstmcli.evaluation.backtest import Backtest
+    from lstmcli.evaluation.trend import Yardsticks
+    from lstmcli.pictures.picture import Figure
+    from lstmcli.runs.registry import ModelRef
+    from lstmcli.workflows.evaluate import EvaluateReport
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class Evaluation:
+    """Forecasts from past dates, compared with what happened and with simple baselines.
+
+    reports : the workflow's own results, one for each choice of models. scored : of each report the
+    sets of windows, what they are scored by, and whether they are shown.
+    """
+
+    reports: tuple[EvaluateReport, ...]
+    scored: tuple[tuple[tuple[Backtest, Yardsticks, bool], ...], ...]
+    notes: tuple[str, ...]
+    failures: tuple[Failure, ...]
+
+    @property
+    def summary(self) -> dict[str, Any]:
+        """The figures at the top of the JSON of `lstmcli evaluate`, of the first model."""
+        return asdict(self.reports[0].summaries[0])
+
+    @property
+    def summaries(self) -> pd.DataFrame:
+        """The same figures, one row for each model that was evaluated."""
+        import pandas as pd
+
+        return pd.DataFrame([asdict(one) for each in self.reports for one in each.summaries])
+
+    @property
+    def beyond(self) -> pd.DataFrame:
+        """How good the chances of large moves were: one row for each model, change and step."""
+        import pandas as pd
+
+        rows = [
+            {"model": name} | asdict(one)
+            for each in self.reports
+            for name, found in each.scores.models.items()
+            for one in found.beyond
+        ]
+        return pd.DataFrame(rows)
+
+    @property
+    def losses(self) -> pd.DataFrame:
+        """How often the one-step loss of `risk=True` was exceeded, with p: one row a symbol."""
+        import pandas as pd
+
+        tests = ("coverage", "independence", "joint")
+        rows = [
+            asdict(one) | {test: getattr(one, test).p for test in tests}
+            for each in self.reports
+            for one in each.losses
+        ]
+        return pd.DataFrame(rows)
+
+    @property
+    def verdict(self) -> str:
+        """The verdict on the first model in words."""
+        first = self.reports[0]
+        return str(first.verdicts[first.summaries[0].model])
+
+    @property
+    def without(self) -> dict[str, Any] | None:
+        """Whether a feature helps, as in the JSON of `evaluate --without`; None unless asked."""
+        from lstmcli.report.evaluate import contribution_document
+
+        first = self.reports[0]
+        return None if first.without is None else contribution_document(first)
+
+    @cached_property
+    def windows(self) -> pd.DataFrame:
+        """One row for each model and window: its forecast at the last step, and what happened."""
+        import pandas as pd
+
+        from lstmcli.report.evaluate import window_rows
+
+        found = pd.DataFrame([row for each in self.reports for row in window_rows(each)])
+        for name in ("cutoff", "date"):
+            found[name] = pd.to_datetime(found[name]).astype(DAYS)
+        return found
+
+    @cached_property
+    def scores(self) -> pd.DataFrame:
+        """One row for each model and baseline, over all steps of all windows.
+
+        rmse, mae, crps : in units of the last price. skill_naive : 1 - rmse / that of naive.
+        p_naive : of that difference, two-sided. direction_accuracy, coverage80 : at the last step.
+        NaN for what is undefined.
+        """
+        import pandas as pd
+
+        rows = []
+        for report in self.reports:
+            for name, each in report.scores.models.items():
+                last, test = each.direction[-1], each.tests.get("naive")
+                held = [one.coverage for one in each.bands if one.step == last.step]
+                nominal = [one.nominal for one in each.bands if one.step == last.step]
+                rows.append(
+                    {
+                        "evaluated": str(report.models[0]),
+                        "model": name,
+                        **{key: getattr(each.path, key) for key in ("rmse", "mae", "mase", "crps")},
+                        "skill_naive": each.path.skill.get("naive"),
+                        "p_naive": test and test.test.p,
+                        "direction_accuracy": last.two_way.accuracy,
+                        "coverage80": dict(zip(nominal, held, strict=True)).get(0.8),
+                        "windows": report.scores.n_windows,
+                    }
+                )
+        found = pd.DataFrame(rows)
+        return found.astype(dict.fromkeys(found.columns[2:-1], float))
+
+    @cached_property
+    def frame(self) -> pd.DataFrame:
+        """The long table: one row for each model, baseline, symbol, cutoff and step, in prices.
+
+        Every score can be recomputed from it. shown : whether `windows` has the window; the tests
+        rest on the others too.
+        """
+        import pandas as pd
+
+        from lstmcli.report.long_table import all_levels, forecast_columns
+
+        frames = [
+            pd.DataFrame(forecast_columns(windows, name, known, levels, shown=shown))
+            for each in self.scored
+            for windows, known, shown in each
+            for levels in [all_levels(windows, list(windows.forecasts))]
+            for name in windows.forecasts
+        ]
+        found = pd.concat(frames, ignore_index=True)
+        return found.astype(dict.fromkeys(("cutoff", "date"), DAYS))
+
+    def plot(self) -> Figure:
+        """Draw past forecasts over the prices of each symbol; needs the extra `plot`."""
+        from lstmcli.pictures.fans import walks
+        from lstmcli.pictures.picture import figure_of
+
+        return figure_of([walk for each in self.reports for walk in walks(each)])
+
+    def to_nixtla(self, levels: Sequence[int] = LEVELS) -> pd.DataFrame:
+        """Return the windows shown as the cross-validation of Nixtla's libraries would.
+
+        The columns are `unique_id`, `ds`, `cutoff`, `y`, and the median of each model and baseline
+        with its ranges, as `utilsforecast.evaluation.evaluate` scores them. Raises UsageError for
+        a range that no model has.
+
+        Examples
+        --------
+        >>> import lstmcli as lc
+        >>> table = lc.evaluate("data/sp500.csv", models=["base"], n_windows=2).to_nixtla()
+        >>> len(table), table.columns[:5].tolist()
+        (100, ['unique_id', 'ds', 'cutoff', 'y', 'base'])
+        """
+        import pandas as pd
+
+        frames = []
+        for report in self.reports:
+            result, names = report.backtest, _short_names(report.models)
+            last, steps = result.last_close[:, None], len(result.steps)
+            found = {
+                "unique_id": np.repeat(result.symbol, steps),
+                "ds": result.dates.reshape(-1).astype(DAYS),
+                "cutoff": np.repeat(result.cutoff, steps).astype(DAYS),
+                "y": (last * np.exp(result.actual)).reshape(-1),
+            }
+            for model, forecast in result.forecasts.items():
+                name = names.get(model, model)
+                found[name] = (last * np.exp(forecast.median)).reshape(-1)
+                bands = ranges_of(forecast, result.last_close)
+                for level in levels if bands else ():
+                    for side in ("lo", "hi"):
+                        found[f"{name}-{side}-{level}"] = range_of(bands, side, level).reshape(-1)
+            frames.append(pd.DataFrame(found))
+        return pd.concat(frames, ignore_index=True)
+
+    def __repr__(self) -> str:
+        shown = rounded(self.scores.drop(columns="windows"), 4).to_string(index=False)
+        return lines_of(self._head(), shown, self._known(), self.failures)
+
+    def _repr_html_(self) -> str:
+        shown = rounded(self.scores.drop(columns="windows"), 4)
+        return page_of(self._head(), shown, self._known(), self.failures)
+
+    def _known(self) -> tuple[str, ...]:
+        helps = "" if self.without is None else self.without["sentence"]
+        return tuple(filter(None, (self.verdict, helps, *self.notes)))
+
+    def _head(self) -> str:
+        first = self.reports[0].summaries[0]
+        windows = f"{count_of(first.windows, 'window')}, {first.n_independent} independent"
+        return f"Evaluation of {first.model}: {first.verdict} ({windows})"
+
+
+def _short_names(models: Sequence[ModelRef]) -> dict[str, str]:
+    """Return each model's name without its version, where it is the only one of that name."""
+    names = [each.name for each in models]
+    return {str(each): each.name for each in models if names.count(each.name) == 1}
