@@ -20,8 +20,8 @@ from lstmcli.learning import fit
 from lstmcli.market.prices import Prices
 from lstmcli.recipes import load_settings, shipped_file
 from lstmcli.workflows import predict, train
+from lstmcli.workflows.batches import Ready
 from lstmcli.workflows.evaluate import evaluate
-from lstmcli.workflows.predict import Ready
 from lstmcli.workflows.prices import Source
 from lstmcli.workflows.train import TrainReport
 

@@ -151,6 +151,7 @@ def predict(
     symbols: Sequence[str] = (),
     device: str | None = None,
     threads: int | None = None,
+    ray: str | None = None,
     data_dir: Folder = None,
     **files: Unpack[FileOptions],
 ) -> Predictions:
@@ -190,6 +191,7 @@ def predict(
         explained=explain,
         asked=asked_prices(prices),
         risk=risk,
+        ray=ray,
         **_computing(device, threads),
     )
     report = _recorded(report, source.data_dir) if record else report
@@ -207,6 +209,7 @@ def forecast(
     wait: float = 0.0,
     device: str | None = None,
     threads: int | None = None,
+    ray: str | None = None,
     data_dir: Folder = None,
 ) -> Predictions:
     """Bring prices up to date, train models that are too old, and forecast, as `lstmcli forecast`.
@@ -229,7 +232,7 @@ def forecast(
         home = data_folder(data_dir) if data.data_dir == session_folder() else data.data_dir
         fetched = fetch(data.symbols, timeout=timeout, wait=wait, data_dir=home)
         how: dict[str, Any] = {"horizon": horizon, "device": device, "threads": threads}
-        found = predict(data.symbols, model=data, record=record, data_dir=home, **how)
+        found = predict(data.symbols, model=data, record=record, data_dir=home, ray=ray, **how)
         _warn(fetched.failures)
         return changed(found, failures=(*found.failures, *fetched.failures))
     source = source_of(data, data_dir)
@@ -250,6 +253,7 @@ def forecast(
         wait=wait,
         now=datetime.now(UTC),
         training={key: value for key, value in computing.items() if value is not None},
+        ray=ray,
         **_computing(device, threads),
     )
     if record:

@@ -34,6 +34,7 @@ def forecast(
     timeout: options.Timeout = None,
     data_dir: options.DataDir = options.DEFAULT_DATA_DIR,
     wait: options.Wait = 0.0,
+    ray: options.Ray = None,
     watch: WatchOptions,
     device: options.DeviceOptions,
     out: BatchOptions,
@@ -82,6 +83,7 @@ def forecast(
             on_pause=lambda *pause: out.note([format_pause(*pause)]),
             on_fetched=lambda fetched: journal.count(error="", **fetched.counts),
             on_trained=_log_version,
+            ray=ray,
             **device.chosen,
         )
     named = None if symbols_file else report.made.symbols

@@ -41,6 +41,7 @@ def predict(
     explain: bool = False,
     price: list[str] | None = None,
     risk: bool = False,
+    ray: options.Ray = None,
     watch: WatchOptions,
     device: options.DeviceOptions,
     prices: options.PriceOptions,
@@ -97,6 +98,7 @@ def predict(
             explained=explain,
             asked=asked_prices(price or ()),
             risk=risk,
+            ray=ray,
             **device.chosen,
         )
         issued = recorded(made, prices.data_dir, datetime.now(UTC)) if record else made

@@ -24,6 +24,7 @@ LOCAL = "local"
 AUTO = "auto"
 _LONGEST_START = 60.0  # seconds; Ray itself would try for minutes
 _LONGEST_ANSWER = 10.0  # seconds
+_LONGEST_END = 8.0  # seconds; a signal ends the process after 10
 
 
 @contextmanager
@@ -67,14 +68,14 @@ def workers_of(
 
 @contextmanager
 def _connection(address: str) -> Iterator[None]:
-    changed = {name: text for name, text in os.environ.items() if name.startswith("RAY_")}
-    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     import ray
 
     if ray.is_initialized():
         yield
         return
     _check_reachable(address)
+    environment = dict(os.environ)  # where Ray keeps how it was connected
+    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     started, over = Future[None](), Event()
     keeper = Thread(target=_keep_connected, args=(address, started, over), daemon=True)
     keeper.start()
@@ -84,11 +85,11 @@ def _connection(address: str) -> Iterator[None]:
         yield
     finally:
         over.set()
-        if started.done():
-            keeper.join()
-        for name in [each for each in os.environ if each.startswith("RAY_")]:
-            del os.environ[name]  # where Ray keeps how it was connected
-        os.environ.update(changed)
+        if started.done() or address == LOCAL:  # whose processes are to be stopped
+            keeper.join(_LONGEST_END)
+        for name in set(os.environ) - set(environment):
+            del os.environ[name]
+        os.environ.update(environment)
 
 
 @contextmanager

@@ -4,13 +4,13 @@ Symbols go through batch by batch: what was read of one is dropped as soon as th
 forecast needs are taken out, and its forecast as soon as the caller has used it.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from functools import partial
-from itertools import chain, groupby, islice
+from itertools import chain, islice
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -25,7 +25,6 @@ from lstmcli.evaluation.scores import HEADLINE_STEPS
 from lstmcli.evaluation.trend import Thresholds, Yardsticks
 from lstmcli.forecasting.explain import Explanation, explain
 from lstmcli.forecasting.forecast import Forecast
-from lstmcli.forecasting.forecaster import forecast_alike
 from lstmcli.forecasting.model import TrainedModel, series_for
 from lstmcli.learning.evidence import Span, hindsight, warn_shorter
 from lstmcli.market.prices import STORE, Prices, unit_of
@@ -36,7 +35,8 @@ from lstmcli.runs.looks import sketch
 from lstmcli.runs.metadata import Metadata
 from lstmcli.runs.registry import ModelRef
 from lstmcli.runs.stale import StaleMark, stale_because
-from lstmcli.training.device import choose_device, threads
+from lstmcli.training.device import choose_device
+from lstmcli.workflows.batches import Ready, Result, forecast_batches
 from lstmcli.workflows.prices import Source, stream_prices
 from lstmcli.workflows.shares import (
     Share,
@@ -51,7 +51,6 @@ STALE_SESSIONS = 3
 MOST_BEHIND = 5  # bars between the last one and the day that a forecast is asked for
 HISTORY = 120  # closes kept next to a forecast, for its picture
 EXPLAINED = 5  # symbols; a table each
-_BATCH = 128  # symbols in a pass through the network; more gain nothing and take memory
 
 
 @dataclass(frozen=True)
@@ -120,18 +119,6 @@ class SymbolForecast:
     asked: Asked | None = None
 
 
-class Ready(NamedTuple):
-    """One symbol before the network has seen it: the rows up to the cutoff that it rests on.
-
-    finish : makes the whole from `forecast`, one row. scored : test days whose outcome is shown.
-    """
-
-    series: Series
-    by: Predictor
-    finish: Callable[..., SymbolForecast]
-    scored: Span | None
-
-
 @dataclass(frozen=True)
 class PredictReport:
     """What is forecast, by which models, and which symbols could not be.
@@ -170,6 +157,7 @@ def predict(
     counted: bool = True,
     asked: Sequence[AskedPrice] = (),
     risk: bool = False,
+    ray: str | None = None,
 ) -> PredictReport:
     """Forecast from the last bar, or from the last one up to `as_of`, many symbols at a time.
 
@@ -179,6 +167,7 @@ def predict(
     them is raised before this returns nevertheless. With `explained` the forecasts of the first
     symbols are explained too. `counted` says whether outcomes that are shown are a look at them.
     `asked` are prices whose chances, and `risk` asks for a loss, that only a model with a fan has.
+    With `ray`, the address of a cluster, batches are forecast there, to the same result.
     """
     if as_of is not None and as_of > source.today:
         raise UsageError(
@@ -197,9 +186,18 @@ def predict(
         asked=asked,
         risk=risk,
     )
-    load = partial(load_predictor, source.data_dir, device=choose_device(device), horizon=horizon)
+    on = choose_device("cpu" if ray else device)  # the tasks of a cluster have their own
+    load = partial(load_predictor, source.data_dir, device=on, horizon=horizon)
     used = shares(source, model, horizon)
-    made = _forecasts(source, used, load, prepare, number_of_threads, report, explained, counted)
+    run = partial(
+        forecast_batches,
+        prepare=prepare,
+        with_series=explained,
+        number_of_threads=number_of_threads,
+        ray=ray,
+        device=device,
+    )
+    made = _forecasts(source, used, load, run, report, explained, counted)
     forecasts = chain(list(islice(made, 1)), made)
     return replace(report, forecasts=forecasts if stream else tuple(forecasts))
 
@@ -226,27 +224,25 @@ def _forecasts(
     source: Source,
     used: Iterable[Share],
     load: Callable[[ModelRef], Predictor],
-    prepare: Callable[..., Ready],
-    number_of_threads: int,
+    run: Callable[..., Generator[Result]],
     report: PredictReport,
     explained: bool,
     counted: bool,
 ) -> Iterator[SymbolForecast]:
-    """Make the forecasts of a report and fill its lists; raises AllFailedError for none at all."""
+    """Make the forecasts of a report and fill its lists; raises AllFailedError for none at all.
+
+    run : yields the results of each batch of what is read.
+    """
     notes: list[str] = []
     taken: list[Share] = []
-    with threads(number_of_threads):
-        for batch in _batches(_prepared(used, load, prepare, report, taken, notes)):
-            by = batch[0].by
-            made = forecast_alike(
-                by.model,
-                [each.series for each in batch],
-                [np.array([len(each.series) - 1]) for each in batch],
-                horizon=by.horizon,
-            )
-            for number, each in enumerate(batch):
-                finished = each.finish(forecast=made.rows(slice(number, number + 1)))
-                if explained:
+    with closing(run(_read(used, load, report, taken, notes))) as batches:
+        for by, batch in batches:
+            for each in batch:
+                if isinstance(each, Failure):
+                    report.failures.append(each)
+                    continue
+                finished = each.finish(by=by)
+                if each.series is not None:
                     finished = _explained(finished, each.series, report, notes)
                 report.symbols.append(finished.symbol)
                 by.symbols.append(finished.symbol)
@@ -281,39 +277,34 @@ def _explained(
     return replace(made, explanation=explain(model, series, len(series) - 1, steps=shown_steps))
 
 
-def _prepared(
+def _read(
     used: Iterable[Share],
     load: Callable[[ModelRef], Predictor],
-    prepare: Callable[..., Ready],
     report: PredictReport,
     taken: list[Share],
     notes: list[str],
-) -> Iterator[Ready]:
-    """Prepare what can be forecast, each by its model; fill the lists on the way."""
+) -> Iterator[tuple[Predictor, Prices | Failure]]:
+    """Read what is to be forecast, each with its model; fill the lists on the way.
+
+    A series that cannot be read goes with the model before it, so that failures keep their order.
+    """
     loaded: dict[ModelRef, Predictor] = {}
+    by: Predictor | None = None
     for share in used:
         # Without the prices, which would stay in memory.
         taken.append(replace(share, source=replace(share.source, read=None)))
         for each in stream_prices(share.source, share.data, share.interval, share.inputs):
-            if isinstance(each, Failure):
+            if isinstance(each, Prices):
+                reference = share.choice.model
+                if reference not in loaded:
+                    loaded[reference] = load(reference)
+                    report.models.append(loaded[reference])
+                by = loaded[reference]
+                notes.extend(each.named_notes())
+            if by is not None:
+                yield by, each
+            elif isinstance(each, Failure):
                 report.failures.append(each)
-                continue
-            reference = share.choice.model
-            if reference not in loaded:
-                loaded[reference] = load(reference)
-                report.models.append(loaded[reference])
-            notes.extend(each.named_notes())
-            try:
-                yield prepare(each, by=loaded[reference])
-            except DataError as error:
-                report.failures.append(Failure.of(each.symbol, error))
-
-
-def _batches(prepared: Iterable[Ready]) -> Iterator[list[Ready]]:
-    """Yield what one model forecasts in one pass."""
-    for _, alike in groupby(prepared, lambda each: each.by.reference):
-        while batch := list(islice(alike, _BATCH)):
-            yield batch
 
 
 def make_ready(
@@ -435,7 +426,6 @@ def make_ready(
         behind=behind,
         context_length=context_length,
         fingerprint=seen.fingerprint(),
-        by=by,
         constant=not np.ptp(seen.log_prices),
         asked=question,
     )
@@ -446,4 +436,4 @@ def make_ready(
             series.symbol, days, np.log(prices.frame[series.price].to_numpy(np.float64))
         )
         scored = Span(scored_days, unseen, series.dates[-1])
-    return Ready(seen, by, finish, scored)
+    return Ready(seen, finish, scored)

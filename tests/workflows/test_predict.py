@@ -16,6 +16,7 @@ from lstmcli.cli.messages import before_end
 from lstmcli.errors import AllFailedError, UsageError
 from lstmcli.market import sessions
 from lstmcli.market.prices import Prices
+from lstmcli.workflows import batches
 from lstmcli.workflows import predict as module
 from lstmcli.workflows.predict import PredictReport, SymbolForecast, predict
 from lstmcli.workflows.prices import Source, stream_prices
@@ -124,7 +125,7 @@ def test_a_batch_of_any_size_and_order_gives_each_symbol_what_it_gets_alone(
     }
     generator = np.random.default_rng(0)
     for size in (1, 2, 5, 7, 8, 64):
-        monkeypatch.setattr(module, "_BATCH", size)
+        monkeypatch.setattr(batches, "_BATCH", size)
         order = [str(symbol) for symbol in generator.permutation(SYMBOLS)]
         together = made(shelf, *order, model=model, as_of=as_of)
         assert [each.symbol for each in together] == order
@@ -134,7 +135,7 @@ def test_a_batch_of_any_size_and_order_gives_each_symbol_what_it_gets_alone(
 def test_a_stream_comes_as_it_is_made_and_its_lists_are_complete_at_its_end(
     shelf: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "_BATCH", 2)
+    monkeypatch.setattr(batches, "_BATCH", 2)
     names = ("SA", "SHORT", "SB", "NONE", "SD", "SE")
     report = predict(source(shelf, *names), model="direct", device="cpu", stream=True)
     stream = iter(report.forecasts)
@@ -171,7 +172,7 @@ def test_prices_are_dropped_when_their_forecast_has_its_rows(
             yield each
 
     monkeypatch.setattr(module, "stream_prices", watched)
-    monkeypatch.setattr(module, "_BATCH", 4)
+    monkeypatch.setattr(batches, "_BATCH", 4)
     stream = iter(predict(source(shelf), model="direct", device="cpu", stream=True).forecasts)
     held = next(stream)
     gc.collect()
