@@ -66,6 +66,8 @@ def train(
     start: Day = None,
     device: str | None = None,
     threads: int | None = None,
+    ray: str | None = None,
+    workers: int | None = None,
     wait: float = 0.0,
     on_epoch: Callable[[Epoch], None] = lambda epoch: None,
     data_dir: Folder = None,
@@ -128,6 +130,8 @@ def train(
         scratch=scratch,
         on_prices=lambda used: samples.extend(describe_shipped(source, used)),
         on_epoch=on_epoch,
+        ray=ray,
+        workers=workers,
     )
     warn_partial(report.failures)
     own = changed(dated, own=True) if dated.is_read else None

@@ -26,6 +26,8 @@ def train(
     resume: bool = False,
     force: bool = False,
     timeout: options.Timeout = None,
+    ray: options.Ray = None,
+    workers: Annotated[int | None, dict(min=1, max=1000)] = None,
     prices: options.PriceOptions,
     start: options.Start = None,
     wait: options.Wait = 0.0,
@@ -51,6 +53,9 @@ def train(
         --promote WHEN: Make it champion if-better, always or never.
         --resume: Continue a stopped run.
         --force: Train even if nothing has changed.
+
+    Advanced:
+        --workers N: With --ray, processes that share a batch. [2]
     """
     with out.failures_listed(), show_epochs(out.quiet, out.verbose) as on_epoch:
         from lstmcli.learning.transfer import find_donor
@@ -81,6 +86,8 @@ def train(
             on_prices=lambda used: out.announce(describe_shipped(source, used)),
             on_epoch=journal.logged("epoch", partial(on_epoch, total=total)),
             run_id=run_id,
+            ray=ray,
+            workers=workers,
             typed=f"{prices.typed()} {recipe.typed(from_)}".strip(),
         )
     journal.log("version", model=str(report.model), **asdict(report.decision))

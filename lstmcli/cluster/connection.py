@@ -17,7 +17,7 @@ from threading import Event, Thread
 
 from lstmcli.cluster.tasks import Cluster
 from lstmcli.errors import LstmcliError, NetworkError, UsageError
-from lstmcli.learning.tasks import Here, Workers
+from lstmcli.learning.workers import Here, Workers
 
 GPUS = "LSTMCLI_RAY_GPUS"  # GPUs of a task, a fraction or a whole number
 LOCAL = "local"

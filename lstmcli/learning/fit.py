@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -35,13 +35,13 @@ class Course:
     """How a fit is watched, kept between its epochs, stopped and resumed.
 
     on_epoch, keep : called after each epoch, `keep` first. has_time : whether a number of seconds
-    are left. start : where an earlier fit of the same plan and settings was stopped. group : the
-    processes that share it; rank 0 decides whether there is time.
+    are left, None without a limit. start : where an earlier fit of the same plan and settings was
+    stopped. group : the processes that share it; rank 0 decides whether there is time.
     """
 
     on_epoch: Callable[[Epoch], None] = lambda epoch: None
     keep: Callable[[Checkpoint], None] = lambda checkpoint: None
-    has_time: Callable[[float], bool] = lambda seconds: True
+    has_time: Callable[[float], bool] | None = None
     start: Checkpoint | None = None
     group: Group = ALONE
 
@@ -73,6 +73,19 @@ class Fit:
         """The validation loss of the epoch that is kept."""
         losses = [epoch.validation_loss for epoch in self.history if epoch.best]
         return losses[-1] if losses else self.start_loss
+
+
+class Fitting(Protocol):
+    """What fits a network as `fit` does, here or elsewhere."""
+
+    def __call__(
+        self,
+        plan: Plan,
+        settings: Settings,
+        device: torch.device,
+        course: Course = ...,
+        donor: Donor | None = None,
+    ) -> Fit: ...
 
 
 def fit(
@@ -210,6 +223,8 @@ def _fit_member(
     """
 
     def has_time(seconds: float) -> bool:
+        if course.has_time is None:
+            return True
         return course.group.agree(course.has_time(seconds), samples.validation.device)
 
     def objective(network: nn.Module, batch: Tensor | Lanes) -> Tensor:

@@ -21,7 +21,7 @@ from lstmcli.forecasting.calibration import fit_calibration
 from lstmcli.forecasting.forecaster import forecast
 from lstmcli.forecasting.har import Har
 from lstmcli.forecasting.model import TrainedModel
-from lstmcli.learning.fit import UNWATCHED, Course, Fit, fit
+from lstmcli.learning.fit import UNWATCHED, Course, Fit, Fitting, fit
 from lstmcli.learning.plan import Plan
 from lstmcli.learning.samples import choose_batch_size
 from lstmcli.learning.transfer import Donor, describe_donor
@@ -49,12 +49,13 @@ def learn(
     interval: str,
     course: Course = UNWATCHED,
     donor: Donor | None = None,
+    fitting: Fitting = fit,
 ) -> Learned:
     """Fit, calibrate and score one network; raises TrainingError as `fit` does.
 
     Where no window validates, calibration and trends are the donor's, as far as they fit.
     """
-    fitted = fit(plan, settings, device, course, donor)
+    fitted = fitting(plan, settings, device, course, donor)
     model, trend = calibrated(fitted.model, plan), None
     if donor is not None and not plan.validates:
         model = replace(model, calibration=donor.calibration(settings))

@@ -22,7 +22,7 @@ from lstmcli.forecasting.model import TrainedModel
 from lstmcli.learning.fit import fit
 from lstmcli.learning.learn import calibrated
 from lstmcli.learning.plan import Plan, plan_suitable
-from lstmcli.learning.tasks import Workers
+from lstmcli.learning.workers import Workers
 from lstmcli.runs.metadata import Metadata
 from lstmcli.training.device import choose_device
 

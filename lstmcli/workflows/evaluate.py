@@ -42,8 +42,8 @@ from lstmcli.forecasting.model import series_for
 from lstmcli.learning import refit as refitting
 from lstmcli.learning.folds import tried
 from lstmcli.learning.refit import OnRefit, Refit, RefitWindow
-from lstmcli.learning.tasks import Workers
 from lstmcli.learning.walk import Answer, Walk, check_chosen_by_refits, paired
+from lstmcli.learning.workers import Workers
 from lstmcli.market.prices import Prices, bars_of
 from lstmcli.runs.base_fan import drawn_to_ready_made
 from lstmcli.runs.bundle import load_bundle

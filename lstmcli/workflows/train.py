@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from lstmcli.cluster.training import group_of
 from lstmcli.config import Settings
 from lstmcli.dataset.series import Series, make_series
 from lstmcli.errors import Failure, ModelError, TrainingError, UsageError, noted_when_stopped
@@ -86,7 +87,9 @@ def train(
     on_epoch: Callable[[Epoch], None] = lambda epoch: None,
     run_id: str = "",
     typed: str = "",
-    clock: Callable[[], float] = time.perf_counter,
+    clock: Callable[[], float] = time.time,
+    ray: str | None = None,
+    workers: int | None = None,
 ) -> TrainReport:
     """Fit one network on all the symbols given and keep it as a new version of a name.
 
@@ -97,7 +100,8 @@ def train(
     resume : go on from the checkpoint, if there is one of the same data and settings.
     force : train also where nothing has changed since the newest version.
     timeout : seconds after which no further epoch is trained; the best one so far is kept, and the
-        checkpoint too. clock : that they are counted by.
+        checkpoint too. clock : that they are counted by, the same wherever it is trained.
+    ray, workers : the Ray cluster whose processes share each batch, and how many; see `group_of`.
     donor : a model whose weights are where training starts. scratch : take none, also where few
         windows validate and the ready-made model would be one.
     promotion, level : whether it becomes champion; see `promotion.decide`.
@@ -109,7 +113,9 @@ def train(
     training broke down (the last good epoch is kept, but never promoted) or had no time for one.
     """
     began, read_at = clock(), datetime.now(UTC).isoformat()
-    device, home = choose_device(settings.train.device), source.data_dir
+    home = source.data_dir
+    if ray is None:
+        choose_device(settings.train.device)  # before prices are read
     if name is not None:
         model_folder(home, name)
     settings, plan, used, failures = _prepare(settings, source, donor)
@@ -132,11 +138,18 @@ def train(
     notes = tuple(_notes(source, folder, settings, plan, used, donor))
     if short:
         notes = (_describe_short(short) if isinstance(short, Donor) else short, *notes)
-    with hold(folder / ".lock", wait=wait), threads(settings.train.threads) as number:
+    with (
+        hold(folder / ".lock", wait=wait),
+        threads(settings.train.threads) as number,
+        group_of(ray, workers, threads=number, device=settings.train.device) as group,
+    ):
+        fitting, device, size = group
         alike = _check_champion(source, name, own_name, symbols, interval, replace, typed)
         version = next_version(home, name)
         origin = checkpoint.origin_of(settings, plan.fingerprint(), device, number)
         origin |= {} if donor is None else donor.origin
+        shared = {"workers": size} if size > 1 else {}
+        origin |= shared
         same = None if force else checkpoint.find_unchanged(home, name, origin)
         if same is not None:
             return _finish(home, *same, notes, tuple(failures))
@@ -146,11 +159,13 @@ def train(
         course = Course(
             on_epoch=on_epoch,
             keep=partial(checkpoint.save_checkpoint, folder, origin),
-            has_time=lambda seconds: timeout is None or clock() - began + seconds < timeout,
+            has_time=None
+            if timeout is None
+            else lambda seconds: clock() - began + seconds < timeout,
             start=start,
         )
         with noted_when_stopped(lambda: checkpoint.note_kept(folder, name, origin)):
-            learned = learn(plan, settings, device, interval, course, donor)
+            learned = learn(plan, settings, device, interval, course, donor, fitting)
             decision, looked = BROKE_DOWN, tuple[str, ...]()
             if learned.fit.error is None:
                 candidate = learned.model, version, plan.test_start
@@ -171,6 +186,7 @@ def train(
                 run_id=run_id,
                 source=read,
                 origin_sha256=checkpoint.origin_sha256(origin),
+                **shared,
             )
             record["decision"] = asdict(decision)
             kept = _keep(home, version, learned, record, decision)

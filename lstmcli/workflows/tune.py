@@ -65,7 +65,7 @@ from lstmcli.learning.search import (
     values_of,
     with_values,
 )
-from lstmcli.learning.tasks import Workers
+from lstmcli.learning.workers import Workers
 from lstmcli.runs.bundle import settings_toml
 from lstmcli.runs.study import Study, open_study, study_folder
 from lstmcli.sources.loading import load_alike

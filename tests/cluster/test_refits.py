@@ -3,7 +3,6 @@
 import os
 import signal
 import time
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,6 +10,7 @@ import pytest
 
 from lstmcli.learning.refit import Refit
 from lstmcli.workflows.evaluate import EvaluateReport
+from tests.cluster.processes import busy_workers
 from tests.learning.test_refit import World
 
 pytestmark = pytest.mark.usefixtures("two_workers")
@@ -47,36 +47,13 @@ def test_without_refits_no_cluster_is_asked_for(fan: World) -> None:
     assert fan.evaluate(ray="no address").refits == ()
 
 
-def children(parent: int) -> list[int]:
-    """The processes that a process has started."""
-    found = []
-    for each in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            name_and_state = each.read_text().rpartition(")")[2].split()
-        except OSError:
-            continue
-        if int(name_and_state[1]) == parent:
-            found.append(int(each.parent.name))
-    return found
-
-
-def busy_workers() -> list[int]:
-    """The processes of this process's own cluster that run a task."""
-    started = [pid for raylet in children(os.getpid()) for pid in children(raylet)]
-    return [
-        pid
-        for pid in started
-        if (Path("/proc") / str(pid) / "cmdline").read_bytes().startswith(b"ray::_perform")
-    ]
-
-
 def test_a_worker_killed_in_the_middle_changes_nothing(fan: World) -> None:
     killed: list[int] = []
 
     def kill(refit: Refit, number: int, total: int) -> None:
         deadline = time.monotonic() + 5
         while number == 1 and not killed and time.monotonic() < deadline:
-            for pid in busy_workers()[:1]:
+            for pid in busy_workers("_perform")[:1]:
                 os.kill(pid, signal.SIGKILL)
                 killed.append(pid)
 

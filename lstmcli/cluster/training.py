@@ -1,0 +1,230 @@
+"""Train one network by several processes of a cluster, each on its share of every batch.
+
+Ray Train starts the processes and joins them, by gloo on CPUs and NCCL on GPUs, and starts all of
+them again when one is lost: from the last epoch that this process has. It alone keeps checkpoints,
+which come to it, as the epochs do, through an actor.
+"""
+
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
+from threading import Thread
+from typing import Any, NamedTuple
+
+import torch
+
+from lstmcli.cluster.connection import connected
+from lstmcli.cluster.tasks import RETRIES, Cluster
+from lstmcli.config import Settings
+from lstmcli.errors import LstmcliError, TaskError, UsageError
+from lstmcli.learning.fit import UNWATCHED, Course, Fit, Fitting, fit
+from lstmcli.learning.plan import Plan
+from lstmcli.learning.transfer import Donor
+from lstmcli.runs.checkpoint import Checkpoint
+from lstmcli.training.device import choose_device
+from lstmcli.training.device import threads as on_threads
+from lstmcli.training.group import Group
+
+_WITHOUT_GPU = 2  # processes, unless asked for: a number that no cluster's size changes
+_PAUSE = 0.1  # seconds between two looks for news
+_LONGEST_END = 10.0  # seconds that are waited for processes to stop
+
+
+@contextmanager
+def group_of(
+    address: str | None, size: int | None, *, threads: int, device: str
+) -> Iterator[tuple[Fitting, torch.device, int]]:
+    """Yield what fits a network, on what device, and how many processes share it.
+
+    Without an address that is this process alone.
+
+    size : as asked for; unless given one for each GPU where tasks get GPUs, else 2.
+
+    Raises UsageError for a size without an address, or one that the cluster has no room for.
+    """
+    if address is None:
+        if size is not None:
+            why, step = "it is for --ray", "Pass --ray too."
+            raise UsageError("option not used", where="--workers", why=why, next_step=step)
+        yield fit, choose_device(device), 1
+        return
+    if address.startswith("ray://"):
+        why, step = "training does not run through Ray's client", "Pass HOST:PORT, on a node."
+        raise UsageError("no address to train on", where=address, why=why, next_step=step)
+    with connected(address, threads=threads, device=device) as cluster:
+        number = size or (cluster.slots if cluster.gpus else _WITHOUT_GPU)
+        if number > cluster.slots:
+            why = f"the cluster has room for {cluster.slots} of {cluster.threads} CPUs"
+            why += f" and {cluster.gpus:g} GPUs each" if cluster.gpus else ""
+            step = f"Pass --workers {cluster.slots}, or add nodes."
+            raise UsageError("no room", where=f"{number} workers", why=why, next_step=step)
+        yield partial(fit_together, cluster, number), torch.device(cluster.device), number
+
+
+def fit_together(
+    cluster: Cluster,
+    size: int,
+    plan: Plan,
+    settings: Settings,
+    device: torch.device,
+    course: Course = UNWATCHED,
+    donor: Donor | None = None,
+) -> Fit:
+    """Fit as `learning.fit.fit` does, by `size` processes; the network comes back on the CPU.
+
+    Raises what `fit` raises, and TaskError where processes break down or are lost again and again.
+    """
+    import ray
+    from ray.train import FailureConfig, RunConfig, ScalingConfig
+    from ray.train.torch import TorchConfig, TorchTrainer
+
+    shared = _Shared(plan, settings, donor, Course(has_time=course.has_time), cluster.threads)
+    box = ray.remote(num_cpus=0)(_Box).remote(course.start)
+    ended: list[BaseException | None] = []
+    with tempfile.TemporaryDirectory(prefix="lstmcli-") as folder:
+        trainer = TorchTrainer(
+            _take_part,
+            train_loop_config={"box": box, "shared": ray.put(shared), "device": cluster.device},
+            torch_config=TorchConfig(backend="nccl" if cluster.gpus else "gloo"),
+            scaling_config=ScalingConfig(
+                num_workers=size,
+                use_gpu=cluster.gpus > 0,
+                resources_per_worker={"CPU": cluster.threads}
+                | ({"GPU": cluster.gpus} if cluster.gpus else {}),
+            ),
+            run_config=RunConfig(
+                name="train",
+                storage_path=folder,  # nothing is kept there
+                failure_config=FailureConfig(max_failures=RETRIES),
+            ),
+        )
+        # In the main thread Ray Train would take over Ctrl-C.
+        thread = Thread(target=_run, args=(trainer, ended), daemon=True)
+        thread.start()
+        try:
+            how = _follow(cluster, box, ended, course)
+            thread.join(_LONGEST_END)
+        finally:
+            _stop(box, thread)
+    if isinstance(how, LstmcliError):
+        raise how
+    return how
+
+
+class _Shared(NamedTuple):
+    """What every process is given."""
+
+    plan: Plan
+    settings: Settings
+    donor: Donor | None
+    course: Course
+    threads: int
+
+
+class _News(NamedTuple):
+    """What processes have reported since the last look: epochs, and how the fit ended."""
+
+    checkpoints: list[Checkpoint]
+    end: Fit | LstmcliError | None
+
+
+class _Box:
+    """The actor between the processes that train and the one that keeps; it outlives the former."""
+
+    def __init__(self, start: Checkpoint | None) -> None:
+        self.last, self.is_over = start, False
+        self.news, self.workers = _News([], None), list[Any]()
+
+    def begin(self, worker: Any) -> tuple[bool, Checkpoint | None]:
+        """Return whether it is over, and where to start; `worker` is the actor that asks."""
+        self.workers.append(worker)
+        return self.is_over, self.last
+
+    def keep(self, checkpoint: Checkpoint) -> None:
+        self.last = checkpoint
+        self.news.checkpoints.append(checkpoint)
+
+    def end(self, how: Fit | LstmcliError) -> None:
+        self.news = self.news._replace(end=self.news.end or how)
+
+    def look(self) -> _News:
+        news, self.news = self.news, _News([], None)
+        return news
+
+    def stop(self) -> list[Any]:
+        self.is_over = True
+        return self.workers
+
+
+def _take_part(given: dict[str, Any]) -> None:
+    """Fit, as one of the processes; rank 0 reports epochs and the result, any of them an error."""
+    import ray
+    from ray import train
+    from ray.train.torch import get_device
+
+    box, context = given["box"], train.get_context()
+    group = Group(context.get_world_rank(), context.get_world_size())
+    try:
+        is_over, start = ray.get(box.begin.remote(ray.get_runtime_context().current_actor))
+    except ray.exceptions.RayActorError:  # nothing waits for the result any more
+        return
+    if is_over:
+        return
+    plan, settings, donor, course, number = ray.get(given["shared"])
+    course = replace(course, group=group, start=start)
+    if group.rank == 0:
+        course = replace(course, keep=lambda checkpoint: ray.get(box.keep.remote(checkpoint)))
+    device = torch.device("cpu") if given["device"] == "cpu" else get_device()
+    how: Fit | LstmcliError
+    try:
+        with on_threads(number):
+            found = fit(plan, settings, device, course, donor)
+        how = replace(found, model=found.model.to(torch.device("cpu")))
+    except LstmcliError as error:
+        how = error
+    if group.rank == 0 or isinstance(how, LstmcliError):
+        ray.get(box.end.remote(how))
+
+
+def _run(trainer: Any, ended: list[BaseException | None]) -> None:
+    """Train to the end, and say how that came."""
+    try:
+        trainer.fit()
+    except BaseException as error:  # noqa: BLE001 - it is raised where the result is waited for
+        ended.append(error)
+    else:
+        ended.append(None)
+
+
+def _follow(
+    cluster: Cluster, box: Any, ended: list[BaseException | None], course: Course
+) -> Fit | LstmcliError:
+    """Keep what is reported until the end, and return that."""
+    import ray
+
+    while True:
+        is_last = bool(ended)
+        news: _News = ray.get(box.look.remote())
+        for checkpoint in news.checkpoints:
+            course.keep(checkpoint)
+            course.on_epoch(checkpoint.history[-1])
+        if news.end is not None:
+            return news.end
+        if is_last:
+            why = str(ended[0]).strip().split("\n")[-1]
+            raise TaskError("training broke down", where=cluster.address, why=why) from ended[0]
+        time.sleep(_PAUSE)
+
+
+def _stop(box: Any, thread: Thread) -> None:
+    """Stop processes that still train; those that Ray Train starts in their place end at once."""
+    import ray
+
+    if thread.is_alive():
+        for worker in ray.get(box.stop.remote()):
+            ray.kill(worker)
+        thread.join(_LONGEST_END)
+    ray.kill(box)
