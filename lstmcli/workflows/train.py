@@ -305,6 +305,11 @@ def _notes(
         yield from describe_transfer(donor, settings, plan)
     for key in settings.model.unused:
         yield f"model.network {settings.model.network} has no use for model.{key}"
+    if settings.train.labels == "sequence" and not settings.labels_all_bars:
+        yield (
+            "one label a window: train.labels sequence of model.head recursive goes with networks "
+            "that keep a state and window.scaling relative"
+        )
     for each in used:
         yield from each.named_notes()
 
