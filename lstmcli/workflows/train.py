@@ -41,7 +41,7 @@ from lstmcli.runs.registry import (
     warn_ownership,
 )
 from lstmcli.runs.stale import histories
-from lstmcli.training.device import choose_device, threads
+from lstmcli.training.device import choose_device, describe_choice, threads
 from lstmcli.training.loop import Epoch
 from lstmcli.workflows.prices import Source, doubtful_folders, find_other, lasting_data, load_alike
 
@@ -173,13 +173,15 @@ def train(
             )
             record["decision"] = asdict(decision)
             kept = _keep(home, version, learned, record, decision)
+    spent = sum(epoch.seconds for epoch in learned.fit.history)
+    chosen = describe_choice(settings.train.device, device, spent, record["duration_seconds"])
     return TrainReport(
         model=version,
         metadata=Metadata.of(record),
         history=tuple(learned.fit.history),
         scores=learned.scores,
         decision=decision,
-        notes=(*resumed, *kept, *looked, *notes),
+        notes=(*resumed, *kept, *chosen, *looked, *notes),
         failures=tuple(failures),
     )
 
