@@ -63,7 +63,9 @@ def next_step_objective(
         pass. The scale must not depend on those rows, so that it is `relative`.
     """
     columns = list(inputs)
-    labelled = None if burn_in is None else torch.arange(burn_in - context_length + 1, 1)
+    device, labelled = windows.values.device, None
+    if burn_in is not None:
+        labelled = torch.arange(burn_in - context_length + 1, 1, device=device)
 
     def objective(network: nn.Module, cutoffs: Tensor) -> Tensor:
         # The batch's own mean and deviation train; the fitted ones score and forecast.
@@ -77,7 +79,7 @@ def next_step_objective(
             return point_loss(network(x), target.float(), loss)
         body, head = body_and_head(network)
         assert isinstance(head, NextStep)
-        after = cutoffs[:, None] + labelled.to(cutoffs.device) + 1  # (N, S)
+        after = cutoffs[:, None] + labelled + 1  # (N, S)
         targets = frame.apply(windows.values[after]).float()
         return point_loss(head.at(body(x)[:, -len(labelled) :]), targets, loss)
 
