@@ -170,6 +170,9 @@ _USED_BY = {
 }
 
 
+FOLLOWING = ("labels", "burn_in")  # of Train; what is not set follows other settings
+
+
 class Train(_Section):
     """The training of the network."""
 
@@ -197,9 +200,10 @@ class Train(_Section):
     @model_validator(mode="before")
     @classmethod
     def _empty_is_not_set(cls, table: Any) -> Any:
-        if isinstance(table, dict) and table.get("burn_in", 0) in ("", None):
-            return {key: value for key, value in table.items() if key != "burn_in"}
-        return table
+        if not isinstance(table, dict):
+            return table
+        empty = {key for key in FOLLOWING if table.get(key, 0) in ("", None)}
+        return {key: value for key, value in table.items() if key not in empty}
 
 
 class Forecast(_Section):
@@ -250,14 +254,20 @@ class Settings(_Section):
     tuning: Tuning = Tuning()
 
     @model_validator(mode="after")
-    def _burn_in_follows(self) -> Self:
-        """Shorten a burn-in that is not set to half of a short context or chunk."""
-        if self.labels_all_bars and "burn_in" not in self.train.model_fields_set:
-            half = min(self.window.context_length, self.train.chunk_length) // 2
-            fits = max(SHORTEST_BURN_IN, min(self.train.burn_in, half))
-            train = self.train.model_copy(update={"burn_in": fits})
-            train.model_fields_set.discard("burn_in")  # so that it follows the next change too
+    def _unset_follow(self) -> Self:
+        """Choose labels that suit the head; halve a short context or chunk for the burn-in."""
+
+        def follow(key: str, value: object) -> None:
+            train = self.train.model_copy(update={key: value})
+            train.model_fields_set.discard(key)  # so that it follows the next change too
             object.__setattr__(self, "train", train)
+
+        given = self.train.model_fields_set
+        if "labels" not in given:
+            follow("labels", "sequence" if self.model.head == "direct" else "window")
+        if self.labels_all_bars and "burn_in" not in given:
+            half = min(self.window.context_length, self.train.chunk_length) // 2
+            follow("burn_in", max(SHORTEST_BURN_IN, min(self.train.burn_in, half)))
         return self
 
     @model_validator(mode="after")
@@ -295,16 +305,19 @@ class Settings(_Section):
                 "train.stateful reads every series bar by bar, which needs model.head direct and "
                 "train.labels sequence"
             )
-        shortest = min(train.chunk_length, window.context_length)
+        shortest = window.context_length
+        if direct:
+            shortest = min(train.chunk_length, shortest)
         if self.labels_all_bars and train.burn_in >= shortest:
             half = max(SHORTEST_BURN_IN, shortest // 2)
             mended = f"train.burn_in={half}, or an empty one (--set train.burn_in=) for the default"
             if shortest <= SHORTEST_BURN_IN:
-                mended = f"train.chunk_length={2 * SHORTEST_BURN_IN} or more"
+                longer = f"train.chunk_length={2 * SHORTEST_BURN_IN} or more"
+                mended = longer if direct else "train.labels=window"
+            chunk = f"train.chunk_length ({train.chunk_length}) and " * direct
             yield (
-                f"train.burn_in must be less than train.chunk_length ({train.chunk_length}) and "
-                f"window.context_length ({window.context_length}), found {train.burn_in}; "
-                f"pass {mended}"
+                f"train.burn_in must be less than {chunk}window.context_length "
+                f"({window.context_length}), found {train.burn_in}; pass {mended}"
             )
         if model.network == "linear" and model.dense_sizes:
             yield (
@@ -349,8 +362,13 @@ class Settings(_Section):
 
     @property
     def labels_all_bars(self) -> bool:
-        """Whether training labels every bar of a chunk after its burn-in."""
-        return self.model.head == "direct" and self.train.labels == "sequence"
+        """Whether training labels every bar of a chunk or window after its burn-in.
+
+        In a window of the recursive head one pass answers for every bar where the network reads bar
+        by bar, and the scale of a bar does not depend on later ones.
+        """
+        in_one_pass = self.model.keeps_state and self.window.scaling == "relative"
+        return self.train.labels == "sequence" and (self.model.head == "direct" or in_one_pass)
 
     @property
     def reach(self) -> int:
@@ -359,7 +377,7 @@ class Settings(_Section):
         Those of the burn-in where every bar is labelled, else of the scaled window, which has fewer
         rows than the raw one where a row is a return: over one bar, or the twelve of a year.
         """
-        if self.labels_all_bars:
+        if self.labels_all_bars and self.model.head == "direct":
             return self.train.burn_in
         lag = {"volatility": 1, "log_return": 1, "seasonal": 12}.get(self.window.scaling, 0)
         return self.window.context_length - lag

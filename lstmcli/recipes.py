@@ -32,6 +32,10 @@ def load_settings(
     """
     path = find_recipe(config)
     tree = anchored(read_toml(path, "recipe"), path.parent)
+    if path.name == "config.toml" and os.path.isfile(path.with_name("metadata.json")):
+        with file_errors("cannot read the recipe", path, ""):
+            found = path.with_name("metadata.json").read_bytes()
+        tree = with_labels_of_then(tree, b'"batch_size"' in found)
     for key in _OF_ITS_DATA if own_data else ():
         section, name = key.split(".")
         if isinstance(tree.get(section), dict):
@@ -45,6 +49,19 @@ def load_settings(
         _merge(tree, anchored(override, Path.cwd()))
     where = f"recipe {path.stem}" if path.parent == shipped_file("configs") else str(path)
     return check_settings(tree, where=where, changed=changed)
+
+
+def with_labels_of_then(tree: dict[str, Any], keeps_batch_size: bool) -> dict[str, Any]:
+    """Return a version's settings with the labels that it was trained by.
+
+    keeps_batch_size : whether its metadata do. The recursive head of those before had one label a
+    window, although `train.labels` was "sequence" there.
+    """
+    model, train = tree.get("model"), tree.get("train")
+    if keeps_batch_size or not (isinstance(model, dict) and isinstance(train, dict)):
+        return tree
+    labels = {"labels": "window"} if model.get("head") == "recursive" else {}
+    return {**tree, "train": train | labels}
 
 
 def find_recipe(config: str | Path) -> Path:

@@ -13,6 +13,10 @@ from lstmcli.errors import FileError, UsageError
 from lstmcli.recipes import find_recipe, load_settings
 from tests.rows import for_each
 
+RECURSIVE, RELATIVE = {"model": {"head": "recursive"}}, {"scaling": "relative"}
+SHORT, MEDIUM = {"context_length": 15}, {"context_length": 50}
+SEQUENCE = {"train": {"labels": "sequence"}}
+
 
 @pytest.fixture
 def recipe(tmp_path: Path) -> Path:
@@ -115,6 +119,10 @@ def test_an_override_that_is_no_key_and_value_is_refused(recipe: Path, text: str
         ({"window": {"scaling": "relative"}}, "model.head direct goes with window.scaling"),
         ({"window": {"context_length": 30}}, "at least 40, found 30"),
         ({"train": {"burn_in": 192}}, "train.burn_in must be less than"),
+        (
+            {"train": {"labels": "sequence"}, **RECURSIVE, "window": {**RELATIVE, **SHORT}},
+            "burn_in must be less than window.context_length .15., found 20; pass train.labels=win",
+        ),
         ({"train": {"burn_in": 250, "chunk_length": 300}}, "train.burn_in must be less than"),
         (
             {"train": {"stateful": True, "labels": "window"}},
@@ -170,6 +178,31 @@ def test_a_fault_is_a_usage_error_that_names_key_and_finding(
     assert caught.value.exit_code == 2
     assert "mine.toml" in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@for_each(
+    ("tree", "labels", "all_bars", "burn_in"),
+    [
+        ({}, "sequence", True, 64),
+        ({"train": {"labels": ""}, "window": {"context_length": 100}}, "sequence", True, 50),
+        ({"train": {"labels": "window"}}, "window", False, 64),
+        ({**RECURSIVE, "window": RELATIVE}, "window", False, 64),
+        ({**RECURSIVE, "window": RELATIVE, **SEQUENCE}, "sequence", True, 64),
+        ({**RECURSIVE, "window": {**RELATIVE, **MEDIUM}, **SEQUENCE}, "sequence", True, 25),
+        ({**RECURSIVE, "window": {"scaling": "zscore"}, **SEQUENCE}, "sequence", False, 64),
+        (
+            {"model": {"head": "recursive", "network": "mlp"}, "window": RELATIVE, **SEQUENCE},
+            *("sequence", False, 64),
+        ),
+    ],
+)
+def test_labels_follow_the_head_unless_set(
+    tree: dict[str, Any], labels: str, all_bars: bool, burn_in: int
+) -> None:
+    found = check_settings(tree, where="test")
+    assert found.train.labels == labels
+    assert found.labels_all_bars == all_bars
+    assert found.train.burn_in == burn_in
 
 
 def test_a_key_that_the_network_has_no_use_for_is_named_where_it_was_changed() -> None:

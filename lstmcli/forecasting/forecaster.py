@@ -30,7 +30,9 @@ from lstmcli.forecasting.har import Har, har_inputs
 from lstmcli.forecasting.model import TrainedModel, location_of, log_ranges
 from lstmcli.networks.build import body_and_head
 
-_BATCH = 256  # 512 was 15 % slower on a CPU and took 150 MB more: lab-corrected, 50 steps
+# Windows at a time. On a CPU more are no faster, and 512 took up to 150 MB more: blocks that one
+# step of a path leaves do not fit the next.
+_BATCH = {"cpu": 64, "cuda": 512}
 _FURTHEST_MOVE = 1e6
 
 
@@ -88,7 +90,9 @@ def forecast(
             extras=context_extras(windows, batch, window.context_length, ahead=steps),
         )
 
-    return join_forecasts(map(forecast_batch, torch.split(index, _BATCH)), len(index))
+    return join_forecasts(
+        map(forecast_batch, torch.split(index, _BATCH[index.device.type])), len(index)
+    )
 
 
 def forecast_alike(
@@ -150,7 +154,7 @@ def _corrections(
     index = flat_cutoffs(windows, cutoffs)[torch.from_numpy(known)].to(model.device)
     found = []
     with torch.inference_mode():
-        for batch in torch.split(index, _BATCH):
+        for batch in torch.split(index, _BATCH[index.device.type]):
             raw = contexts(windows, batch, window.context_length)
             frame = volatility_frame(raw, window.bars)
             read = with_extras(frame.x, context_extras(windows, batch, window.context_length))

@@ -74,9 +74,11 @@ def make_samples(
     generator: torch.Generator,
     group: Group = ALONE,
 ) -> Samples:
-    """Return windows with one label each, or long chunks with a label at every bar.
+    """Return windows with one label each, or with a label at every bar after a burn-in.
 
-    Chunks for training end at any bar, those for validation lie end to end.
+    Of a direct head these are long chunks. Those for training end at any bar, those for validation
+    lie end to end. A recursive head has its windows, each on its own scale, so that an epoch takes
+    all of them; they validate by the bar after them alone, where a forecast starts.
 
     fitted : on the training rows: the scale of a recursion, what `make_floor` made for a direct
     head.
@@ -94,6 +96,7 @@ def make_samples(
             fitted=fitted,
             loss=train.loss,
             group=group,
+            burn_in=train.burn_in if settings.labels_all_bars else None,
         )
         train_rows, validation_rows = (
             flat_cutoffs(rows, part).to(device) for part in (plan.train, plan.validation)

@@ -21,7 +21,7 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution, Int
 from optuna.trial import FrozenTrial, TrialState
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from lstmcli.config import Settings, check_settings, keys
+from lstmcli.config import FOLLOWING, Settings, check_settings, keys
 from lstmcli.errors import DataError, TrainingError, UsageError, did_you_mean
 from lstmcli.features import OwnInput
 from lstmcli.learning.fit import Course, fit
@@ -106,8 +106,8 @@ def load_space(space: str | Path, settings: Settings) -> Space:
 def with_values(settings: Settings, values: Mapping[str, Any], *, where: str) -> Settings:
     """Return the settings with some changed, by dotted name; UsageError where they do not fit."""
     tree = settings.model_dump()
-    if "burn_in" not in settings.train.model_fields_set:
-        del tree["train"]["burn_in"]  # it follows a context or chunk that is searched
+    for key in set(FOLLOWING) - settings.train.model_fields_set:
+        del tree["train"][key]  # it follows what is searched, as a burn-in the context
     for key, value in values.items():
         section, name = key.split(".")
         tree[section][name] = value

@@ -35,7 +35,11 @@ class NextStep(nn.Module):
         self.layers = nn.Sequential(*layers, nn.Linear(num_inputs, num_outputs))
 
     def forward(self, states: Tensor) -> Tensor:
-        answer: Tensor = self.layers(states[:, -1])
+        return self.at(states[:, -1])
+
+    def at(self, states: Tensor) -> Tensor:
+        """Return the row after each state, (..., D) -> (..., C)."""
+        answer: Tensor = self.layers(states)
         return answer
 
 

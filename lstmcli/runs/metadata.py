@@ -18,7 +18,7 @@ import numpy as np
 
 from lstmcli.config import Settings, check_settings
 from lstmcli.errors import ModelError, UsageError
-from lstmcli.recipes import anchored
+from lstmcli.recipes import anchored, with_labels_of_then
 from lstmcli.records import (
     Count,
     Day,
@@ -182,6 +182,7 @@ def read_settings(folder: Path, metadata: Metadata) -> Settings:
         data = read_file(path, _MAX_BYTES)
         check_hash(hashlib.sha256(data).hexdigest(), metadata.config_sha256)
         tree = anchored(read_toml(data.decode("utf-8")), folder)  # `base` names its data so
+        tree = with_labels_of_then(tree, "batch_size" in metadata.record)
         settings = check_settings(tree, where=str(path))
     with naming_file(folder / METADATA):
         if any(len(steps) != settings.window.horizon for steps in metadata.trend.values()):

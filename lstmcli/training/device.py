@@ -25,6 +25,31 @@ def choose_device(name: str) -> torch.device:
     return torch.device(kind, int(number)) if number else torch.device(kind)
 
 
+_LONG = 120.0  # seconds of epochs that a GPU is worth a sentence for
+
+
+def describe_choice(asked: str, used: torch.device, epochs: float, total: float) -> tuple[str, ...]:
+    """Return a note where `auto` chose a device and another might do better.
+
+    epochs, total : seconds of the epochs and of the whole run. Source of the figures: CUDA on one
+    H200 next to one thread of its CPU, PyTorch 2.11, 2026-11-26.
+    """
+    if asked != "auto":
+        return ()
+    if used.type == "cuda" and epochs < total / 2:
+        return (
+            f"device auto chose {used}. The epochs took {epochs:.1f} of {total:.1f} s, and a GPU "
+            "shortens those alone (default recipe, 2026-11-26: 9 s on an H200, 28 s on its CPU)",
+        )
+    if used.type == "cpu" and epochs > _LONG:
+        return (
+            f"device auto found no GPU, which may shorten the {epochs:.0f} s of epochs (H200, "
+            "2026-11-26: an epoch over 1,000 series of 5,000 closes took 3.9 s in batches of 64, "
+            "0.5 s in batches of 512)",
+        )
+    return ()
+
+
 @contextlib.contextmanager
 def seeded(seed: int, device: torch.device) -> Iterator[None]:
     """Draw weights and dropout from `seed` in the block; restore the random state after it."""

@@ -22,6 +22,7 @@ from lstmcli.dataset.windows import (
     with_extras,
 )
 from lstmcli.networks.build import body_and_head
+from lstmcli.networks.heads import NextStep
 from lstmcli.networks.recurrent import Recurrent, State
 from lstmcli.training.group import ALONE, Group
 
@@ -58,9 +59,17 @@ def next_step_objective(
     fitted: Scale | None,
     loss: str,
     group: Group = ALONE,
+    burn_in: int | None = None,
 ) -> Objective:
-    """Return the loss of predicting the row after the cutoff in the window's own scale."""
+    """Return the loss of predicting the row after the cutoff in the window's own scale.
+
+    burn_in : in training, the rows after all later rows of the window are predicted too, in one
+        pass. The scale must not depend on those rows, so that it is `relative`.
+    """
     columns = list(inputs)
+    device, labelled = windows.values.device, None
+    if burn_in is not None:
+        labelled = torch.arange(burn_in - context_length + 1, 1, device=device)
 
     def objective(network: nn.Module, cutoffs: Tensor) -> Tensor:
         # The batch's own mean and deviation train; the fitted ones score and forecast.
@@ -74,7 +83,13 @@ def next_step_objective(
         months = context_months(windows, cutoffs, context_length)
         x = with_season(frame.x[:, :, columns], months)
         x = with_extras(x, context_extras(windows, cutoffs, context_length))
-        return point_loss(network(x), target.float(), loss, group)
+        if labelled is None or not network.training:
+            return point_loss(network(x), target.float(), loss, group)
+        body, head = body_and_head(network)
+        assert isinstance(head, NextStep)
+        after = cutoffs[:, None] + labelled + 1  # (N, S)
+        targets = frame.apply(windows.values[after]).float()
+        return point_loss(head.at(body(x)[:, -len(labelled) :]), targets, loss, group)
 
     return objective
 

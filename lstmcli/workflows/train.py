@@ -44,7 +44,7 @@ from lstmcli.runs.registry import (
 from lstmcli.runs.stale import histories
 from lstmcli.sources.loading import find_other, load_alike, load_for_both
 from lstmcli.sources.source import Source, doubtful_folders, lasting_data
-from lstmcli.training.device import choose_device, threads
+from lstmcli.training.device import choose_device, describe_choice, threads
 from lstmcli.training.loop import Epoch
 
 
@@ -190,13 +190,15 @@ def train(
             )
             record["decision"] = asdict(decision)
             kept = _keep(home, version, learned, record, decision)
+    spent = sum(epoch.seconds for epoch in learned.fit.history)
+    chosen = describe_choice(settings.train.device, device, spent, record["duration_seconds"])
     return TrainReport(
         model=version,
         metadata=Metadata.of(record),
         history=tuple(learned.fit.history),
         scores=learned.scores,
         decision=decision,
-        notes=(*resumed, *kept, *looked, *notes),
+        notes=(*resumed, *kept, *chosen, *looked, *notes),
         failures=tuple(failures),
     )
 
@@ -301,6 +303,11 @@ def _notes(
         yield from describe_transfer(donor, settings, plan)
     for key in settings.model.unused:
         yield f"model.network {settings.model.network} has no use for model.{key}"
+    if settings.train.labels == "sequence" and not settings.labels_all_bars:
+        yield (
+            "one label a window: train.labels sequence of model.head recursive goes with networks "
+            "that keep a state and window.scaling relative"
+        )
     for each in used:
         yield from each.named_notes()
 

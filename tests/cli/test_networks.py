@@ -45,3 +45,13 @@ def test_a_key_that_the_network_has_no_use_for_is_told(home: Path) -> None:
         "lstmcli: model.network linear has no use for model.hidden_sizes",
         "lstmcli: model.network linear has no use for model.kernel_size",
     ]
+
+
+def test_one_label_a_window_is_said_where_a_sequence_was_asked_for(home: Path) -> None:
+    done = train(
+        home, "linear", "--set", "train.labels=sequence", "--set", "model.hidden_sizes=[32]"
+    )
+    assert done.err.splitlines() == [
+        "lstmcli: one label a window: train.labels sequence of model.head recursive goes with "
+        "networks that keep a state and window.scaling relative"
+    ]

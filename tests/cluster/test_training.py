@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import torch
-from lstmcli.workflows.prices import Source
+from lstmcli.sources.source import Source
 
 from lstmcli.cluster.tasks import Cluster
 from lstmcli.cluster.training import fit_together, group_of

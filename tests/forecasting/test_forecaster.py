@@ -88,7 +88,7 @@ def test_windows_are_gathered_a_batch_at_a_time(monkeypatch: pytest.MonkeyPatch)
         sizes.append(len(inputs[0]))
 
     model.network.register_forward_pre_hook(spy)
-    monkeypatch.setattr(forecaster, "_BATCH", 20)
+    monkeypatch.setattr(forecaster, "_BATCH", {"cpu": 20})
     parts = forecast(model, [FIRST, SECOND], rows).median
     assert max(sizes) == 20
     np.testing.assert_allclose(parts, whole, rtol=1e-4, atol=1e-7)

@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import pickle
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,7 @@ from lstmcli.forecasting.forecaster import forecast
 from lstmcli.learning.fit import Fit
 from lstmcli.recipes import load_settings
 from lstmcli.runs.bundle import load_bundle, save_bundle, settings_toml
-from lstmcli.runs.metadata import read_metadata
+from lstmcli.runs.metadata import read_metadata, read_settings
 from tests.synthetic import CPU, fit_on, random_walk, series_of, tiny_settings, version_facts
 
 SERIES = series_of(random_walk(160), random_walk(160, seed=1) * 1e6)
@@ -64,6 +65,19 @@ def test_a_model_comes_back_with_bit_identical_forecasts(tmp_path: Path, scaling
     assert model.trained_on == ("AAA",)
     assert metadata.record["note"] == "Größe"
     assert (model.fitted is None) == (scaling in ("relative", "zscore"))
+
+
+def test_a_version_from_before_sequences_of_windows_stays_one_of_windows(tmp_path: Path) -> None:
+    done = fitted("relative")
+    folder = tmp_path / "v0001"
+    assert done.model.settings.train.labels == "window"
+    for facts, labels in ((FOUND, "window"), ({**FOUND, "batch_size": 32}, "sequence")):
+        save_bundle(folder, done.model, facts, done.history)
+        set_config(folder, 'labels = "window"', 'labels = "sequence"')
+        set_config(folder, "context_length = 8", "context_length = 80")
+        assert read_settings(folder, read_metadata(folder)).train.labels == labels
+        assert load_settings(folder / "config.toml").train.labels == labels
+        shutil.rmtree(folder)
 
 
 def test_a_version_is_four_files_and_nothing_beside_them(bundle: Path, one_fit: Fit) -> None:

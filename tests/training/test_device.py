@@ -1,10 +1,12 @@
 """Devices that are there, seeds that disturb no one, threads that are put back."""
 
+import re
+
 import pytest
 import torch
 
 from lstmcli.errors import UsageError
-from lstmcli.training.device import choose_device, seeded, threads
+from lstmcli.training.device import choose_device, describe_choice, seeded, threads
 from tests.rows import for_each
 
 without_cuda = pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
@@ -35,6 +37,25 @@ def test_auto_is_cuda_where_it_is_there() -> None:
     for name in (f"cuda:{torch.cuda.device_count()}", "cuda:256"):
         with pytest.raises(UsageError, match="no such device"):
             choose_device(name)
+
+
+@for_each(
+    ("asked", "used", "epochs", "total", "said"),
+    [
+        ("auto", "cuda", 2.0, 9.0, "device auto chose cuda. The epochs took 2.0 of 9.0 s"),
+        ("auto", "cuda", 50.0, 60.0, ""),
+        ("auto", "cpu", 10.0, 12.0, ""),
+        ("auto", "cpu", 300.0, 310.0, "no GPU, which may shorten the 300 s of epochs .H200, 2026"),
+        ("cpu", "cpu", 300.0, 310.0, ""),
+        ("cuda", "cuda", 2.0, 9.0, ""),
+    ],
+)
+def test_auto_says_whether_another_device_might_do_better(
+    asked: str, used: str, epochs: float, total: float, said: str
+) -> None:
+    found = describe_choice(asked, torch.device(used), epochs, total)
+    assert len(found) == bool(said)
+    assert re.search(said, "".join(found))
 
 
 def test_a_seed_repeats_its_draws_and_leaves_the_callers_alone() -> None:

@@ -34,6 +34,32 @@ def a_scale(scaling: str) -> Scale | None:
     return None
 
 
+@for_each("burn_in", [0, 2, LENGTH - 1])
+@for_each("loss", ["mse", "huber"])
+def test_the_loss_of_a_sequence_is_the_mean_over_its_windows_one_at_a_time(
+    burn_in: int, loss: str
+) -> None:
+    """The window up to each bar is a shorter one that starts at the same bar."""
+
+    def loss_of(length: int, cutoffs: torch.Tensor, burn_in: int | None = None) -> float:
+        objective = next_step_objective(
+            WINDOWS,
+            context_length=length,
+            inputs=(0, 1),
+            scaling="relative",
+            fitted=None,
+            loss=loss,
+            burn_in=burn_in,
+        )
+        return float(objective(network, cutoffs).detach())
+
+    network = a_network()
+    single = [loss_of(bar + 1, INDEX - LENGTH + 1 + bar) for bar in range(burn_in, LENGTH)]
+    assert loss_of(LENGTH, INDEX, burn_in) == pytest.approx(np.mean(single), rel=1e-5)
+    network.eval()  # validation asks for the bar after the window, as a forecast does
+    assert loss_of(LENGTH, INDEX, burn_in) == pytest.approx(single[-1], rel=1e-6)
+
+
 @for_each("inputs", [(0, 1), (1,)])
 @for_each("scaling", ["relative", "zscore", "batch", "log_return"])
 def test_the_loss_is_the_mean_over_windows_scaled_one_at_a_time(

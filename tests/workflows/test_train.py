@@ -14,6 +14,7 @@ from lstmcli.config import Settings
 from lstmcli.errors import TrainingError
 from lstmcli.runs.checkpoint import CHECKPOINT
 from lstmcli.sources.source import Source
+from lstmcli.training.device import describe_choice
 from lstmcli.training.loop import Epoch
 from lstmcli.workflows.train import TrainReport, train
 from tests.command_line import csv_text, walk
@@ -63,6 +64,21 @@ def test_a_run_broken_off_and_resumed_keeps_the_bytes_of_an_unbroken_one(source:
     for key in ("data", "split", "windows", "epochs", "stopped", "origin_sha256", "validation"):
         assert report.metadata.record[key] == unbroken.metadata.record[key]
     assert not (source.data_dir / "models/mine" / CHECKPOINT).exists()
+
+
+def test_a_note_says_that_a_small_job_gains_little_by_a_gpu(
+    source: Source, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def pretend(asked: str, used: torch.device, epochs: float, total: float) -> tuple[str, ...]:
+        assert (asked, used.type) == ("auto", "cpu")
+        assert 0 < epochs < total
+        return describe_choice(asked, torch.device("cuda"), total / 10, total)
+
+    monkeypatch.setattr("lstmcli.workflows.train.choose_device", lambda name: torch.device("cpu"))
+    monkeypatch.setattr("lstmcli.workflows.train.describe_choice", pretend)
+    report = trained(source, tiny_settings(train={"device": "auto"}))
+    assert report.notes[0].startswith("device auto chose cuda. The epochs took ")
+    assert report.metadata.record["device"] == "cpu"
 
 
 def test_a_version_is_made_once_unless_forced(source: Source) -> None:
