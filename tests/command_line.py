@@ -30,6 +30,8 @@ from lstmcli.market.calendars import sessions_of
 
 # Declaring every command takes longer than running most of them.
 typer.main.get_command = cache(typer.main.get_command)
+# It guards against a loss of power, which no test brings about, and takes longer than most tests.
+to_the_disk, os.fsync = os.fsync, os.fstat  # type: ignore[assignment]
 
 PROGRAM = str(Path(sys.executable).parent / "lstmcli")
 LAST_DAY = np.datetime64("2018-08-31")

@@ -33,6 +33,7 @@ Row = dict[str, Any]
 _WIDTH, _HEIGHT = 100_000, 25  # of a console without an end
 # Text is shown as it is written: no [markup], no :emoji:, no colours by guess.
 _PLAIN: dict[str, Any] = {"highlight": False, "markup": False, "emoji": False}
+_SCALARS = str | int | float | None
 _WITHOUT_UTF = str.maketrans("✓✗█▁▂▃▄▅▆▇…", "+x#.:-=+*%~")
 
 
@@ -237,8 +238,27 @@ def _json(document: dict[str, Any]) -> Iterator[str]:
 
 
 def _indented(value: Any, depth: int) -> str:
-    text = json_text(value, default=asdict, indent=2, allow_nan=False)
-    return text.replace("\n", "\n" + depth * " ")
+    """Return the JSON of indent=2, as if its lines began after so many blanks.
+
+    json itself makes each line of it in Python; here it makes all lines of a list or object of
+    numbers and texts at once, in C.
+    """
+    if not isinstance(value, _SCALARS | dict | list | tuple):
+        value = asdict(value)
+    if isinstance(value, _SCALARS) or not value:
+        return json_text(value, allow_nan=False)
+    first, last = "\n" + (depth + 2) * " ", "\n" + depth * " "
+    parts = value.values() if isinstance(value, dict) else value
+    if all(isinstance(each, _SCALARS) for each in parts):
+        text = json_text(value, allow_nan=False, separators=(f",{first}", ": "))
+        return f"{text[0]}{first}{text[1:-1]}{last}{text[-1]}"
+    texts = [_indented(each, depth + 2) for each in parts]
+    opened, closed = "[]"
+    if isinstance(value, dict):
+        opened, closed = "{}"
+        keys = (json_text({key: 0})[1:-4] for key in value)  # a number is quoted there
+        texts = [f"{key}: {text}" for key, text in zip(keys, texts, strict=True)]
+    return f"{opened}{first}{f',{first}'.join(texts)}{last}{closed}"
 
 
 def _csv(rows: Iterable[Row], columns: Sequence[str]) -> Iterator[str]:

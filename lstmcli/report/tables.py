@@ -49,18 +49,22 @@ class FittedTable(Table):
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """Render as much as fits the width."""
         table = copy.copy(self)
-        table.columns = list(self.columns)
+        table.columns, room = list(self.columns), options.max_width
+        width = _width(table, console, options)  # a table is measured as often as it changes
         for heading in self.drop:
-            if _excess(table, console, options) <= 0:
+            if width <= room:
                 break
             table.columns = _numbered(each for each in table.columns if each.header != heading)
-        if (excess := _excess(table, console, options)) > 0:
-            table.columns = _numbered(_shortened(table.columns, excess))
-        while len(table.columns) > 1 and _excess(table, console, options) > 0:
+            width = _width(table, console, options)
+        if width > room:
+            table.columns = _numbered(_shortened(table.columns, width - room))
+            width = _width(table, console, options)
+        while len(table.columns) > 1 and width > room:
             table.columns = _numbered(table.columns[:-1])
+            width = _width(table, console, options)
         if self.heading:
             yield Text(self.heading, style="bold")
-        wide = options.update(width=max(options.max_width, _width(table, console, options)))
+        wide = options.update(width=max(room, width))
         yield from Table.__rich_console__(table, console, wide)
         yield from map(Prose, filter(None, self.note.split("\n")))
         yield Segment.line()
@@ -168,10 +172,6 @@ def _cell(value: object) -> str | Text:
     if isinstance(value, Text):
         return value
     return "-" if value is None else printable(str(value))
-
-
-def _excess(table: Table, console: Console, options: ConsoleOptions) -> int:
-    return _width(table, console, options) - options.max_width
 
 
 def _width(table: Table, console: Console, options: ConsoleOptions) -> int:

@@ -5,16 +5,18 @@ import io
 import json
 import sys
 from collections.abc import Iterator
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow.parquet
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from lstmcli.errors import DataError, FileError, UsageError
-from lstmcli.printable import printable
+from lstmcli.printable import json_text, printable
 from lstmcli.report import Format, View, output
 from lstmcli.report.output import check_file, check_output, emit, rows_csv, write_file
 
@@ -50,6 +52,29 @@ def test_file_is_replaced_whole(tmp_path: Path) -> None:
     write_file(path, "new")
     assert path.read_text() == "new"
     assert list(tmp_path.iterdir()) == [path]
+
+
+@dataclass(frozen=True)
+class Record:
+    symbol: str
+    steps: list[dict[str, float | None]]
+
+
+def test_a_document_has_the_lines_of_json(tmp_path: Path) -> None:
+    record = Record('A\x7f\n"é', [{"p": 0.1 + 0.2, "q": None}, {}])
+    document: dict[str, Any] = {
+        "record": record,
+        "empty": [[], {}, ()],
+        "flat": (1, -0.0, 1e-7, True, "x"),
+        "deep": {"a": [[[1], []], {"b": {"c": [record]}}], 1: [2.5], None: {"d": {True: [[]]}}},
+        "numbers": {1: 2, 0.5: 3, None: 4, False: 5},
+        "np": [np.float64(0.1), [np.float64(1e22)]],
+    }
+    text = written(view(document=document), "json", tmp_path).decode()
+    assert text == json_text(document, default=asdict, indent=2) + "\n"
+    for wrong, error in ((np.nan, ValueError), ([[np.inf]], ValueError), (object(), TypeError)):
+        with pytest.raises(error):
+            written(view(document={"key": wrong}), "json", tmp_path)
 
 
 @pytest.mark.parametrize("name", [".", "absent/file"])
