@@ -54,6 +54,8 @@ def _check_batch_size(value: object) -> object:
 
 BatchSize = Annotated[int | Literal["auto"], BeforeValidator(_check_batch_size)]
 ColumnWord = Literal["date", "open", "high", "low", "close", "adj_close", "volume", "symbol"]
+Feature = Annotated[str, AfterValidator(_check_feature)]
+Scaling = Literal["volatility", "relative", "zscore", "batch", "log_return", "seasonal"]
 OptionalDate = Annotated[date | None, BeforeValidator(_none_if_empty)]
 OptionalCount = Annotated[Annotated[int, Field(ge=1)] | None, BeforeValidator(_none_if_empty)]
 OptionalPurge = Annotated[Annotated[int, Field(ge=0)] | None, BeforeValidator(_none_if_empty)]
@@ -84,16 +86,8 @@ class Window(_Section):
 
     context_length: int = Field(250, ge=3, le=5000)
     horizon: int = Field(50, ge=1, le=1000)
-    features: tuple[Annotated[str, AfterValidator(_check_feature)], ...] = (
-        "close",
-        "open",
-        "high",
-        "low",
-        "volume",
-    )
-    scaling: Literal["volatility", "relative", "zscore", "batch", "log_return", "seasonal"] = (
-        "volatility"
-    )
+    features: tuple[Feature, ...] = ("close", "open", "high", "low", "volume")
+    scaling: Scaling = "volatility"
     rebase: bool = True
 
     @model_validator(mode="after")

@@ -78,13 +78,9 @@ def find_borders(
             why=f"{len(fitted)} of {len(dates)} rows come before the test span",
             next_step="Give more rows or another split.train_end.",
         )
-    return Borders(
-        validation_start=(
-            fitted[n_train] if n_train < len(fitted) else _after(dates, len(fitted) - 1)
-        ),
-        train_end=fitted[-1],
-        test_start=_after(dates, len(fitted) - 1 + embargo),
-    )
+    last = len(fitted) - 1
+    start = fitted[n_train] if n_train <= last else _after(dates, last)
+    return Borders(start, train_end=fitted[-1], test_start=_after(dates, last + embargo))
 
 
 def split_series(

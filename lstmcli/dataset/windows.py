@@ -111,12 +111,8 @@ def _join_extras(series: Sequence[Series], inputs: Sequence[OwnInput], fitted: S
 
 def flat_cutoffs(windows: Windows, cutoffs: Sequence[Ints]) -> Tensor:
     """Turn each series' cutoff rows into flat rows, symbol by symbol: (N,) int64."""
-    return torch.cat(
-        [
-            torch.from_numpy(rows) + offset
-            for offset, rows in zip(windows.offsets, cutoffs, strict=True)
-        ]
-    )
+    pairs = zip(windows.offsets, cutoffs, strict=True)
+    return torch.cat([torch.from_numpy(rows) + offset for offset, rows in pairs])
 
 
 def contexts(windows: Windows, cutoffs: Tensor, length: int) -> Tensor:

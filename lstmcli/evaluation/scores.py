@@ -272,6 +272,7 @@ def _own_scores(
             rates = np.array([past[change, step][symbol] for symbol in symbols])[group]
             large.append(score_beyond(*fan, change, rates))
         del fan  # before the next one takes as much memory
+    moves = sound.forecasts[name].median, sound.actual, sound.last_close, sound.symbols[1]
     return partial(
         ModelScores,
         model=name,
@@ -280,13 +281,7 @@ def _own_scores(
         chances=tuple(each for each in rises if each is not None),
         beyond=tuple(each for each in large if each is not None),
         direction=tuple(directions),
-        movement=movement(
-            sound.forecasts[name].median,
-            sound.actual,
-            sound.last_close,
-            sound.symbols[1],
-            n_independent,
-        ),
+        movement=movement(*moves, n_independent),
     )
 
 

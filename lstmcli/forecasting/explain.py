@@ -24,7 +24,7 @@ from lstmcli.forecasting.model import TrainedModel, network_inputs
 from lstmcli.networks.recurrent import gates
 
 BAND = 0.8
-_COPIES = 512  # masked copies of the window in one pass
+_COPIES = 64  # masked copies of the window in one pass; a forecast takes no more at a time
 _ROWS = 2**20  # of all copies in one pass: the states of a long window take memory
 
 Reading = Callable[[Tensor, int], Tensor]

@@ -107,18 +107,8 @@ class CsvFile:
         if not _FILLED.search(self.text, start):
             raise DataError("no rows", where=self.where, why="it has a header and nothing else")
         line = self.first_line + self.text.count(b"\n", 0, start)
-        return Lines(
-            self.text,
-            self.head[0],
-            texts,
-            numbers,
-            self.where,
-            self.kind,
-            self.sep,
-            self.decimal,
-            start,
-            line,
-        )
+        marks = self.where, self.kind, self.sep, self.decimal
+        return Lines(self.text, self.head[0], texts, numbers, *marks, start, line)
 
 
 def check_marks(marks: Marks) -> str:

@@ -41,20 +41,12 @@ def open_json(content: Content, decimal: str = "") -> TypedTable:
     if any(len(column) != n_rows for column in columns.values()):
         raise _no_table(where, kind, "has columns of different lengths")
     rows = [[columns[name][row] for name in names] for row in range(min(n_rows, _SHOWN))]
-    numbers = np.array(lines) if lines else np.arange(1, n_rows + 1)
 
     def load(positions: Sequence[int], skipped: int) -> list[pa.Array]:
         return [array_of(columns[names[i]][skipped:], names[i], where, kind) for i in positions]
 
-    return TypedTable(
-        where,
-        kind,
-        [names, *text_rows(rows)],
-        load,
-        decimal,
-        notes,
-        lambda skipped, n: numbers[skipped : skipped + n],
-    )
+    numbers = np.array(lines) if lines else None
+    return TypedTable(where, kind, [names, *text_rows(rows)], load, decimal, notes, numbers)
 
 
 def _parse(data: bytes) -> Any:

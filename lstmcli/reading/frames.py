@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
-from lstmcli.arrays import Ints
 from lstmcli.errors import DataError
 from lstmcli.reading.typed import TypedTable, plain_array, text_rows
 
@@ -44,13 +43,10 @@ def frame_table(data: pd.DataFrame | pd.Series[Any]) -> TypedTable:
     def load(places: Sequence[int], skipped: int) -> list[pa.Array]:
         return arrays(places, slice(1 + skipped - len(names), None))
 
-    def number_rows(skipped: int, count: int) -> Ints:
-        first = 1 + skipped - len(names)
-        return np.arange(first, first + count)
-
     shown = [each.to_pylist() for each in arrays(range(len(columns)), slice(_HEAD))]
     head = [*names, *text_rows(list(zip(*shown, strict=True)))][:_HEAD]
-    return TypedTable(where, "DataFrame", head, load, number_rows=number_rows)
+    numbers = np.arange(1 - len(names), len(frame))  # so that its first row has 0
+    return TypedTable(where, "DataFrame", head, load, numbers=numbers)
 
 
 def _named_columns(frame: pd.DataFrame, where: str) -> tuple[list[list[str]], list[pd.Series[Any]]]:

@@ -99,10 +99,8 @@ def open_streamed(path: str | Path, marks: Marks) -> StreamedCsv | None:
         with open(path, "rb") as file:
             start = file.read(_FIRST)
     start = start[: start.rfind(b"\n") + 1]
-    is_plain = start[:2].lstrip(b'"')[:1].isalnum() and _is_plain(
-        start, start.find(b"\n") + 1, len(start)
-    )
-    if not is_plain or start.count(b"\n") <= HEAD:
+    begins = start[:2].lstrip(b'"')[:1].isalnum() and start.count(b"\n") > HEAD
+    if not begins or not _is_plain(start, start.find(b"\n") + 1, len(start)):
         return None
     first = open_csv(Content(str(path), start), marks)
     is_usual = all(note.startswith("Read as CSV separated") for note in first.notes)

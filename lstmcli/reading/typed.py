@@ -31,8 +31,8 @@ class TypedTable:
     """A `RawTable` whose columns have types.
 
     load : returns the columns at some positions without their first rows that are no data, each of
-    N values. numbers_of_rows : returns (N,) numbers for messages, for a number of such rows and N.
-    decimal : the mark of numbers that are texts, or "" to find it out.
+    N values. decimal : the mark of numbers that are texts, or "" to find it out. numbers : of the
+    rows below the names, for messages; from 1 on unless given.
     """
 
     where: str
@@ -41,17 +41,17 @@ class TypedTable:
     load: Callable[[Sequence[int], int], list[pa.Array]]
     decimal: str = ""
     notes: tuple[str, ...] = ()
-    number_rows: Callable[[int, int], Ints] = lambda skipped, n: np.arange(
-        1 + skipped, 1 + skipped + n
-    )
+    numbers: Ints | None = None
 
     def read(self, texts: Sequence[int], numbers: Sequence[int], header: int = 1) -> RawColumns:
         """Read columns as `RawTable` has it."""
-        columns = self.load([*texts, *numbers], header - 1)
+        skipped = header - 1
+        columns = self.load([*texts, *numbers], skipped)
         n_rows = len(columns[0])
         if not n_rows:
             raise DataError("no rows", where=self.where, why="it has no rows")
-        lines = self.number_rows(header - 1, n_rows)
+        every = np.arange(1, 1 + skipped + n_rows) if self.numbers is None else self.numbers
+        lines = every[skipped:]
         values = np.empty((n_rows, len(numbers)), order="F")
         written: list[int] = []
         for k, column in enumerate(columns[len(texts) :]):
@@ -61,14 +61,9 @@ class TypedTable:
                 values[:, k] = self._numbers(column, self.head[0][numbers[k]])
         notes: tuple[str, ...] = ()
         if written:
-            found = Written(
-                [columns[len(texts) + k] for k in written],
-                [self.head[0][numbers[k]] for k in written],
-                lines,
-                self.where,
-                f"{self.kind} file",
-                self.decimal,
-            ).read()
+            as_texts = [columns[len(texts) + k] for k in written]
+            names, kind = [self.head[0][numbers[k]] for k in written], f"{self.kind} file"
+            found = Written(as_texts, names, lines, self.where, kind, self.decimal).read()
             values[:, written] = found.values
             notes = found.notes(self.decimal)
         return RawColumns([_as_text(each) for each in columns[: len(texts)]], values, lines, notes)

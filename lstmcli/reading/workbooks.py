@@ -41,7 +41,7 @@ def open_workbook(content: Content, decimal: str = "") -> TypedTable:
             why=f"found {first_few(tables, 5)}",
             next_step="Save the sheet that you mean as a file of its own.",
         )
-    [(name, table)] = tables.items()
+    [(sheet, table)] = tables.items()
     numbers, rows = np.array(list(table)), list(table.values())
     names = [str(each or "").strip() for each in rows[0]]
     if len(rows) > 2 and rows[2][0] is not None and not any(rows[2][1:]):
@@ -52,15 +52,9 @@ def open_workbook(content: Content, decimal: str = "") -> TypedTable:
         below = rows[1 + skipped :]
         return [array_of([row[i] for row in below], names[i], where, _KIND) for i in positions]
 
-    return TypedTable(
-        where,
-        _KIND,
-        [names, *text_rows(rows[1:_SHOWN])],
-        load,
-        decimal,
-        (f"Read the sheet {name!r} of an Excel workbook.",),
-        lambda skipped, n: numbers[1 + skipped :][:n],
-    )
+    head = [names, *text_rows(rows[1:_SHOWN])]
+    notes = (f"Read the sheet {sheet!r} of an Excel workbook.",)
+    return TypedTable(where, _KIND, head, load, decimal, notes, numbers[1:])
 
 
 def _sheets(content: Content) -> dict[str, dict[int, tuple[Any, ...]]]:

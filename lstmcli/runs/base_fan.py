@@ -38,14 +38,12 @@ def drawn_to_ready_made(
     har, metadata = _read()
     if interval != metadata.interval or horizon != len(har.table):
         return list(fits)
-    return [
-        replace(fit, start=har)
-        if all(
-            each.dates[fit.rows[each.symbol].stop - 1] >= metadata.trained_until for each in series
-        )
-        else fit
-        for fit in fits
-    ]
+
+    def has_not_seen(fit: Fitted) -> bool:
+        last = (each.dates[fit.rows[each.symbol].stop - 1] for each in series)
+        return all(day >= metadata.trained_until for day in last)
+
+    return [replace(fit, start=har) if has_not_seen(fit) else fit for fit in fits]
 
 
 def _read() -> tuple[Har, Metadata]:

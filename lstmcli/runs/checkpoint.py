@@ -140,13 +140,12 @@ def _parse(facts: _Facts, tensors: Mapping[str, Tensor]) -> tuple[dict[str, Any]
     if not known.issuperset(range(1, facts.members + 2)):
         raise ValueError("its epochs do not fit its networks")
     what, where, why, next_step = facts.error or [""] * 4
+    error = TrainingError(what, where=where, why=why, next_step=next_step) if facts.error else None
     return facts.origin, Checkpoint(
         members=tuple(part(f"{number}/") for number in range(facts.members)),
         snapshot=Snapshot(part("snapshot/"), asdict(facts.numbers)),
         history=facts.history,
-        error=TrainingError(what, where=where, why=why, next_step=next_step)
-        if facts.error
-        else None,
+        error=error,
     )
 
 

@@ -124,11 +124,9 @@ class Candidates:
         ]
         if self.damaged and not any(found for _, found in ranks):
             raise self.damaged[0][1]
+        pooled = [x for x in own if x.model.name == POOLED and len(x.symbols) > 1]
         ranks += [
-            (
-                "pooled without it",
-                [x for x in own if x.model.name == POOLED and len(x.symbols) > 1],
-            ),
+            ("pooled without it", pooled),
             ("ready-made", [each for each in suited if each is self.base]),
             ("trained on others", own),
             ("ready-made", [self.base]),  # whose reader says what it cannot read

@@ -263,6 +263,7 @@ def test_names_over_several_columns_are_those_of_each() -> None:
     names = pd.MultiIndex.from_product([["Close", "High"], ["A", "B"]], names=["Price", "Ticker"])
     days = pd.Index(DAYS, name="Date")
     table = opened(excel(pd.DataFrame(1.5, index=days, columns=names)))
+    assert table.notes == ("Read the sheet 'Sheet1' of an Excel workbook.",)
     assert table.head[:2] == [["Price", "Close", "Close", "High", "High"], ["Ticker", *"ABAB"]]
     assert table.read([0], [4], header=3).numbers.tolist() == [[1.5]] * 5
 
