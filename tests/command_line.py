@@ -35,6 +35,35 @@ to_the_disk, os.fsync = os.fsync, os.fstat  # type: ignore[assignment]
 
 PROGRAM = str(Path(sys.executable).parent / "lstmcli")
 LAST_DAY = np.datetime64("2018-08-31")
+# A network that trains in half a second, as a recipe and as options.
+TINY_RECIPE = """\
+[data]
+csv = ["prices.csv"]
+
+[window]
+context_length = 10
+horizon = 5
+features = ["close"]
+scaling = "log_return"
+
+[model]
+head = "recursive"
+hidden_sizes = [4]
+
+[train]
+epochs = 2
+threads = 1
+device = "cpu"
+"""
+TINY = (
+    "--set=window.context_length=10",
+    "--set=window.horizon=5",
+    "--set=window.scaling=log_return",
+    '--set=window.features=["close"]',
+    "--set=model.head=recursive",
+    "--set=model.hidden_sizes=[4]",
+    "--set=train.epochs=1",
+)
 
 
 @dataclass(frozen=True)

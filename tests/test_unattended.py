@@ -11,8 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.conftest import RECIPE
-from tests.command_line import csv_text, in_process, one_after_another, walk
+from tests.command_line import TINY_RECIPE, csv_text, in_process, one_after_another, walk
 from tests.readme import ROOT
 from tests.stand_in_site import sitecustomize
 from tests.yahoo_stand_in import StandIn, random_walk, stand_in
@@ -46,7 +45,7 @@ def commands(tmp_path_factory: pytest.TempPathFactory) -> list[list[str]]:
     """A run of every command that has --quiet."""
     given = tmp_path_factory.mktemp("given")
     (given / "prices.csv").write_text(csv_text(walk(300)))
-    (given / "tiny.toml").write_text(RECIPE)
+    (given / "tiny.toml").write_text(TINY_RECIPE)
     return [line.format(given=given).split() for line in COMMANDS.splitlines()]
 
 

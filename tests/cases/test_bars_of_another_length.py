@@ -9,18 +9,9 @@ import pytest
 from lstmcli.errors import Failure
 from lstmcli.market.prices import Prices, are_alike, as_read, bars_of, may_be, most_common_interval
 from lstmcli.report.tables import ahead
-from tests.command_line import Outcome, assert_one_error, in_process, walk
+from tests.command_line import TINY, Outcome, assert_one_error, in_process, walk
 from tests.rows import for_each
 
-TINY = (
-    "--set=window.context_length=10",
-    "--set=window.horizon=5",
-    "--set=window.scaling=log_return",
-    '--set=window.features=["close"]',
-    "--set=model.head=recursive",
-    "--set=model.hidden_sizes=[4]",
-    "--set=train.epochs=1",
-)
 SPACINGS = {"daily": "B", "weekly": "W-MON", "monthly": "MS", "fortnightly": "14D"}
 
 

@@ -1,21 +1,21 @@
 """Halted and pegged series: they are reported, and nothing is claimed of a constant."""
 
 import json
-from datetime import UTC, date, datetime
+from datetime import date
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from lstmcli.report.tables import move, percent
+from lstmcli.report.tables import move, number, percent
 from lstmcli.workflows.data import check_data
-from lstmcli.workflows.fetch import fetch
 from tests.cases.bar_files import bars, write
-from tests.clockwork import Clockwork
+from tests.cases.fetching import BARS, Run, only, run, server
 from tests.command_line import in_process, sessions
 from tests.conftest import CONTEXT
-from tests.yahoo_stand_in import random_walk, stand_in
+from tests.yahoo_stand_in import StandIn
 
+__all__ = ["run", "server"]
 DAYS = sessions(400)
 
 
@@ -55,17 +55,11 @@ def test_nineteen_equal_closes_and_equal_ones_long_ago_are_nothing(tmp_path: Pat
     assert check_data(tmp_path / "data", today=date(2018, 9, 1)).findings == ()
 
 
-def test_fetch_reports_it(tmp_path: Path) -> None:
-    frame = random_walk(80)
+def test_fetch_reports_it(server: StandIn, run: Run) -> None:
+    frame = BARS.copy()
     frame.iloc[-25:, :5] = 50.0
-    clock = Clockwork()
-    with stand_in() as server:
-        server.serve("AAPL", frame)
-        (result,) = fetch(
-            ["AAPL"], data_dir=tmp_path, rate=1000.0, clock=clock.clock, sleep=clock.sleep,
-            now=datetime(2024, 6, 1, tzinfo=UTC),
-        ).results  # fmt: skip
-    assert "The last 25 closes are equal" in result.note
+    server.serve("AAPL", frame)
+    assert "The last 25 closes are equal" in only(run()).note
 
 
 def test_a_halt_as_long_as_a_window_is_forecast_from_what_moved_before(fan_home: Path) -> None:
@@ -103,6 +97,7 @@ def test_one_move_in_the_context_is_enough_for_a_chance(fan_home: Path) -> None:
 
 def test_a_rounded_zero_has_no_sign() -> None:
     assert [move(value) for value in (-1e-9, 1e-9, 0.0, -0.0)] == ["0.00 %"] * 4
+    assert number(-1e-9) == number(-0.0) == "0.000"
     assert [move(value) for value in (-0.0001, 0.0001)] == ["-0.01 %", "+0.01 %"]
     assert percent(-1e-9) == "0.00 %"
     assert percent(np.float64(-0.0006), 1) == "-0.1 %"

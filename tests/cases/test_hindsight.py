@@ -12,20 +12,11 @@ import pytest
 
 from lstmcli.runs.evidence import hindsight
 from lstmcli.runs.metadata import Metadata
-from tests.command_line import Outcome, assert_one_error, csv_text, in_process, sessions, walk
+from tests.command_line import TINY, Outcome, assert_one_error, csv_text, in_process, sessions, walk
 from tests.synthetic import version_facts
 
 ROWS = 300
 DAYS = sessions(ROWS)
-TINY = (
-    "--set=window.context_length=10",
-    "--set=window.horizon=5",
-    "--set=window.scaling=log_return",
-    '--set=window.features=["close"]',
-    "--set=model.head=recursive",
-    "--set=model.hidden_sizes=[4]",
-    "--set=train.epochs=1",
-)
 LAST = round(0.85 * ROWS) - 1
 LAST_FITTED = DAYS[LAST]
 
@@ -104,15 +95,6 @@ def test_many_symbols_are_warned_of_on_one_line(home: Path) -> None:
     found = forecast(home, "--csv", "wide.csv", "--as-of", DAYS[150])
     (line,) = [line for line in found["err"].splitlines() if "hindsight" in line]
     assert line.startswith("lstmcli: A1, A2, A3: hindsight")
-
-
-def test_a_day_without_a_bar_means_the_last_one_before_it_and_says_so(home: Path) -> None:
-    assert DAYS[-6] == "2018-08-24"
-    found = forecast(home, "--as-of", "2018-08-26")
-    assert found["cutoff"] == "2018-08-24"
-    said = "B: no bar on 2018-08-26, forecast from the last one before it, 2018-08-24"
-    assert found["warnings"] == [said]
-    assert said in found["err"]
 
 
 def test_a_day_after_today_is_refused(home: Path) -> None:

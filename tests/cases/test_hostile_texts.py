@@ -20,9 +20,8 @@ import tomli_w
 
 from lstmcli.market import throttle
 from lstmcli.runs.ledger import Entry, encode
-from tests.cli.conftest import RECIPE
 from tests.cli.test_streams import on_terminal
-from tests.command_line import Outcome, csv_text, in_process, sessions, walk
+from tests.command_line import TINY_RECIPE, Outcome, csv_text, in_process, sessions, walk
 from tests.forked_runs import ForkServer
 from tests.rows import for_each
 from tests.yahoo_stand_in import StandIn, random_walk, stand_in
@@ -38,7 +37,7 @@ STUDY = "data/tuning/tiny/study.db"
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("hostile")
     (folder / "prices.csv").write_text(csv_text(walk(300)))
-    (folder / "tiny.toml").write_text(RECIPE)
+    (folder / "tiny.toml").write_text(TINY_RECIPE)
     (folder / "space.toml").write_text('"train.learning_rate" = { low = 1e-3, high = 1e-2 }\n')
     for command in (
         ("data", "import", "AAPL=prices.csv"),
@@ -256,7 +255,7 @@ def test_a_study_is_escaped(home: Path) -> None:
 
 
 def test_toml_is_escaped(home: Path) -> None:
-    recipe = tomllib.loads(RECIPE)
+    recipe = tomllib.loads(TINY_RECIPE)
     for name, tree in {
         "key": {**recipe, HOSTILE: {"a": 1}},
         "inner": {**recipe, "window": {HOSTILE: 1}},

@@ -1,10 +1,8 @@
 """Bars that contradict themselves: no forecast starts from a wrong close."""
 
 import json
-from collections.abc import Iterator
-from datetime import UTC, date, datetime
+from datetime import date
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -15,16 +13,16 @@ from lstmcli.market import yahoo
 from lstmcli.market.refresh import fetch_answer
 from lstmcli.market.store import read_stored, write_stored
 from lstmcli.workflows.data import check_data
-from lstmcli.workflows.fetch import FetchResult, fetch
 from tests.cases.bar_files import bars, changed, write
+from tests.cases.fetching import BARS, LATER, Run, only, run, server
 from tests.clockwork import Clockwork
 from tests.command_line import assert_one_error, in_process, sessions
-from tests.yahoo_stand_in import StandIn, random_walk, stand_in
+from tests.yahoo_stand_in import StandIn
 
+__all__ = ["run", "server"]
 DAYS = sessions(400)
 LAST, MIDDLE = -1, 100
 TODAY = date(2018, 9, 1)
-NOW = datetime(2024, 6, 1, tzinfo=UTC)
 
 
 def halved(row: int) -> pd.DataFrame:
@@ -104,21 +102,8 @@ def test_a_check_names_a_close_that_an_older_version_stored(tmp_path: Path) -> N
     assert found.what.startswith(f"impossible close: Close {frame['Close'].iloc[MIDDLE]:.10g} with")
 
 
-@pytest.fixture
-def feed() -> Iterator[StandIn]:
-    with stand_in() as server:
-        yield server
-
-
-def spoilt(row: int, rows: int = 80) -> pd.DataFrame:
-    return changed(random_walk(rows), row, Close=lambda close: close / 2)
-
-
-def fetched(folder: Path) -> FetchResult:
-    clock = Clockwork()
-    clocks: dict[str, Any] = {"clock": clock.clock, "sleep": clock.sleep}
-    (result,) = fetch(["AAPL"], data_dir=folder, now=NOW, rate=1000.0, **clocks).results
-    return result
+def spoilt(row: int) -> pd.DataFrame:
+    return changed(BARS, row, Close=lambda close: close / 2)
 
 
 def stored_days(folder: Path) -> list[str]:
@@ -127,67 +112,69 @@ def stored_days(folder: Path) -> list[str]:
 
 
 def test_fetch_leaves_the_bar_out_says_so_and_takes_it_when_it_is_right(
-    feed: StandIn, tmp_path: Path
+    server: StandIn, run: Run, tmp_path: Path
 ) -> None:
     bad = spoilt(70)
     day = f"{bad.index[70]:%Y-%m-%d}"
-    feed.serve("AAPL", bad)
-    result = fetched(tmp_path)
+    server.serve("AAPL", bad)
+    result = only(run(now=LATER))
     assert (result.status, result.rows) == ("new", 79)
     assert f"Left out 1 bar with an impossible close ({day}: Close " in result.note
     assert day not in stored_days(tmp_path)
-    feed.serve("AAPL", random_walk(80))
-    result = fetched(tmp_path)
+    server.serve("AAPL", BARS)
+    result = only(run(now=LATER))
     assert (result.status, result.added) == ("updated", 1)
     assert day in stored_days(tmp_path)
 
 
 @pytest.mark.parametrize("row", [5, 75, 79])
 def test_fetch_mends_one_that_an_older_version_stored(
-    feed: StandIn, tmp_path: Path, row: int
+    server: StandIn, run: Run, tmp_path: Path, row: int
 ) -> None:
     bad = spoilt(row)
     day = f"{bad.index[row]:%Y-%m-%d}"
     write_stored(tmp_path, "AAPL", "1d", bad, {"source": "Yahoo", "asked_start": None})
-    feed.serve("AAPL", random_walk(80))
-    result = fetched(tmp_path)
+    server.serve("AAPL", BARS)
+    result = only(run(now=LATER))
     assert (result.status, result.added, result.rows) == ("updated", 0, 80)
     assert f"replaced stored bars with an impossible close: {day}" in result.note
-    assert "impossible" not in fetched(tmp_path).note
+    assert "impossible" not in only(run(now=LATER)).note
 
 
-def test_fetch_removes_one_that_yahoo_still_has_and_says_so(feed: StandIn, tmp_path: Path) -> None:
+def test_fetch_removes_one_that_yahoo_still_has_and_says_so(
+    server: StandIn, run: Run, tmp_path: Path
+) -> None:
     bad = spoilt(5)
     day = f"{bad.index[5]:%Y-%m-%d}"
     write_stored(tmp_path, "AAPL", "1d", bad, {"source": "Yahoo", "asked_start": None})
-    feed.serve("AAPL", bad)
-    result = fetched(tmp_path)
+    server.serve("AAPL", bad)
+    result = only(run(now=LATER))
     assert (result.status, result.rows) == ("updated", 79)
     assert f"removed stored bars with an impossible close: {day}" in result.note
     assert day not in stored_days(tmp_path)
 
 
 def test_fetch_removes_stored_opens_highs_and_lows_of_another_basis_once(
-    feed: StandIn, tmp_path: Path
+    server: StandIn, run: Run, tmp_path: Path
 ) -> None:
-    bad = random_walk(80)
+    bad = BARS.copy()
     bad.iloc[:60, :3] *= 2
     write_stored(tmp_path, "AAPL", "1d", bad, {"source": "Yahoo", "asked_start": None})
     with pytest.raises(DataError, match="do not belong together"):
-        read_stored(tmp_path, "AAPL", today=NOW.date())
-    feed.serve("AAPL", bad)
+        read_stored(tmp_path, "AAPL", today=LATER.date())
+    server.serve("AAPL", bad)
     note = "removed stored opens, highs and lows that contradict the closes"
-    assert note in fetched(tmp_path).note
-    assert note not in fetched(tmp_path).note
-    prices = read_stored(tmp_path, "AAPL", today=NOW.date())
+    assert note in only(run(now=LATER)).note
+    assert note not in only(run(now=LATER)).note
+    prices = read_stored(tmp_path, "AAPL", today=LATER.date())
     assert len(prices.frame) == 80
     assert prices.frame["High"].isna().sum() == 60
 
 
-def test_an_answer_of_nothing_but_impossible_closes_is_an_error(feed: StandIn) -> None:
-    bad = random_walk(1)
+def test_an_answer_of_nothing_but_impossible_closes_is_an_error(server: StandIn) -> None:
+    bad = BARS[:1].copy()
     bad["Close"] /= 2
     bad["Adj Close"] /= 2
-    feed.serve("AAPL", bad)
+    server.serve("AAPL", bad)
     with yahoo.quiet_yfinance(), pytest.raises(DataError):
-        fetch_answer("AAPL", None, None, "", Clockwork().task(NOW))
+        fetch_answer("AAPL", None, None, "", Clockwork().task(LATER))

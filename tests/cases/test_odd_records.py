@@ -27,8 +27,7 @@ from lstmcli.evaluation.verdict import SHOWN_NAMES
 from lstmcli.runs.checkpoint import CHECKPOINT, _digest
 from lstmcli.runs.ledger import Entry, encode
 from tests.cases.odd_values import changed, said, values
-from tests.cli.conftest import RECIPE
-from tests.command_line import csv_text, in_process, sessions, walk, words_of
+from tests.command_line import TINY_RECIPE, csv_text, in_process, sessions, walk, words_of
 
 VERSION = "data/models/tiny/v0001"
 LEDGER = "data/ledger"
@@ -50,7 +49,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a model, a look, a record of runs, and stored prices."""
     home = tmp_path_factory.mktemp("odd")
     (home / "prices.csv").write_text(csv_text(walk(300)))
-    (home / "tiny.toml").write_text(RECIPE)
+    (home / "tiny.toml").write_text(TINY_RECIPE)
     for command in (
         ("data", "import", "AAPL=prices.csv"),
         ("train", "--config", "tiny.toml"),
@@ -362,7 +361,7 @@ def test_an_odd_search_space_is_a_usage_error(
 def test_an_odd_recipe_is_a_usage_error(place: Path, data: st.DataObject) -> None:
     import tomllib
 
-    tree = data.draw(changed(tomllib.loads(RECIPE)).filter(_is_toml))
+    tree = data.draw(changed(tomllib.loads(TINY_RECIPE)).filter(_is_toml))
     (place / "odd.toml").write_text(tomli_w.dumps(tree))
     done = in_process("train", "--config", "odd.toml", "--timeout", "1", folder=place)
     said(done, 0, 1, 2, 3, 4)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from lstmcli.dataset.series import Series
 from lstmcli.errors import AllFailedError, DataError, Failure
 from lstmcli.learning.plan import Plan, plan_suitable
-from tests.command_line import assert_one_error, csv_text, in_process, walk
+from tests.command_line import TINY, assert_one_error, csv_text, in_process, walk
 from tests.synthetic import make_plan, random_walk, series_of, tiny_settings
 
 SETTINGS = tiny_settings()  # a context of 8, a horizon of 4
@@ -108,17 +108,8 @@ def test_what_a_message_asks_for_is_what_the_series_lacks(spans: list[tuple[int,
 def test_the_command_trains_the_rest_and_names_what_is_missing(tmp_path: Path) -> None:
     (tmp_path / "old.csv").write_text(csv_text(walk(300)))
     (tmp_path / "new.csv").write_text(csv_text(walk(40, seed=1)))
-    sizes = (
-        "--set=window.context_length=10",
-        "--set=window.horizon=5",
-        "--set=window.scaling=log_return",
-        '--set=window.features=["close"]',
-        "--set=model.head=recursive",
-        "--set=model.hidden_sizes=[4]",
-        "--set=train.epochs=1",
-    )
     files = ("--csv", "OLD=old.csv", "--csv", "NEW=new.csv")
-    done = in_process("train", *files, *sizes, "--format", "json", folder=tmp_path)
+    done = in_process("train", *files, *TINY, "--format", "json", folder=tmp_path)
     assert done.code == 3
     found = json.loads(done.out)
     start = found["metadata"]["split"]["validation_start"]

@@ -118,6 +118,15 @@ def test_a_price_missing_on_a_session_is_counted_and_a_hole() -> None:
         read(frame)
 
 
+def test_the_holidays_of_an_exchange_that_is_not_known_are_no_rows_either() -> None:
+    closed = ["2023-10-11", "2023-11-22", "2024-01-01", "2024-02-14", "2024-03-13", "2024-05-01"]
+    days = EVERY_DAY[EVERY_DAY.day_of_week < 5].difference(pd.DatetimeIndex(closed))
+    frame = pd.DataFrame({"fund": closes(days), "BTC-USD": closes(EVERY_DAY)}).rename_axis("Date")
+    fund = read(frame)["fund"]
+    assert fund.frame.index.equals(days)
+    assert "may be holidays" in fund.notes[0]
+
+
 @pytest.mark.parametrize("names", [("fund", "bitcoin"), ("fund", "other")], ids=str)
 def test_a_long_hole_is_no_holiday(names: tuple[str, str]) -> None:
     frame = table(**{names[0]: "XNYS", names[1]: "24/7" if names[1] == "bitcoin" else "XETR"})

@@ -1,7 +1,7 @@
 """Prices that jump on the day of a split, or by a factor of 100: every reader reports it."""
 
 import json
-from datetime import UTC, date, datetime
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +10,12 @@ import pandas as pd
 import pytest
 
 from lstmcli.workflows.data import Finding, check_data
-from lstmcli.workflows.fetch import fetch
 from tests.cases.bar_files import bars, write
-from tests.clockwork import Clockwork
+from tests.cases.fetching import BARS, Run, only, run, server
 from tests.command_line import in_process, sessions
-from tests.yahoo_stand_in import random_walk, stand_in
+from tests.yahoo_stand_in import StandIn
 
+__all__ = ["run", "server"]
 DAYS = sessions(400)
 ROW = 390  # among the rows that a forecast reads
 TODAY = date(2018, 9, 1)
@@ -91,17 +91,14 @@ def test_pence_and_pounds_are_named_as_such(tmp_path: Path, factor: float, rows:
         ({"factor": 100.0, "ratio": 0.0}, "looks like pence and pounds"),
     ],
 )
-def test_fetch_reports_it_too(tmp_path: Path, change: dict[str, Any], words: str) -> None:
-    frame = random_walk(80)
+def test_fetch_reports_it_too(
+    server: StandIn, run: Run, change: dict[str, Any], words: str
+) -> None:
+    frame = BARS.copy()
     frame.iloc[40:, :5] *= change["factor"]
     frame.iloc[40, list(frame.columns).index("Stock Splits")] = change["ratio"]
-    clock = Clockwork()
-    with stand_in() as server:
-        server.serve("AAPL", frame)
-        (result,) = fetch(
-            ["AAPL"], data_dir=tmp_path, rate=1000.0, clock=clock.clock, sleep=clock.sleep,
-            now=datetime(2024, 6, 1, tzinfo=UTC),
-        ).results  # fmt: skip
+    server.serve("AAPL", frame)
+    result = only(run())
     assert result.status == "new"
     assert words in result.note
     assert str(frame.index[40].date()) in result.note

@@ -12,9 +12,7 @@ import pytest
 
 from lstmcli.evaluation.direction import direction_hits, two_way
 from lstmcli.evaluation.pooling import Pool
-from lstmcli.report.tables import move, number, percent
 from tests.command_line import csv_text, in_process, walk, words_of
-from tests.rows import for_each
 
 ROWS, HALTED_FROM = 900, 700
 TRAIN = (
@@ -115,9 +113,3 @@ def test_a_hit_is_the_same_sign_and_no_move_is_none() -> None:
     actual = np.array([0.2, -0.2, -0.2, 0.2, -0.2, 0.0, 0.0, np.nan])
     expected = [1, 1, 0, 0, 0, np.nan, np.nan, np.nan]
     assert np.array_equal(direction_hits(predicted, actual), expected, equal_nan=True)
-
-
-@for_each("value", [0.0, -0.0, 1e-9, -1e-9])
-def test_what_rounds_to_zero_is_written_without_a_sign(value: float) -> None:
-    assert percent(value, sign=True) == percent(value) == move(value) == "0.00 %"
-    assert number(value) == "0.000"

@@ -50,13 +50,6 @@ def test_tel_aviv_is_known_through_its_change_of_the_week() -> None:
         assert note_unknown(prices, ahead) == ()
 
 
-@pytest.mark.parametrize("symbol", ["OPAP.AT", "TEVA.TA"])
-def test_exchanges_that_the_library_cannot_make_have_their_holidays(symbol: str) -> None:
-    calendar = {"OPAP.AT": "ASEX", "TEVA.TA": "XTAE"}[symbol]
-    past, true = span(calendar, "2024-12-10", 2)
-    np.testing.assert_array_equal(future_dates(series(past, symbol), 50), true)
-
-
 def test_an_evening_session_on_diwali_is_named_as_not_known() -> None:
     past, _ = span("XBOM", "2026-09-30", 3)
     prices = series(past, "RELIANCE.NS")

@@ -3,19 +3,18 @@
 import json
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from lstmcli.workflows.fetch import FetchResult, fetch
 from tests.cases.bar_files import changed, write
-from tests.clockwork import Clockwork
+from tests.cases.fetching import BARS, LATER, Run, files, only, run, server
 from tests.command_line import assert_one_error, in_process, sessions, walk
 from tests.conftest import CONTEXT
-from tests.yahoo_stand_in import StandIn, random_walk, stand_in
+from tests.yahoo_stand_in import StandIn
 
+__all__ = ["run", "server"]
 DAYS = sessions(400)
 NOW = datetime(2024, 6, 1, tzinfo=UTC)
 
@@ -107,41 +106,31 @@ def test_evaluate_reads_after_it_and_scores_nothing_against_it(fan_home: Path) -
     assert before.code == 0, before.err
 
 
-def fetched(server: StandIn, folder: Path, bars: pd.DataFrame, **options: Any) -> FetchResult:
-    server.serve("CL=F", bars)
-    clock = Clockwork()
-    clocks: dict[str, Any] = {"clock": clock.clock, "sleep": clock.sleep}
-    (result,) = fetch(["CL=F"], data_dir=folder, now=NOW, rate=1e3, **clocks, **options).results
-    return result
-
-
-def test_fetch_names_the_day_to_start_from_and_starts_there(tmp_path: Path) -> None:
-    bars = random_walk(80)
+def test_fetch_names_the_day_to_start_from_and_starts_there(server: StandIn, run: Run) -> None:
+    bars = BARS.copy()
     bars.iloc[30, :5] = -37.63
+    server.serve("CL=F", bars)
     after = bars.index[31].date()
-    with stand_in() as server:
-        result = fetched(server, tmp_path, bars)
-        assert result.exit_code == 4
-        assert "Close is -37.63" in result.reason
-        assert result.reason.endswith(f"To do without: lstmcli fetch CL=F --start {after}.")
-        result = fetched(server, tmp_path, bars, start=after)
-        assert (result.status, result.first, result.rows) == ("new", str(after), 49)
+    result = only(run("CL=F", now=LATER))
+    assert result.exit_code == 4
+    assert "Close is -37.63" in result.reason
+    assert result.reason.endswith(f"To do without: lstmcli fetch CL=F --start {after}.")
+    result = only(run("CL=F", now=LATER, start=after))
+    assert (result.status, result.first, result.rows) == ("new", str(after), 49)
 
 
 def test_a_new_negative_price_keeps_what_is_stored_and_names_the_way_past_it(
-    tmp_path: Path,
+    server: StandIn, run: Run, tmp_path: Path
 ) -> None:
-    bars = random_walk(80)
-    bad = bars.copy()
+    server.serve("CL=F", BARS[:70])
+    run("CL=F", now=LATER)
+    before = files(tmp_path)
+    bad = BARS.copy()
     bad.iloc[75, :5] = -37.63
-    with stand_in() as server:
-        fetched(server, tmp_path, bars[:70])
-        before = (tmp_path / "prices/1d/CL=F.csv").read_bytes()
-        result = fetched(server, tmp_path, bad)
-        assert (tmp_path / "prices/1d/CL=F.csv").read_bytes() == before
-        command = (
-            f"lstmcli data remove CL=F, then: lstmcli fetch CL=F --start {bad.index[76].date()}"
-        )
-        assert command in result.reason
-        bad.iloc[-1, :5] = np.float64(-1.0)
-        assert fetched(server, tmp_path, bad).reason.endswith("Wait for later bars.")
+    server.serve("CL=F", bad)
+    way = f"lstmcli data remove CL=F, then: lstmcli fetch CL=F --start {bad.index[76].date()}"
+    assert way in only(run("CL=F", now=LATER)).reason
+    assert files(tmp_path) == before
+    bad.iloc[-1, :5] = np.float64(-1.0)
+    server.serve("CL=F", bad)
+    assert only(run("CL=F", now=LATER)).reason.endswith("Wait for later bars.")

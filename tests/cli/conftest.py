@@ -11,28 +11,9 @@ from lstmcli.market import throttle
 from lstmcli.workflows.fetch import fetch
 from tests.cli.recomputed import LAST, Evaluated, in_units
 from tests.cli.recomputed import ROWS as LONG
-from tests.command_line import csv_text, in_process, walk
+from tests.command_line import TINY_RECIPE, csv_text, in_process, walk
 
 ROWS = 300
-RECIPE = """\
-[data]
-csv = ["prices.csv"]
-
-[window]
-context_length = 10
-horizon = 5
-features = ["close"]
-scaling = "log_return"
-
-[model]
-head = "recursive"
-hidden_sizes = [4]
-
-[train]
-epochs = 2
-threads = 1
-device = "cpu"
-"""
 
 
 @pytest.fixture(autouse=True)
@@ -49,7 +30,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with prices, a recipe and a model; not to be changed."""
     folder = tmp_path_factory.mktemp("trained")
     (folder / "prices.csv").write_text(csv_text(walk(ROWS)))
-    (folder / "tiny.toml").write_text(RECIPE)
+    (folder / "tiny.toml").write_text(TINY_RECIPE)
     done = in_process("train", "--config", "tiny.toml", folder=folder)
     assert done.code == 0, done.err
     return folder

@@ -9,8 +9,8 @@ import pytest
 
 from lstmcli.dataset.windows import contexts
 from lstmcli.forecasting import forecaster
-from tests.cli.conftest import RECIPE, ROWS
-from tests.command_line import Outcome, assert_one_error, hashes, in_process, sessions
+from tests.cli.conftest import ROWS
+from tests.command_line import TINY_RECIPE, Outcome, assert_one_error, hashes, in_process, sessions
 
 COLUMNS = ("stage", "model", "compared", "rewritings", "first_after", "last_after", "numbers")
 
@@ -110,7 +110,7 @@ def test_the_dates_of_a_recipe_choose_the_same_windows_as_for_scores(home: Path)
     """Copies of its prices are data that are named, of which its dates were left out."""
     start = sessions(ROWS)[-25]
     dates = f'\n[evaluate]\nstart = "{start}"\nend = "{sessions(ROWS)[-8]}"\nstep_size = 1\n'
-    (home / "dated.toml").write_text(RECIPE + dates)
+    (home / "dated.toml").write_text(TINY_RECIPE + dates)
     assert in_process("train", "--config", "dated.toml", folder=home).code == 0
     scored, audited = (
         json.loads(in_process("evaluate", "--model", "dated", *words, folder=home).out)

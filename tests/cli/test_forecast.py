@@ -16,8 +16,7 @@ import pytest
 from lstmcli.files.locks import hold
 from lstmcli.market.calendars import sessions_of
 from lstmcli.workflows import predict as predict_module
-from tests.cli.conftest import RECIPE
-from tests.command_line import Outcome, assert_one_error, in_process
+from tests.command_line import TINY_RECIPE, Outcome, assert_one_error, in_process
 from tests.forked_runs import ForkServer
 from tests.yahoo_stand_in import StandIn, random_walk, stand_in
 
@@ -36,7 +35,7 @@ def server() -> Iterator[StandIn]:
 @pytest.fixture
 def home(server: StandIn, tmp_path: Path) -> Path:
     """A folder with a small model of AAPL, `aapl`, and five newer bars to fetch."""
-    (tmp_path / "tiny.toml").write_text(RECIPE)
+    (tmp_path / "tiny.toml").write_text(TINY_RECIPE)
     for words in ("fetch AAPL --rate 100", "train AAPL --config tiny.toml"):
         done = in_process(*words.split(), folder=tmp_path)
         assert done.code == 0, done.err

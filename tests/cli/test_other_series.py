@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.conftest import RECIPE
-from tests.command_line import Outcome, assert_one_error, in_process
+from tests.command_line import TINY_RECIPE, Outcome, assert_one_error, in_process
 from tests.yahoo_stand_in import StandIn, random_walk, stand_in
 
 BARS = random_walk(300)
@@ -24,7 +23,7 @@ def server() -> Iterator[StandIn]:
 @pytest.fixture
 def home(server: StandIn, tmp_path: Path) -> Path:
     """A folder with a small model of AAPL that reads ^VIX, and five newer bars of both."""
-    recipe = RECIPE.replace('["close"]', '["close", "symbol:^VIX:log"]')
+    recipe = TINY_RECIPE.replace('["close"]', '["close", "symbol:^VIX:log"]')
     (tmp_path / "tiny.toml").write_text(recipe)
     for words in ("fetch AAPL ^VIX --rate 100", "train AAPL --config tiny.toml"):
         done = in_process(*words.split(), folder=tmp_path)

@@ -12,8 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.cli.conftest import RECIPE
-from tests.command_line import Outcome, csv_text, hashes, in_process, walk
+from tests.command_line import TINY_RECIPE, Outcome, csv_text, hashes, in_process, walk
 from tests.yahoo_stand_in import StandIn, dividend, random_walk, split, stand_in
 
 BARS = random_walk(200)  # to 2024-10-07
@@ -32,7 +31,7 @@ def server() -> Iterator[StandIn]:
 @pytest.fixture
 def home(server: StandIn, tmp_path: Path) -> Path:
     """A folder with a store of three symbols, and a model of two of them."""
-    (tmp_path / "tiny.toml").write_text(RECIPE.replace('csv = ["prices.csv"]', ""))
+    (tmp_path / "tiny.toml").write_text(TINY_RECIPE.replace('csv = ["prices.csv"]', ""))
     fetch(tmp_path, *NAMES, "IBM")
     train(tmp_path)
     return tmp_path

@@ -16,8 +16,7 @@ from lstmcli.sources.loading import stream_prices
 from lstmcli.sources.source import Source
 from lstmcli.workflows import batches, predict
 from lstmcli.workflows.batches import Ready
-from tests.cli.conftest import RECIPE
-from tests.command_line import Outcome, csv_text, in_process, walk
+from tests.command_line import TINY_RECIPE, Outcome, csv_text, in_process, walk
 from tests.rows import for_each
 from tests.yahoo_stand_in import random_walk, stand_in
 
@@ -57,7 +56,7 @@ def home(mark: Path, two_workers: None, tmp_path_factory: pytest.TempPathFactory
     for number, symbol in enumerate(SYMBOLS):
         (prices / f"{symbol}.csv").write_text(csv_text(walk(700 - 9 * number, seed=number)))
     (prices / "SHORT.csv").write_text(csv_text(walk(9)))
-    (folder / "tiny.toml").write_text(RECIPE)
+    (folder / "tiny.toml").write_text(TINY_RECIPE)
     done = in_process(*["train", "SB", "--config", "tiny.toml"], folder=folder)
     assert done.code == 0, done.err
     return folder

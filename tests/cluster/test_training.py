@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 import torch
-from lstmcli.sources.source import Source
 
 from lstmcli.cluster.tasks import Cluster
 from lstmcli.cluster.training import fit_together, group_of
 from lstmcli.errors import TrainingError, UsageError
 from lstmcli.learning.fit import Course, Fit, fit
 from lstmcli.runs.checkpoint import Checkpoint
+from lstmcli.sources.source import Source
 from lstmcli.training.loop import Epoch
 from lstmcli.workflows.train import TrainReport, train
 from tests.cluster.processes import busy_workers

@@ -14,7 +14,6 @@ from lstmcli.errors import DataError
 from lstmcli.evaluation.backtest import Backtest
 from lstmcli.evaluation.metrics import mase_scale
 from lstmcli.evaluation.scores import score
-from lstmcli.evaluation.significance import overlapping_error
 from lstmcli.evaluation.trend import Thresholds, Yardsticks, fit_tails, fit_thresholds, scaled_moves
 from lstmcli.forecasting import baselines
 from lstmcli.forecasting.forecast import Forecast
@@ -199,24 +198,6 @@ def test_a_backtest_up_to_a_step_is_that_of_a_shorter_horizon():
     expected = score(whole, "net", Yardsticks())
     assert found.horizon == 4
     assert found.models["net"].steps.mae == expected.models["net"].steps.mae[:4]
-
-
-def test_a_test_counts_the_dates_that_do_not_overlap():
-    """Degrees of freedom of 24 windows, on the mean loss of both symbols at all 120 dates."""
-    backtest = panel(n_symbols=2, n_cutoffs=120, step_size=1)
-    found = score(backtest, "net", Yardsticks())
-    assert (found.n_cutoffs, found.n_independent, found.n_deciding) == (120, 24, 240)
-    net, drift = (
-        ((np.exp(backtest.forecasts[n].median) - np.exp(backtest.actual)) ** 2)
-        .mean(axis=1)
-        .reshape(2, 120)
-        .mean(axis=0)
-        for n in ("net", "drift")
-    )
-    statistic = (net - drift).mean() / overlapping_error(net - drift, 5)[0]
-    test = found.models["net"].tests["drift"].test
-    assert (test.n, test.statistic) == (24, pytest.approx(statistic, rel=1e-9))
-    assert test.p == pytest.approx(2.0 * stats.t.sf(abs(statistic), 23), rel=1e-9)
 
 
 def test_windows_that_a_model_was_fitted_on_enter_no_test_and_no_band():

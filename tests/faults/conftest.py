@@ -7,28 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.command_line import csv_text, in_process, walk
+from tests.command_line import TINY_RECIPE, csv_text, in_process, walk
 
 ROWS = 120
-RECIPE = """\
-[data]
-csv = ["prices.csv"]
-
-[window]
-context_length = 10
-horizon = 5
-features = ["close"]
-scaling = "log_return"
-
-[model]
-head = "recursive"
-hidden_sizes = [4]
-
-[train]
-epochs = 1
-threads = 1
-device = "cpu"
-"""
 
 
 @pytest.fixture
@@ -45,7 +26,7 @@ def trained_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with prices, a recipe and a model; not to be changed."""
     folder = tmp_path_factory.mktemp("trained")
     (folder / "prices.csv").write_text(csv_text(walk(ROWS)))
-    (folder / "tiny.toml").write_text(RECIPE)
+    (folder / "tiny.toml").write_text(TINY_RECIPE.replace("epochs = 2", "epochs = 1"))
     done = in_process("train", "--config", "tiny.toml", folder=folder)
     assert done.code == 0, done.err
     return folder
