@@ -123,8 +123,7 @@ def probability_below(quantiles: Floats, levels: tuple[float, ...], value: Float
     fraction = (value >= high).astype(np.float64)  # holds where two quantiles coincide
     np.divide(value - low, gap, out=fraction, where=gap > 0.0)
     levels_low, levels_high = at[right - 1], at[right]
-    below: Floats = levels_low + np.clip(fraction, 0.0, 1.0) * (levels_high - levels_low)
-    return below
+    return np.asarray(levels_low + np.clip(fraction, 0.0, 1.0) * (levels_high - levels_low))
 
 
 def _no_call(n_moved: int, calls: bool, n_unchanged: int) -> str | None:

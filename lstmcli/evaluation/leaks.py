@@ -144,8 +144,7 @@ def sample_days(cutoffs: Days, generator: np.random.Generator) -> Days:
     even = np.unique(np.linspace(0, len(days) - 1, EVEN_DAYS).round().astype(int))
     rest = np.setdiff1d(np.arange(len(days)), even)
     drawn = generator.choice(rest, min(RANDOM_DAYS, len(rest)), replace=False)
-    chosen: Days = days[np.sort(np.append(even, drawn))]
-    return chosen
+    return np.asarray(days[np.sort(np.append(even, drawn))])
 
 
 def window_figures(result: Backtest) -> Iterator[Figures]:

@@ -34,6 +34,7 @@ INPUTS = (
     *("5 rows", "22 rows", "66 rows", "250 rows", "anchor"),
     *("return", "loss", "5-row trend", "22-row trend", "range"),
 )
+_ARRAYS = ("center", "spread", "knots", "coefficients", "table")  # the first fields of a Har
 FEWEST_ROWS = 60  # of a series, to be forecast; fewer show no volatility
 ANCHOR_ROWS = 250  # fewer say nothing of the long run
 _FURTHEST = 8.0
@@ -88,14 +89,8 @@ class Har:
     def arrays(self) -> dict[str, Floats]:
         """Return all of it but the levels as arrays of float64; `har_of` is the inverse."""
         numbers = self.sharpe, self.grows, self.years, self.rows, self.bars_per_year
-        return {
-            "center": self.center,
-            "spread": self.spread,
-            "knots": self.knots.astype(np.float64),
-            "coefficients": self.coefficients,
-            "table": self.table,
-            "numbers": np.array(numbers, dtype=np.float64),
-        }
+        found = {name: np.asarray(getattr(self, name), np.float64) for name in _ARRAYS}
+        return found | {"numbers": np.array(numbers, dtype=np.float64)}
 
     def at_steps(self, horizon: int) -> Floats:
         """Return the coefficients of every step, linear in its log between knots: (H, 1 + P)."""
@@ -156,12 +151,10 @@ def bars_per_year(dates: Days) -> float:
 def har_of(arrays: Mapping[str, Floats], levels: Sequence[float]) -> Har:
     """Make a fit of its arrays, which have the shapes of `har_shapes`."""
     sharpe, grows, years, rows, yearly = arrays["numbers"].tolist()
-    numbers = (sharpe, bool(grows), years, int(rows), yearly)
-    center, spread = arrays["center"], arrays["spread"]
-    knots = arrays["knots"].astype(np.int64)
-    return Har(
-        center, spread, knots, arrays["coefficients"], arrays["table"], tuple(levels), *numbers
-    )
+    numbers = sharpe, bool(grows), years, int(rows), yearly
+    center, spread, steps, coefficients, table = (arrays[name] for name in _ARRAYS)
+    knots = steps.astype(np.int64)
+    return Har(center, spread, knots, coefficients, table, tuple(levels), *numbers)
 
 
 def har_shapes(horizon: int, levels: int) -> dict[str, tuple[int, ...]]:

@@ -83,8 +83,7 @@ def calendar_of(symbol: str) -> str | None:
 def own_calendar(symbol: str, *, from_feed: bool = False) -> str | None:
     """Return the calendar that a symbol names by itself; a bare word names one only from Yahoo."""
     is_word = _US_SHARE.fullmatch(symbol.upper()) is not None
-    found = calendar_of(symbol)
-    return None if is_word and found == "XNYS" and not from_feed else found
+    return None if is_word and not from_feed else calendar_of(symbol)
 
 
 @dataclass(frozen=True)

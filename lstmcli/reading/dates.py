@@ -71,10 +71,8 @@ class Stamps:
     def instants(self) -> Days:
         """Return the times (N,) in UTC, also for those without an offset."""
         offsets = np.where(self.offsets == NO_OFFSET, 0, self.offsets)
-        instants: Days = self.days.astype("datetime64[m]") + (self.minutes - offsets).astype(
-            "timedelta64[m]"
-        )
-        return instants
+        since = (self.minutes - offsets).astype("timedelta64[m]")
+        return np.asarray(self.days.astype("datetime64[m]") + since)
 
 
 def check_date_format(text: str) -> str:

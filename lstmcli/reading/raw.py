@@ -94,8 +94,8 @@ def open_table(source: str | Path, marks: Marks, stdin: IO[bytes] | None = None)
 
     Raises FileError when it cannot be read, UsageError for bad options, DataError otherwise.
     """
+    from lstmcli.reading.delimited import open_streamed
     from lstmcli.reading.sources import is_url, read_source
-    from lstmcli.reading.streamed import open_streamed
 
     table: RawTable | None = None
     if str(source) != "-" and not is_url(source):

@@ -7,6 +7,7 @@ of the date, so that files of other lengths, columns and symbols still share the
 
 import json
 import zlib
+from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
@@ -223,25 +224,19 @@ def _reach(each: Sketch) -> int:
 
 
 def _overlap(one: _Entry, other: _Entry) -> bool:
-    return one.first <= other.last and other.first <= one.last
+    """Return whether two looks saw a day of the same series."""
+    in_time = one.first <= other.last and other.first <= one.last
+    return in_time and not set(one.series).isdisjoint(other.series)
 
 
 def _at_the_period(record: _Record, entries: Sequence[_Entry]) -> Looks:
     """Count what saw any of the days of any of the series of these looks."""
-    series = [set(each.series) for each in entries]
-    found = [
-        each
-        for each in record.looks
-        if any(
-            _overlap(each, new) and not seen.isdisjoint(each.series)
-            for new, seen in zip(entries, series, strict=True)
-        )
-    ]
+    found = [each for each in record.looks if any(_overlap(each, new) for new in entries)]
     by: dict[str, By] = {}
     for each in sorted(found, key=lambda look: _BY.index(look.by)):
         by.setdefault(each.model, each.by)
-    commands = list(by.values())
-    counts: dict[str, int] = {one: commands.count(one) for one in _BY if one in commands}
+    commands = Counter(by.values())
+    counts: dict[str, int] = {one: commands[one] for one in _BY if one in commands}
     return Looks(len(by), len(found), counts, bool(record.dropped or record.lost))
 
 

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from lstmcli.errors import LstmcliError
-from lstmcli.reading import streamed
+from lstmcli.reading import delimited
+from lstmcli.reading.delimited import StreamedCsv
 from lstmcli.reading.raw import Marks, open_table
-from lstmcli.reading.streamed import StreamedCsv
 from tests.campaigns.test_mutated_files import Form, mutate
 from tests.rows import for_each
 
@@ -21,9 +21,9 @@ PLAIN = HEADER + "".join(LINES)
 
 @pytest.fixture
 def small_pieces(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
-    monkeypatch.setattr(streamed, "_LARGE", 0)
-    monkeypatch.setattr(streamed, "_FIRST", 200)
-    monkeypatch.setattr(streamed, "_PIECE", 300)
+    monkeypatch.setattr(delimited, "_LARGE", 0)
+    monkeypatch.setattr(delimited, "_FIRST", 200)
+    monkeypatch.setattr(delimited, "_PIECE", 300)
     return monkeypatch
 
 
@@ -44,7 +44,7 @@ def both(path: Path, patch: pytest.MonkeyPatch) -> tuple[tuple[Any, ...], tuple[
     """Return what is read piece by piece, and what is read whole."""
     pieces = result(path)
     with patch.context() as whole:
-        whole.setattr(streamed, "_LARGE", 2**60)
+        whole.setattr(delimited, "_LARGE", 2**60)
         return pieces, result(path)
 
 
@@ -87,7 +87,7 @@ def test_pieces_give_what_the_whole_gives(
 def test_a_plain_file_is_never_whole_in_memory(
     tmp_path: Path, small_pieces: pytest.MonkeyPatch
 ) -> None:
-    small_pieces.setattr(streamed, "read_source", None)  # which reads it whole
+    small_pieces.setattr(delimited, "read_source", None)  # which reads it whole
     path = tmp_path / "x.csv"
     path.write_text(PLAIN)
     texts, numbers, lines, *_ = result(path)
