@@ -65,18 +65,32 @@ class Lineup:
 
     def read(self, used: Iterable[Share]) -> Iterator[tuple[Prices, Predictor, Share]]:
         """Yield the series that can be read, in the order asked for; the others are failures."""
+        for each, by, share in self.walk(used):
+            if isinstance(each, Failure):
+                self.failures.append(each)
+            else:
+                assert by is not None, "prices have a model"
+                yield each, by, share
+
+    def walk(
+        self, used: Iterable[Share]
+    ) -> Iterator[tuple[Prices | Failure, Predictor | None, Share]]:
+        """Yield all series in the order asked for.
+
+        One that cannot be read comes with the model before it, None before the first, so that no
+        model is loaded for it.
+        """
         loaded: dict[ModelRef, Predictor] = {}
+        by: Predictor | None = None
         for share in used:
             self.taken.append(replace(share, source=replace(share.source, read=None)))
             for each in stream_prices(share.source, share.data, share.interval, share.inputs):
-                if isinstance(each, Failure):
-                    self.failures.append(each)
-                    continue
                 reference = share.choice.model
-                if reference not in loaded:
+                if isinstance(each, Prices) and reference not in loaded:
                     loaded[reference] = self.load(reference)
                     self.models.append(loaded[reference])
-                yield each, loaded[reference], share
+                by = loaded.get(reference, by)
+                yield each, by, share
 
     def notes(self, source: Source) -> list[str]:
         """Return what there is to know of the choice of models, and of each of them."""
