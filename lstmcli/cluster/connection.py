@@ -15,12 +15,11 @@ from concurrent.futures import Future
 from contextlib import AbstractContextManager, closing, contextmanager, nullcontext, suppress
 from threading import Event, Thread
 
-from lstmcli.cluster.tasks import Cluster
+from lstmcli.cluster.tasks import LOCAL, Cluster
 from lstmcli.errors import LstmcliError, NetworkError, UsageError
 from lstmcli.learning.workers import Here, Workers
 
 GPUS = "LSTMCLI_RAY_GPUS"  # GPUs of a task, a fraction or a whole number
-LOCAL = "local"
 AUTO = "auto"
 _LONGEST_START = 60.0  # seconds; Ray itself would try for minutes
 _LONGEST_ANSWER = 10.0  # seconds

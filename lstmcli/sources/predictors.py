@@ -50,32 +50,39 @@ class Predictor:
     scored: list[Span] = field(default_factory=list)
 
 
-@dataclass
+@dataclass(frozen=True)
 class Lineup:
-    """Every series of a run with the model that forecasts it, and what comes up on the way.
+    """The shares of a run and the models that forecast them, and what comes up on the way.
 
-    load : a model by its reference, asked for once. taken : the shares, without their prices,
-    which would stay in memory.
+    load : returns a model, the same one every time. taken : the shares, without their prices, which
+    would stay in memory.
     """
 
     load: Callable[[ModelRef], Predictor]
     models: list[Predictor] = field(default_factory=list)
     taken: list[Share] = field(default_factory=list)
 
-    def read(self, used: Iterable[Share]) -> Iterator[tuple[Prices, Predictor, Share] | Failure]:
-        """Yield the series in the order asked for, a failure in place of one that is unreadable."""
-        loaded: dict[ModelRef, Predictor] = {}
+    def keep(self, used: Iterable[Share]) -> Iterator[Share]:
+        """Yield the shares of a run; they are among those taken from then on."""
         for share in used:
             self.taken.append(replace(share, source=replace(share.source, read=None)))
+            yield share
+
+    def add(self, by: Predictor) -> None:
+        """Note that a model forecasts a symbol."""
+        if by.reference not in [each.reference for each in self.models]:
+            self.models.append(by)
+
+    def read(self, used: Iterable[Share]) -> Iterator[tuple[Prices, Predictor, Share] | Failure]:
+        """Yield the series in the order asked for, a failure in place of one that is unreadable."""
+        for share in self.keep(used):
             for each in stream_prices(share.source, share.data, share.interval, share.inputs):
                 if isinstance(each, Failure):
                     yield each
                     continue
-                reference = share.choice.model
-                if reference not in loaded:
-                    loaded[reference] = self.load(reference)
-                    self.models.append(loaded[reference])
-                yield each, loaded[reference], share
+                by = self.load(share.choice.model)
+                self.add(by)
+                yield each, by, share
 
     def notes(self, source: Source) -> list[str]:
         """Return what there is to know of the choice of models, and of each of them."""

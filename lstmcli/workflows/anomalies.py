@@ -8,7 +8,7 @@ a tail of training moves (`forecasting.tail`), which is fitted where a move lies
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from datetime import date
-from functools import partial
+from functools import cache, partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -138,7 +138,8 @@ def anomalies(
     """
     source = replace(source, around=date.max)
     report = AnomalyReport(probability=probability, steps=steps, since=since)
-    load = partial(load_predictor, source.data_dir, device=choose_device(device), horizon=None)
+    on = choose_device(device)
+    load = cache(partial(load_predictor, source.data_dir, device=on, horizon=None))
     lineup = Lineup(load, report.models)
     judges: dict[ModelRef, _Judge] = {}
     judged = left_out = 0

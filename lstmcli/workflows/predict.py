@@ -4,11 +4,11 @@ Symbols go through batch by batch: what was read of one is dropped as soon as th
 forecast needs are taken out, and its forecast as soon as the caller has used it.
 """
 
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
-from functools import partial
+from functools import cache, partial
 from itertools import chain, islice
 
 import numpy as np
@@ -29,7 +29,7 @@ from lstmcli.printable import Note
 from lstmcli.runs.evidence import Span, hindsight, warn_shorter
 from lstmcli.runs.looks import sketch
 from lstmcli.sources.predictors import Lineup, Predictor, check_fan, load_predictor
-from lstmcli.sources.shares import Share, shares
+from lstmcli.sources.shares import shares
 from lstmcli.sources.source import Source
 from lstmcli.training.device import choose_device
 from lstmcli.workflows.batches import Ready, Result, forecast_batches
@@ -153,18 +153,18 @@ def predict(
         risk=risk,
     )
     on = choose_device("cpu" if ray else device)  # the tasks of a cluster have their own
-    load = partial(load_predictor, source.data_dir, device=on, horizon=horizon)
+    load = cache(partial(load_predictor, source.data_dir, device=on, horizon=horizon))
     lineup = Lineup(load, report.models)
-    run = partial(
-        forecast_batches,
+    batches = forecast_batches(
+        lineup.keep(shares(source, model, horizon)),
+        load,
         prepare=prepare,
         with_series=explained,
         number_of_threads=number_of_threads,
         ray=ray,
         device=device,
     )
-    used = shares(source, model, horizon)
-    made = _forecasts(source, lineup, used, run, report, explained, counted)
+    made = _forecasts(source, lineup, batches, report, explained, counted)
     forecasts = chain(list(islice(made, 1)), made)
     return replace(report, forecasts=forecasts if stream else tuple(forecasts))
 
@@ -172,23 +172,23 @@ def predict(
 def _forecasts(
     source: Source,
     lineup: Lineup,
-    used: Iterable[Share],
-    run: Callable[..., Generator[Result]],
+    batches: Generator[Result],
     report: PredictReport,
     explained: bool,
     counted: bool,
 ) -> Iterator[SymbolForecast]:
-    """Make the forecasts of a report and fill its lists; raises AllFailedError for none at all.
-
-    run : yields the results of each batch of what is read.
-    """
+    """Finish the forecasts of a report and fill its lists; AllFailedError for none at all."""
     notes: list[str] = []
-    with closing(run(_read(lineup, used, report, notes))) as batches:
+    with closing(batches):
         for by, batch in batches:
-            for each in batch:
+            notes.extend(batch.notes)
+            if by is not None and batch.is_read:
+                lineup.add(by)
+            for each in batch.made:
                 if isinstance(each, Failure):
                     report.failures.append(each)
                     continue
+                assert by is not None
                 finished = each.finish(by=by)
                 if each.series is not None:
                     finished = _explained(finished, each.series, report, notes)
@@ -219,25 +219,6 @@ def _explained(
         return made
     shown_steps = (*(step for step in HEADLINE_STEPS if step < horizon), horizon)
     return replace(made, explanation=explain(model, series, len(series) - 1, steps=shown_steps))
-
-
-def _read(
-    lineup: Lineup, used: Iterable[Share], report: PredictReport, notes: list[str]
-) -> Iterator[tuple[Predictor, Prices | Failure]]:
-    """Read what is to be forecast, each with its model; add the notes on its prices.
-
-    A series that cannot be read goes with the model before it, so that failures keep their order.
-    """
-    by: Predictor | None = None
-    for found in lineup.read(used):
-        if not isinstance(found, Failure):
-            prices, by, _ = found
-            notes.extend(prices.named_notes())
-            yield by, prices
-        elif by is not None:
-            yield by, found
-        else:
-            report.failures.append(found)
 
 
 def make_ready(

@@ -16,7 +16,6 @@ from lstmcli.console.messages import before_end
 from lstmcli.errors import AllFailedError, UsageError
 from lstmcli.market import sessions
 from lstmcli.market.prices import Prices
-from lstmcli.sources import predictors
 from lstmcli.sources.loading import stream_prices
 from lstmcli.sources.source import Source
 from lstmcli.workflows import batches
@@ -173,7 +172,7 @@ def test_prices_are_dropped_when_their_forecast_has_its_rows(
                 read.append(weakref.ref(each.frame))
             yield each
 
-    monkeypatch.setattr(predictors, "stream_prices", watched)
+    monkeypatch.setattr(batches, "stream_prices", watched)
     monkeypatch.setattr(batches, "_BATCH", 4)
     stream = iter(predict(source(shelf), model="direct", device="cpu", stream=True).forecasts)
     held = next(stream)
