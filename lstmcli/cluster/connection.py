@@ -65,6 +65,13 @@ def workers_of(
     return connected(address, threads=threads, device=device)
 
 
+def check_used(address: str | None, option: str, value: object) -> None:
+    """Raise UsageError for an option that has a value, and is for a cluster, without one."""
+    if value is not None and address is None:
+        why, step = "it is for --ray", "Pass --ray too."
+        raise UsageError("option not used", where=option, why=why, next_step=step)
+
+
 @contextmanager
 def _connection(address: str) -> Iterator[None]:
     import ray

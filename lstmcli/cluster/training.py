@@ -43,12 +43,9 @@ def group_of(
 
     size : as asked for; unless given one for each GPU where tasks get GPUs, else 2.
 
-    Raises UsageError for a size without an address, or one that the cluster has no room for.
+    Raises UsageError for a size that the cluster has no room for.
     """
     if address is None:
-        if size is not None:
-            why, step = "it is for --ray", "Pass --ray too."
-            raise UsageError("option not used", where="--workers", why=why, next_step=step)
         yield fit, choose_device(device), 1
         return
     if address.startswith("ray://"):

@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from lstmcli.cluster.connection import check_used
 from lstmcli.cluster.training import group_of
 from lstmcli.config import Settings
 from lstmcli.dataset.series import Series, make_series
@@ -114,6 +115,7 @@ def train(
     """
     began, read_at = clock(), datetime.now(UTC).isoformat()
     home = source.data_dir
+    check_used(ray, "--workers", workers)
     if ray is None:
         choose_device(settings.train.device)  # before prices are read
     if name is not None:

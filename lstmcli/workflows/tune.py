@@ -24,14 +24,13 @@ from optuna.pruners import MedianPruner, NopPruner
 from optuna.samplers import RandomSampler, TPESampler
 from optuna.trial import FrozenTrial, TrialState
 
-from lstmcli.cluster.connection import workers_of
+from lstmcli.cluster.connection import check_used, workers_of
 from lstmcli.config import Settings, Tuning
 from lstmcli.errors import (
     Failure,
     LstmcliError,
     TaskError,
     TrainingError,
-    UsageError,
     noted_when_stopped,
 )
 from lstmcli.files import atomic
@@ -156,10 +155,7 @@ def tune(
     allow the folds, TrainingError where no trial was completed.
     """
     began = clock()
-    if at_once and ray is None:
-        raise UsageError(
-            "option not used", where="--at-once", why="it is for --ray", next_step="Pass --ray too."
-        )
+    check_used(ray, "--at-once", at_once)
     folder = study_folder(source.data_dir, name)
     loaded, failures = load_alike(source, settings.data, inputs_searched(settings, search.space))
     plan, failures = plan_prices(loaded, with_known_features(settings, loaded), failures)
@@ -193,14 +189,19 @@ def tune(
             )
         ),
     ):
-        bench = replace(bench, device=workers.device)
-        for number in _run_left(study, bench, given, workers, at_once or workers.slots):
+        bench, at_once = replace(bench, device=workers.device), at_once or workers.slots
+        for number in _run_left(study, bench, given, workers, at_once):
             trials = _ranked(study)
             ended = next(trial for trial in trials if trial.number == number)
             on_trial(ended, _best(trials), len(trials), search.trials)
         trials = _ranked(study, at_work=study.at_work())
     best, count = _best(trials), sum(trial.state != "running" for trial in trials)
     others, notes = len(trials) - count, []
+    if at_once > 1 and (search.sampler == "tpe" or search.pruner != "none"):
+        notes.append(
+            f"{at_once} trials at a time: each is proposed and pruned by those up to {at_once} "
+            f"before it; --at-once {at_once} repeats this"
+        )
     if others:
         notes.append(f"{others} of {search.trials} trials are at work in other processes")
     if len(trials) < search.trials:

@@ -3,6 +3,7 @@
 import os
 import signal
 import time
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ import pytest
 from lstmcli.learning.refit import Refit
 from lstmcli.workflows.evaluate import EvaluateReport
 from tests.cluster.processes import busy_workers
+from tests.command_line import Outcome, in_process
 from tests.learning.test_refit import World
 
 pytestmark = pytest.mark.usefixtures("two_workers")
@@ -60,3 +62,17 @@ def test_a_worker_killed_in_the_middle_changes_nothing(fan: World) -> None:
     here, there = fan.evaluate(refit=1), fan.evaluate(refit=1, ray="local", on_refit=kill)
     assert killed
     assert facts(there) == facts(here)
+
+
+def test_evaluate_prints_the_same_refits_and_figures(tmp_path: Path) -> None:
+    World("fan", tmp_path)
+
+    def run(*options: object, **rest: Any) -> Outcome:
+        words = ("evaluate", "--model", "m", "--data-dir", ".", "--refit", 4, "--verbose")
+        return in_process(*words, "--json", *options, folder=tmp_path, **rest)
+
+    here = run()
+    assert here.code == 0
+    assert "refit 2 of" in here.err
+    assert run("--ray", "local") == here
+    assert run(env={"LSTMCLI_RAY": "local"}) == here

@@ -19,7 +19,7 @@ from lstmcli.sources.source import Source
 from lstmcli.training.loop import Epoch
 from lstmcli.workflows.train import TrainReport, train
 from tests.cluster.processes import busy_workers
-from tests.command_line import csv_text, walk
+from tests.command_line import assert_one_error, csv_text, in_process, walk
 from tests.learning.test_fit_together import RECIPES, prepared
 from tests.synthetic import CPU
 
@@ -124,7 +124,6 @@ def test_an_error_of_training_comes_back_as_itself(cluster: Cluster) -> None:
 
 def test_processes_that_cannot_be_had_are_refused() -> None:
     for address, size, words in (
-        (None, 2, r"option not used \(--workers\).*Pass --ray too"),
         ("ray://127.0.0.1:10001", 2, "not run through Ray's client.*Pass HOST:PORT"),
         ("local", 3, r"no room \(3 workers\): the cluster has room for 2 of 1 CPUs.*--workers 2"),
     ):
@@ -135,3 +134,10 @@ def test_processes_that_cannot_be_had_are_refused() -> None:
             pass
     with group_of(None, None, threads=1, device="cpu") as group:
         assert group == (fit, torch.device("cpu"), 1)
+
+
+def test_options_of_a_cluster_alone_are_refused_without_one(tmp_path: Path) -> None:
+    (tmp_path / "prices.csv").write_text(csv_text(walk(300)))
+    for words in (("tune", "--at-once", 2), ("train", "--workers", 2)):
+        outcome = in_process(*words, "--csv", "prices.csv", folder=tmp_path)
+        assert_one_error(outcome, 2, f"option not used ({words[1]}): it is for --ray")

@@ -1,5 +1,6 @@
 """Trials of a search as tasks: the same study, whichever ends first, fails, dies or is stopped."""
 
+import json
 import os
 import signal
 from collections.abc import Callable
@@ -9,10 +10,11 @@ from typing import Any
 
 import pytest
 
-from lstmcli.errors import TrainingError, UsageError
+from lstmcli.errors import TrainingError
 from lstmcli.learning.search import Space
 from lstmcli.training.loop import Epoch
 from lstmcli.workflows.tune import Trial
+from tests.command_line import Outcome, csv_text, in_process, walk
 from tests.workflows.test_tune import RATES, SPACE, World, facts
 
 pytestmark = pytest.mark.usefixtures("two_workers")
@@ -114,18 +116,64 @@ def test_where_every_task_breaks_down_the_first_reason_is_reported(point: World)
         point.tune(options=on_cluster(on_epoch=fail))
 
 
-def test_the_time_is_over_for_tasks_too(point: World) -> None:
-    with pytest.raises(TrainingError, match="no time for one"):
-        point.tune(options=on_cluster(timeout=0.001))
-    settings = point.with_set("train.epochs=40", "train.patience=40")
-    report = point.tune(
-        trials=400, settings=settings, name="long", options=on_cluster(at_once=4, timeout=3.0)
+@dataclass(frozen=True)
+class Clock:
+    """A clock that any process can read: the time is over as soon as a file is there."""
+
+    over: Path
+
+    def __call__(self) -> float:
+        return 100.0 if self.over.exists() else 0.0
+
+
+def test_the_time_is_over_for_tasks_too(point: World, tmp_path: Path) -> None:
+    clock = Clock(tmp_path / "over")
+    options = on_cluster(
+        timeout=50.0, clock=clock, on_trial=lambda trial, *rest: clock.over.touch()
     )
-    assert 0 < len(report.trials) < 400
-    assert f"{len(report.trials)} of 400 trials are finished" in report.notes[0]
-    assert {trial.state for trial in report.trials} <= {"complete", "pruned"}
+    report = point.tune(trials=9, options=options)
+    assert 1 <= len(report.trials) <= 3, "those that were at work may have ended"
+    notes = [f"{len(report.trials)} of 9 trials are finished; the same command goes on"]
+    assert list(report.notes[1:]) == notes
+    clock.over.unlink()
+    assert len(point.tune(trials=9, options=on_cluster()).trials) == 9
 
 
-def test_trials_at_once_need_a_cluster(point: World) -> None:
-    with pytest.raises(UsageError, match=r"option not used \(--at-once\).*Pass --ray too"):
-        point.tune(options={"at_once": 2})
+SPACE_FILE = '"train.learning_rate" = { low = 1e-3, high = 1e-2, log = true }\n'
+RECIPE = (
+    "window.horizon=5", "window.context_length=10", "window.scaling=log_return",
+    'window.features=["close"]', "model.head=recursive", "model.hidden_sizes=[3]", "train.epochs=2",
+)  # fmt: skip
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
+    (tmp_path / "prices.csv").write_text(csv_text(walk(300)))
+    (tmp_path / "space.toml").write_text(SPACE_FILE)
+    return tmp_path
+
+
+def tune(place: Path, *options: object) -> Outcome:
+    sets = (word for each in RECIPE for word in ("--set", each))
+    words = ("tune", "--csv", "prices.csv", "--space", "space.toml", "--trials", 4, *sets)
+    return in_process(*words, "--json", *options, folder=place)
+
+
+def trials(outcome: Outcome) -> list[dict[str, Any]]:
+    assert outcome.code == 0, outcome.err
+    return [{**each, "seconds": None} for each in json.loads(outcome.out)["trials"]]
+
+
+def test_tune_prints_the_same_trials(place: Path) -> None:
+    given = ("--sampler", "random", "--pruner", "none")
+    here, there = tune(place, *given), tune(place, *given, "--ray", "local", "--name", "there")
+    assert trials(there) == trials(here)
+    assert there.err == here.err == ""
+
+
+def test_tune_says_what_a_search_that_learns_depends_on(place: Path) -> None:
+    first = tune(place, "--ray", "local")
+    assert "2 trials at a time" in first.err
+    assert "--at-once 2 repeats this" in first.err
+    again = tune(place, "--ray", "local", "--at-once", 2, "--name", "again")
+    assert trials(again) == trials(first)
