@@ -149,7 +149,9 @@ def _forecast_reading(
             calls = count()  # of this member: at each the window has moved on by one bar
             hook = partial(lambda calls, _, x: (reading(x[0], next(calls)),), calls)
             stack.enter_context(next(member.children()).register_forward_pre_hook(hook))
-        return forecast(model, [series.until(rows)], [rows], horizon=horizon)
+        # All in one batch: a reading has one answer for each of them.
+        seen = [series.until(rows)]
+        return forecast(model, seen, [rows], horizon=horizon, batch_size=len(rows))
 
 
 def _masked(first: NDArray[np.int64], last: NDArray[np.int64]) -> Reading:
