@@ -24,7 +24,7 @@ from lstmcli.forecasting.model import TrainedModel, network_inputs
 from lstmcli.networks.recurrent import gates
 
 BAND = 0.8
-_COPIES = 64  # masked copies of the window in one pass; a forecast takes no more at a time
+_COPIES = 512  # masked copies of the window in one pass
 _ROWS = 2**20  # of all copies in one pass: the states of a long window take memory
 
 Reading = Callable[[Tensor, int], Tensor]
@@ -148,7 +148,9 @@ def _forecast_reading(
             calls = count()  # of this member: at each the window has moved on by one bar
             hook = partial(lambda calls, _, x: (reading(x[0], next(calls)),), calls)
             stack.enter_context(next(member.children()).register_forward_pre_hook(hook))
-        return forecast(model, [series.until(rows)], [rows], horizon=horizon)
+        # All in one batch: a reading has one answer for each of them.
+        seen = [series.until(rows)]
+        return forecast(model, seen, [rows], horizon=horizon, batch_size=len(rows))
 
 
 def _masked(first: Ints, last: Ints) -> Reading:

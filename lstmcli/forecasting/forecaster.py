@@ -42,14 +42,17 @@ def forecast(
     cutoffs: Sequence[Ints],
     *,
     horizon: int | None = None,
+    batch_size: int | None = None,
 ) -> Forecast:
     """Forecast `horizon` steps (the trained number unless given) from each series' cutoff rows.
 
     The N forecasts are in the order of the series, then of their cutoffs. Each is a function of
     the rows up to and including its cutoff, and of nothing else: of the last `context_length`, and
     a linear fan of all of them. That fan alone answers where a cutoff has fewer rows than the
-    network reads. Raises DataError where a cutoff has too few rows before it, UsageError for a
-    horizon beyond that of the fan.
+    network reads. batch_size : windows at a time, what suits the device unless given.
+
+    Raises DataError where a cutoff has too few rows before it, UsageError for a horizon beyond that
+    of the fan.
     """
     window = model.settings.window
     for each, rows in zip(series, cutoffs, strict=True):
@@ -67,8 +70,9 @@ def forecast(
             why=f"this model answers {window.horizon} steps at once and cannot go beyond",
             next_step="Train with --set window.horizon=N.",
         )
+    batch_size = batch_size or _BATCH[model.device.type]
     if model.har is not None:
-        return _har_fan(model, model.har, series, cutoffs, steps)
+        return _har_fan(model, model.har, series, cutoffs, steps, batch_size)
     windows = join(
         series, season="month" in window.features, inputs=window.inputs, fitted=model.inputs
     ).to(model.device)
@@ -90,9 +94,7 @@ def forecast(
             extras=context_extras(windows, batch, window.context_length, ahead=steps),
         )
 
-    return join_forecasts(
-        map(forecast_batch, torch.split(index, _BATCH[index.device.type])), len(index)
-    )
+    return join_forecasts(map(forecast_batch, torch.split(index, batch_size)), len(index))
 
 
 def forecast_alike(
@@ -122,7 +124,12 @@ def forecast_alike(
 
 
 def _har_fan(
-    model: TrainedModel, har: Har, series: Sequence[Series], cutoffs: Sequence[Ints], horizon: int
+    model: TrainedModel,
+    har: Har,
+    series: Sequence[Series],
+    cutoffs: Sequence[Ints],
+    horizon: int,
+    batch_size: int,
 ) -> Forecast:
     """Forecast from the linear fan and the network's correction of its scale."""
     scales, locations = [], []
@@ -132,7 +139,7 @@ def _har_fan(
         locations.append(np.full(len(rows), location_of(har, each.symbol, model.settings)))
     scale, spread = np.concatenate(scales), None
     if model.settings.model.network != "har":
-        factors = _corrections(model, series, cutoffs, horizon)  # (members, N, n)
+        factors = _corrections(model, series, cutoffs, horizon, batch_size)  # (members, N, n)
         scale *= factors.mean(axis=0)
         spread = factors.std(axis=0) / factors.mean(axis=0) if len(factors) > 1 else None
     made = har.forecast(scale, np.concatenate(locations))
@@ -144,7 +151,11 @@ def _har_fan(
 
 
 def _corrections(
-    model: TrainedModel, series: Sequence[Series], cutoffs: Sequence[Ints], horizon: int
+    model: TrainedModel,
+    series: Sequence[Series],
+    cutoffs: Sequence[Ints],
+    horizon: int,
+    batch_size: int,
 ) -> Floats:
     """Return what each member multiplies the scale of each cutoff and step by: (members, N, n)."""
     window = model.settings.window
@@ -154,7 +165,7 @@ def _corrections(
     index = flat_cutoffs(windows, cutoffs)[torch.from_numpy(known)].to(model.device)
     found = []
     with torch.inference_mode():
-        for batch in torch.split(index, _BATCH[index.device.type]):
+        for batch in torch.split(index, batch_size):
             raw = contexts(windows, batch, window.context_length)
             frame = volatility_frame(raw, window.bars)
             read = with_extras(frame.x, context_extras(windows, batch, window.context_length))

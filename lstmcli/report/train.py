@@ -93,11 +93,12 @@ def _run_facts(report: TrainReport) -> Iterator[tuple[str, str]]:
     network, device = found["network"], found["device"]
     shown = network if network in _WORDS else network.upper()
     device = "CPU" if device == "cpu" else device
-    yield "Network", f"{shown}, {found['parameters']:,} weights, {device}"
+    batches = f", batches of {found['batch_size']:,}" if found["batch_size"] else ""
+    yield "Network", f"{shown}, {found['parameters']:,} weights, {device}{batches}"
     counts = "{train:,} train, {validation:,} validate, {test:,} kept for evaluate"
     yield "Windows", f"{counts.format_map(kept.windows)} (from {kept.test_start})"
     losses = [each.validation_loss for each in report.history if each.validation_loss is not None]
-    epochs = f"{kept.epochs} in batches of {found['batch_size']}, best {kept.best_epoch}"
+    epochs = f"{kept.epochs}, best {kept.best_epoch}"
     epochs += ", cut short by --timeout" if kept.stopped == "timeout" else ""
     if len(losses) > 1:
         epochs += f"   {sparkline(losses)}  validation loss {min(losses):.4g} to {max(losses):.4g}"

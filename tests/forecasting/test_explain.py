@@ -216,6 +216,15 @@ def test_nothing_after_the_cutoff_is_seen_and_the_bars_are_those_up_to_it(
 
 
 @pytest.mark.parametrize("model", [fan_model(), point_model()], ids=["fan", "point"])
+def test_copies_are_one_batch_however_few_windows_a_forecast_takes_at_a_time(
+    model: TrainedModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = explain(model, SERIES, ROW, steps=STEPS)
+    monkeypatch.setattr("lstmcli.forecasting.forecaster._BATCH", {"cpu": 3})
+    assert same(whole, explain(model, SERIES, ROW, steps=STEPS))
+
+
+@pytest.mark.parametrize("model", [fan_model(), point_model()], ids=["fan", "point"])
 def test_copies_in_small_passes_say_what_one_pass_says(
     model: TrainedModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
