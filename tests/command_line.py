@@ -10,10 +10,11 @@ import io
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterable, Mapping
-from contextlib import ExitStack, chdir
+from contextlib import ExitStack, chdir, suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -30,8 +31,20 @@ from lstmcli.market.calendars import sessions_of
 
 # Declaring every command takes longer than running most of them.
 typer.main.get_command = cache(typer.main.get_command)
-# It guards against a loss of power, which no test brings about, and takes longer than most tests.
+# What waits for the disk guards against a loss of power. No test brings one about, and to wait
+# takes longer than most tests.
 to_the_disk, os.fsync = os.fsync, os.fstat  # type: ignore[assignment]
+_connect = sqlite3.connect
+
+
+def _connect_without_waiting(*where: Any, **options: Any) -> sqlite3.Connection:
+    connection = _connect(*where, **options)
+    with suppress(sqlite3.Error):  # of a file that is damaged
+        connection.execute("PRAGMA synchronous=OFF")
+    return connection
+
+
+sqlite3.connect = _connect_without_waiting  # type: ignore[assignment]
 
 PROGRAM = str(Path(sys.executable).parent / "lstmcli")
 LAST_DAY = np.datetime64("2018-08-31")

@@ -12,7 +12,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from itertools import chain, islice
 from pathlib import Path
 from typing import IO, Any
@@ -244,7 +244,7 @@ def _indented(value: Any, depth: int) -> str:
     numbers and texts at once, in C.
     """
     if not isinstance(value, _SCALARS | dict | list | tuple):
-        value = asdict(value)
+        value = {each.name: getattr(value, each.name) for each in fields(value)}
     if isinstance(value, _SCALARS) or not value:
         return json_text(value, allow_nan=False)
     first, last = "\n" + (depth + 2) * " ", "\n" + depth * " "

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pytest
 from pyarrow import csv
 
+from lstmcli.market import prices
 from lstmcli.market.store import read_bars
 from lstmcli.market.symbols import price_path
 from lstmcli.market.tables import read_table
@@ -79,7 +80,7 @@ def test_five_hundred_files(tmp_path: Path) -> None:
     """Print the time of 500 files of 2,500 rows, stored and not, next to that of pyarrow."""
     paths = [price_path(tmp_path, f"S{i}") for i in range(500)]
     paths[0].parent.mkdir(parents=True)
-    write(paths[0], 2500, COLUMNS)
+    write(paths[0], 2500, prices.COLUMNS)  # as the store has them
     for path in paths[1:]:
         path.write_bytes(paths[0].read_bytes())
 

@@ -36,13 +36,11 @@ def world(folder: Path) -> Iterator[None]:
 
 def _within_days(index: pd.DataFrame) -> pd.DataFrame:
     """Return two bars of each session."""
-    parts = [("09:30", index["Open"]), ("15:30", index["Close"])]
-    bars = [
-        pd.DataFrame({"Date": f"{day:%Y-%m-%d} {time}", "Close": closes[day]}, index=[0])
-        for day in index.index
-        for time, closes in parts
+    parts = [
+        index[column].set_axis(pd.DatetimeIndex(index.index).strftime(f"%Y-%m-%d {time}"))
+        for time, column in (("09:30", "Open"), ("15:30", "Close"))
     ]
-    return pd.concat(bars)
+    return pd.concat(parts).sort_index().rename_axis("Date").rename("Close").reset_index()
 
 
 def _users_own(folder: str, names: list[str]) -> list[str]:
