@@ -16,9 +16,11 @@ from tests.command_line import (
     Outcome,
     assert_one_error,
     csv_text,
+    document_of,
     hashes,
     in_process,
     sessions,
+    succeed,
     walk,
 )
 
@@ -80,7 +82,7 @@ def test_forecast_needs_its_context(home: Path, rows: int) -> None:
 
 def test_forecast_from_exactly_its_context(home: Path) -> None:
     (home / "short.csv").write_text(csv_text(walk(10)))
-    assert in_process("predict", "--csv", "short.csv", "-m", "tiny", folder=home).code == 0
+    succeed("predict", "--csv", "short.csv", "-m", "tiny", folder=home)
 
 
 def test_backtest_needs_a_context_and_a_horizon(home: Path) -> None:
@@ -88,9 +90,7 @@ def test_backtest_needs_a_context_and_a_horizon(home: Path) -> None:
     options = ("--csv", "short.csv", "-m", "tiny", "--start", "2000-01-03")
     assert_one_error(in_process("evaluate", *options, folder=home), 4, "short")
     (home / "short.csv").write_text(csv_text(walk(15)))
-    done = in_process("evaluate", *options, "--format", "json", folder=home)
-    assert done.code == 0, done.err
-    assert json.loads(done.out)["windows"]["evaluated"] == 1
+    assert document_of(home, "evaluate", *options)["windows"]["evaluated"] == 1
 
 
 EXPLODING = ("--set", "window.scaling=relative", "--set", "train.clip_norm=0")
@@ -131,7 +131,7 @@ def test_divergence_later_keeps_the_last_good_epoch_unpromoted(
     kept = home / "data/models/tiny/v0002"
     assert json.loads((kept / "metadata.json").read_text())["epochs"]["run"] == 2
     assert (home / "data/models/tiny/champion").read_text() == "v0001\n"
-    assert in_process("predict", "-m", "tiny/v0002", folder=home).code == 0
+    succeed("predict", "-m", "tiny/v0002", folder=home)
 
 
 BAD_SETTINGS = {
@@ -206,7 +206,7 @@ def test_device_that_is_none_is_refused(home: Path, command: str, device: str) -
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 def test_model_trained_on_cuda_forecasts_on_the_cpu(home: Path) -> None:
     assert train(home, "--device", "cuda", "--name", "gpu").code == 0
-    assert in_process("predict", "-m", "gpu", "--device", "cpu", folder=home).code == 0
+    succeed("predict", "-m", "gpu", "--device", "cpu", folder=home)
 
 
 def test_another_run_on_the_same_name_is_refused(home: Path) -> None:
@@ -216,5 +216,5 @@ def test_another_run_on_the_same_name_is_refused(home: Path) -> None:
         assert_one_error(train(home, "--wait", "0.1"), 5, "0.1 s")
         assert hashes(home) == before
         assert train(home, "--name", "other").code == 0
-        assert in_process("predict", "-m", "tiny", folder=home).code == 0
+        succeed("predict", "-m", "tiny", folder=home)
     assert train(home).code == 0
