@@ -9,7 +9,7 @@ import torch
 
 from lstmcli.files.atomic import write_bytes
 from lstmcli.runs.bundle import load_bundle, save_bundle
-from tests.command_line import in_process
+from tests.command_line import succeed
 
 HOME = Path(__file__).parent.parent / "data" / "base" / "v0001"
 LICENCE = "BSD-3-Clause, that of its data (skfolio 1.12.2, see LICENSES.txt in the data folder)"
@@ -19,8 +19,7 @@ _OF_ONE_RUN = ("run_id", "origin_sha256", "source", "decision")
 def train_base(folder: Path) -> Path:
     """Train it as it ships in an empty folder; return the folder of the version."""
     on_cpu = ("--device", "cpu", "--threads", 1)
-    done = in_process("train", "--config", "default", "--name", "made", *on_cpu, folder=folder)
-    assert done.code == 0, done.err
+    succeed("train", "--config", "default", "--name", "made", *on_cpu, folder=folder)
     made, home = folder / "data" / "models" / "made" / "v0001", folder / "base" / "v0001"
     model, metadata = load_bundle(made, torch.device("cpu"))
     settings = model.settings.changed(

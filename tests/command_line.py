@@ -184,6 +184,13 @@ def in_process(
     return Outcome(code, *texts)
 
 
+def succeed(*arguments: object, folder: Path, **options: Any) -> Outcome:
+    """Run the command as `in_process` does, and see that all is well."""
+    outcome = in_process(*arguments, folder=folder, **options)
+    assert outcome.code == 0, outcome.err
+    return outcome
+
+
 def hashes(folder: Path) -> dict[str, str]:
     """Return the SHA-256 of every file in a folder but empty lock files, by path.
 

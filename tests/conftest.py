@@ -8,7 +8,7 @@ import pytest
 import torch
 from hypothesis import settings
 
-from tests.command_line import csv_text, in_process, walk
+from tests.command_line import csv_text, succeed, walk
 from tests.forked_runs import ForkServer, fork_server
 from tests.yahoo_stand_in import StandIn, stand_in
 
@@ -77,8 +77,7 @@ def trained_fan(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "one.csv").write_text(csv_text(walk(700)))
     (folder / "two.csv").write_text(csv_text(walk(700, seed=1)))
     (folder / "fan.toml").write_text(_FAN_RECIPE)
-    done = in_process("train", "--config", "fan.toml", folder=folder)
-    assert done.code == 0, done.err
+    succeed("train", "--config", "fan.toml", folder=folder)
     return folder
 
 

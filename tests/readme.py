@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from tests.command_line import in_process
+from tests.command_line import succeed
 from tests.yahoo_stand_in import bars_of, stand_in
 
 ROOT = Path(__file__).parent.parent
@@ -67,8 +67,7 @@ def feed() -> Iterator[None]:
 def run_shown(command: str, folder: Path) -> str:
     """Run a shown command in a folder and return what it prints on standard output."""
     env = {"COLUMNS": "100", "LSTMCLI_CONFIG": "default"}
-    done = in_process(*command.split()[1:], folder=folder, env=env)
-    assert done.code == 0, done.err
+    done = succeed(*command.split()[1:], folder=folder, env=env)
     return "".join(line.rstrip() + "\n" for line in done.out.splitlines())
 
 

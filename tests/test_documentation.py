@@ -10,7 +10,7 @@ import pytest
 import typer
 
 from lstmcli.cli.app import app
-from tests.command_line import in_process
+from tests.command_line import succeed
 from tests.readme import (
     README,
     ROOT,
@@ -88,7 +88,7 @@ def test_readme_is_short() -> None:
 
 def test_python_example_runs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (example,) = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
-    assert in_process("data", "import", ROOT / "data/us20.csv.gz", folder=tmp_path).code == 0
+    succeed("data", "import", ROOT / "data/us20.csv.gz", folder=tmp_path)
     with chdir(tmp_path):
         exec(example, {})
     assert "AAPL" in (shown := capsys.readouterr().out)

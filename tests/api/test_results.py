@@ -17,7 +17,7 @@ from lstmcli.pictures.fans import forecast_fan, walks
 from lstmcli.pictures.picture import write_picture
 from lstmcli.runs.ledger import Entry, read_ledger
 from tests.api.conftest import closes
-from tests.command_line import in_process
+from tests.command_line import succeed
 
 PNG = b"\x89PNG"
 _DAYS = ("cutoff", "date")
@@ -55,10 +55,9 @@ def test_a_frame_has_one_row_for_each_symbol_and_step(made: Predictions) -> None
 def test_the_frame_has_the_figures_of_the_command(tmp_path: Path, made: Predictions) -> None:
     pd.DataFrame({"AAA": closes(), "BBB": closes(1)}).to_csv("both.csv")
     folder = made.report.main.reference.folder
-    done = in_process(
+    done = succeed(
         *("predict", "--csv", "both.csv", "--model", folder, "--format", "json"), folder=tmp_path
     )
-    assert done.code == 0, done.err
     steps = pd.DataFrame(json.loads(done.out)["forecasts"][1]["steps"])
     own = made.frame[made.frame["symbol"] == "BBB"].reset_index(drop=True)
     for ours, theirs in (("median", "median"), ("lo80", "q0.1"), ("hi95", "q0.975")):
@@ -112,7 +111,7 @@ def test_surprising_moves_are_those_of_the_command(tmp_path: Path, model: Model)
     assert found.frame[["symbol", "date"]].iloc[0].tolist() == ["AAA", both.index[-3]]
     run = ("anomalies", "--csv", "both.csv", "--model", model.reference.folder)
     more = ("--since", since, "--output", "found.csv")
-    assert in_process(*run, *more, folder=tmp_path).code == 0
+    succeed(*run, *more, folder=tmp_path)
     days = dict.fromkeys(_DAYS, "datetime64[ns]")
     pd.testing.assert_frame_equal(found.frame, pd.read_csv("found.csv").astype(days))
     assert (found.summary["judged"], found.summary["expected"]) == (80, pytest.approx(0.08))
@@ -195,8 +194,7 @@ def test_an_evaluation_has_the_figures_of_the_command(
 ) -> None:
     pd.DataFrame({"AAA": closes(), "BBB": closes(1)}).to_csv("both.csv")
     words = ("evaluate", "--csv", "both.csv", "--model", model.reference.folder)
-    done = in_process(*words, *("--format", "json", "--forecasts", "all.parquet"), folder=tmp_path)
-    assert done.code == 0, done.err
+    done = succeed(*words, *("--format", "json", "--forecasts", "all.parquet"), folder=tmp_path)
     document = json.loads(done.out)
     assert scored.summary == document["summary"]
     assert scored.verdict == document["verdicts"][str(model.reference)]

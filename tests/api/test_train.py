@@ -21,7 +21,7 @@ import lstmcli as lc
 from lstmcli.api import Model, PartialResultWarning
 from lstmcli.errors import DataError, FileError, LstmcliError, NoModelError, UsageError
 from tests.api.conftest import SMALL, closes, weights
-from tests.command_line import hashes, in_process
+from tests.command_line import hashes, in_process, succeed
 
 
 def test_a_frame_gives_the_same_bytes_of_weights_as_its_csv(tmp_path: Path) -> None:
@@ -39,8 +39,7 @@ def test_a_frame_gives_the_same_bytes_of_weights_as_its_csv(tmp_path: Path) -> N
     ]
     changes = [f"{key}={json.dumps(value)}" for key, value in SMALL.items()]
     words = [word for each in [*changes, "window.horizon=10"] for word in ("--set", each)]
-    done = in_process("train", "--csv", "one.csv", *words, folder=tmp_path)
-    assert done.code == 0, done.err
+    succeed("train", "--csv", "one.csv", *words, folder=tmp_path)
     models.append(lc.load_model("one"))
     assert len({hashlib.sha256(weights(each)).hexdigest() for each in models}) == 1
 
@@ -88,8 +87,7 @@ def test_a_name_or_a_folder_keeps_the_model(tmp_path: Path) -> None:
 
 def test_symbols_come_from_the_store_and_train_as_the_command_does(tmp_path: Path) -> None:
     closes().to_csv("one.csv")
-    done = in_process("data", "import", "AAA=one.csv", folder=tmp_path)
-    assert done.code == 0, done.err
+    succeed("data", "import", "AAA=one.csv", folder=tmp_path)
     model = lc.train("AAA", settings=SMALL, horizon=10, seed=3)
     assert model.reference.folder == tmp_path / "data/models/aaa/v0001"
     changes = [f"{key}={json.dumps(value)}" for key, value in SMALL.items()]

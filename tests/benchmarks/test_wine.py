@@ -7,7 +7,6 @@ to be beaten. Variants are chosen on the wine that ships. The sales of beer, win
 United States, which come from the folder that LSTMCLI_BENCHMARK_DATA names, say whether it holds.
 """
 
-import json
 import os
 from datetime import date
 from pathlib import Path
@@ -26,7 +25,7 @@ from lstmcli.learning.fit import fit
 from lstmcli.recipes import load_settings
 from lstmcli.sources.loading import load_prices
 from lstmcli.sources.source import Source
-from tests.command_line import in_process
+from tests.command_line import document_of, succeed
 from tests.synthetic import make_plan
 
 pytestmark = pytest.mark.slow
@@ -87,9 +86,8 @@ def test_variants_of_the_wine_recipe_on_rows_before_the_test_span(variant: str, 
 def test_the_verdict_on_the_retail_sales_is_against_the_better_rule(tmp_path: Path) -> None:
     """Print it for the test span, 2013 to 2018, which took no part in any choice."""
     train = "train", "--config", "wine", "--csv", RETAIL, "--set", "split.train_end=2012-12-31"
-    assert in_process(*train, folder=tmp_path).code == 0
-    answer = in_process("evaluate", "--csv", RETAIL, "--format", "json", folder=tmp_path)
-    found = json.loads(answer.out)
+    succeed(*train, folder=tmp_path)
+    found = document_of(tmp_path, "evaluate", "--csv", RETAIL)
     rmse = {name: each["path"]["rmse"] for name, each in found["scores"]["models"].items()}
     verdict = found["verdicts"]["wine/v0001"]
     print(f"\n{verdict}")

@@ -21,7 +21,7 @@ from lstmcli.evaluation.scores import score
 from lstmcli.evaluation.trend import Yardsticks
 from lstmcli.evaluation.verdict import verdict
 from lstmcli.forecasting.forecast import Forecast
-from tests.command_line import in_process
+from tests.command_line import in_process, succeed
 
 pytestmark = pytest.mark.slow
 
@@ -196,8 +196,7 @@ def test_a_first_order_autoregression_is_found_in_nine_of_ten(tmp_path):
         (folder / "ar.csv").write_text(f"Date,Close\n{text}\n")
         settings = [*POINT_RECIPE, f"split.train_end={days[-TESTED - 2]}"]
         options = [each for setting in settings for each in ("--set", setting)]
-        done = in_process("train", "--csv", "A=ar.csv", "--name", "ar", *options, folder=folder)
-        assert done.code == 0, done.err
+        done = succeed("train", "--csv", "A=ar.csv", "--name", "ar", *options, folder=folder)
         done = in_process("evaluate", "--model", "ar", "--format", "json", folder=folder)
         scores = json.loads(done.out)["scores"]
         assert scores["n_independent"] == TESTED

@@ -1,6 +1,5 @@
 """Answers for another symbol, of other bars, in another currency, too old or of half a session."""
 
-import json
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,7 @@ from tests.cases.fetching import (
     run,
     server,
 )
-from tests.command_line import in_process
+from tests.command_line import document_of, succeed
 from tests.yahoo_stand_in import StandIn, random_walk
 
 __all__ = ["run", "server"]
@@ -147,9 +146,8 @@ def test_the_command_keeps_that_an_answer_was_stale(
     server: StandIn, run: Run, tmp_path: Path
 ) -> None:
     server.serve("AAPL", BARS)
-    assert in_process("fetch", "AAPL", "--rate", 100, folder=tmp_path).code == 0
-    done = in_process("status", "--format", "json", folder=tmp_path)
-    feed = json.loads(done.out)["parts"][-1]
+    succeed("fetch", "AAPL", "--rate", 100, folder=tmp_path)
+    feed = document_of(tmp_path, "status")["parts"][-1]
     assert (feed["part"], feed["state"]) == ("feed", "old")
     assert "1 stale" in feed["found"]
 

@@ -11,7 +11,7 @@ from lstmcli.report.tables import move, number, percent
 from lstmcli.workflows.data import check_data
 from tests.cases.bar_files import bars, write
 from tests.cases.fetching import BARS, Run, only, run, server
-from tests.command_line import in_process, sessions
+from tests.command_line import document_of, in_process, sessions, succeed
 from tests.conftest import CONTEXT
 from tests.yahoo_stand_in import StandIn
 
@@ -38,8 +38,7 @@ def test_import_check_train_and_predict_report_twenty_equal_closes(fan_home: Pat
         ("predict", "-m", "fan", "A"),
         ("predict", "-m", "fan", "--csv", "A=a.csv"),
     ):
-        outcome = in_process(*command, folder=fan_home)
-        assert outcome.code == 0, outcome.err
+        outcome = succeed(*command, folder=fan_home)
         assert f"lstmcli: A: {note}" in outcome.err
     (found,) = check_data(fan_home / "data", today=date(2018, 9, 1)).findings
     assert (found.symbol, found.kind, found.date) == ("A", "still", DAYS[-20])
@@ -76,15 +75,14 @@ def test_a_forecast_of_a_constant_has_no_chance_of_a_rise_and_no_signed_zero(
 ) -> None:
     write(fan_home, "a.csv", halted(400))
     predict = ("predict", "-m", "fan", "--csv", "A=a.csv", "--horizon", "5", "--all-steps")
-    outcome = in_process(*predict, folder=fan_home)
-    assert outcome.code == 0, outcome.err
+    outcome = succeed(*predict, folder=fan_home)
     rows = [line.split() for line in outcome.out.splitlines() if line[:4].strip().isdigit()]
     assert len(rows) == 5
     for row in rows:
         _, _, forecast, *rest = row
         still = ["0.0", "%", forecast, "to", forecast]
         assert rest == [*still, "-", "50", "%", "0.00", "%"]  # no chance; the members agree
-    found = json.loads(in_process(*predict, "--format", "json", folder=fan_home).out)["forecasts"]
+    found = document_of(fan_home, *predict)["forecasts"]
     assert [step["probability_of_rise"] for step in found[0]["steps"]] == [None] * 5
 
 

@@ -15,7 +15,7 @@ from lstmcli.sources.loading import load_prices
 from lstmcli.sources.source import Source
 from lstmcli.workflows.data import check_data
 from lstmcli.workflows.data_import import ImportReport, import_data
-from tests.command_line import in_process
+from tests.command_line import in_process, succeed
 
 TODAY = date(2026, 11, 26)
 
@@ -143,11 +143,9 @@ def test_training_and_forecasts_say_it_too_and_refuse_it_if_strict(tmp_path: Pat
     days, name, sentence, _ = HOLES["seventy weekdays"]
     file = f"{name}={write(tmp_path / 'own.csv', days)}"
     tiny = ("--set", "train.epochs=1", "--set", "model.hidden_sizes=[4]", "--name", "m")
-    done = in_process("train", *tiny, "--csv", file, folder=tmp_path)
-    assert done.code == 0, done.err
+    done = succeed("train", *tiny, "--csv", file, folder=tmp_path)
     assert sentence in done.err
-    done = in_process("predict", "--model", "m", "--csv", file, folder=tmp_path)
-    assert done.code == 0, done.err
+    done = succeed("predict", "--model", "m", "--csv", file, folder=tmp_path)
     assert sentence in done.err
     for verb in ("train", "predict"):
         options = tiny if verb == "train" else ("--model", "m")

@@ -21,7 +21,7 @@ import tomli_w
 from lstmcli.market import throttle
 from lstmcli.runs.ledger import Entry, encode
 from tests.cli.test_streams import on_terminal
-from tests.command_line import TINY_RECIPE, Outcome, csv_text, in_process, sessions, walk
+from tests.command_line import TINY_RECIPE, Outcome, csv_text, in_process, sessions, succeed, walk
 from tests.forked_runs import ForkServer
 from tests.rows import for_each
 from tests.yahoo_stand_in import StandIn, random_walk, stand_in
@@ -45,8 +45,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("evaluate", "--quiet"),
         ("tune", "--config", "tiny.toml", "--space", "space.toml", "--trials", "2"),
     ):
-        done = in_process(*command, folder=folder)
-        assert done.code == 0, done.err
+        succeed(*command, folder=folder)
     return folder
 
 

@@ -16,7 +16,7 @@ from lstmcli.workflows.data import check_data
 from tests.cases.bar_files import bars, changed, write
 from tests.cases.fetching import BARS, LATER, Run, only, run, server
 from tests.clockwork import Clockwork
-from tests.command_line import assert_one_error, in_process, sessions
+from tests.command_line import assert_one_error, in_process, sessions, succeed
 from tests.yahoo_stand_in import StandIn
 
 __all__ = ["run", "server"]
@@ -54,11 +54,10 @@ def test_train_refuses_it_and_starts_after_it_where_asked(fan_home: Path) -> Non
     command = ("train", "--config", "fan.toml", "--csv", "A=a.csv", "--name", "a")
     outcome = in_process(*command, folder=fan_home)
     assert_one_error(outcome, 4, "impossible close", DAYS[MIDDLE], f"--start {DAYS[MIDDLE + 1]}")
-    outcome = in_process(*command, "--start", DAYS[MIDDLE + 1], folder=fan_home)
-    assert outcome.code == 0, outcome.err
+    succeed(*command, "--start", DAYS[MIDDLE + 1], folder=fan_home)
     metadata = json.loads((fan_home / "data/models/a/v0001/metadata.json").read_text())
     assert metadata["data"]["symbols"][0]["rows"] == 400 - MIDDLE - 1
-    assert in_process("predict", "-m", "a", folder=fan_home).code == 0
+    succeed("predict", "-m", "a", folder=fan_home)
 
 
 @pytest.mark.parametrize(("name", "value"), [("High", 1.0), ("Low", 1e6), ("Open", 1e6)])
@@ -67,8 +66,7 @@ def test_an_odd_feature_is_counted_and_dated_under_verbose(
 ) -> None:
     write(tmp_path, "a.csv", changed(changed(bars(), 50, **{name: value}), 60, **{name: value}))
     told = f"lstmcli: A: {name} is missing in 2 of 400 rows (2 contradicting the rest of the bar)."
-    first = in_process("data", "import", "A=a.csv", folder=tmp_path)
-    assert first.code == 0, first.err
+    first = succeed("data", "import", "A=a.csv", folder=tmp_path)
     assert first.err == f"{told}\n"
     again = in_process("data", "import", "A=a.csv", "--verbose", folder=tmp_path)
     dated = f"lstmcli: A: {name} contradicts the rest of its bar on {DAYS[50]}, {DAYS[60]}."

@@ -27,7 +27,7 @@ from lstmcli.evaluation.verdict import SHOWN_NAMES
 from lstmcli.runs.checkpoint import CHECKPOINT, _digest
 from lstmcli.runs.ledger import Entry, encode
 from tests.cases.odd_values import changed, said, values
-from tests.command_line import TINY_RECIPE, csv_text, in_process, sessions, walk, words_of
+from tests.command_line import TINY_RECIPE, csv_text, in_process, sessions, succeed, walk, words_of
 
 VERSION = "data/models/tiny/v0001"
 LEDGER = "data/ledger"
@@ -55,8 +55,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("train", "--config", "tiny.toml"),
         ("evaluate",),
     ):
-        done = in_process(*command, folder=home)
-        assert done.code == 0, done.err
+        succeed(*command, folder=home)
     return home
 
 
@@ -311,8 +310,7 @@ def test_a_pipe_in_place_of_a_record_is_not_waited_for(home: Path, name: str) ->
 def study(place: Path) -> Study:
     """A study of two trials: its folder, and the attributes of the first trial."""
     (place / "space.toml").write_text('"train.learning_rate" = { low = 1e-3, high = 1e-2 }\n')
-    done = in_process(*TUNE, folder=place)
-    assert done.code == 0, done.err
+    succeed(*TUNE, folder=place)
     with closing(sqlite3.connect(place / STUDY)) as database:
         rows = database.execute(
             "SELECT key, value_json FROM trial_user_attributes WHERE trial_id = 1"

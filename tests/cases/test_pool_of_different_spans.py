@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from lstmcli.dataset.series import Series
 from lstmcli.errors import AllFailedError, DataError, Failure
 from lstmcli.learning.plan import Plan, plan_suitable
-from tests.command_line import TINY, assert_one_error, csv_text, in_process, walk
+from tests.command_line import TINY, assert_one_error, csv_text, in_process, succeed, walk
 from tests.synthetic import make_plan, random_walk, series_of, tiny_settings
 
 SETTINGS = tiny_settings()  # a context of 8, a horizon of 4
@@ -120,8 +120,7 @@ def test_the_command_trains_the_rest_and_names_what_is_missing(tmp_path: Path) -
 def test_evaluate_counts_the_context_too_where_no_window_is_left(tmp_path: Path) -> None:
     (tmp_path / "old.csv").write_text(csv_text(walk(300)))
     sizes = ("--set=window.context_length=60", "--set=window.horizon=5", "--set=train.epochs=1")
-    done = in_process("train", "--csv", "A=old.csv", "--name", "m", *sizes, folder=tmp_path)
-    assert done.code == 0, done.err
+    succeed("train", "--csv", "A=old.csv", "--name", "m", *sizes, folder=tmp_path)
     (tmp_path / "young.csv").write_text(csv_text(walk(50, seed=1)))
     done = in_process("evaluate", "--model", "m", "--csv", "Y=young.csv", folder=tmp_path)
     assert_one_error(done, 4, "has 60 bars up to it and 5 after it; its 50 bars run from")

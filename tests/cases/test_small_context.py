@@ -10,7 +10,7 @@ from lstmcli.config import Settings, check_settings
 from lstmcli.errors import UsageError
 from lstmcli.learning.search import with_values
 from lstmcli.recipes import load_settings
-from tests.command_line import assert_one_error, csv_text, in_process, walk
+from tests.command_line import assert_one_error, csv_text, in_process, succeed, walk
 from tests.rows import for_each
 
 QUICK = ("--set=train.epochs=1", "--set=model.hidden_sizes=[4]", "--set=window.horizon=10")
@@ -18,8 +18,7 @@ QUICK = ("--set=train.epochs=1", "--set=model.hidden_sizes=[4]", "--set=window.h
 
 def train(folder: Path, *options: str) -> dict[str, Any]:
     """Train on a file of one's own, and return the settings that the version keeps."""
-    done = in_process("train", "--csv", "B=daily.csv", *QUICK, *options, folder=folder)
-    assert done.code == 0, done.err
+    succeed("train", "--csv", "B=daily.csv", *QUICK, *options, folder=folder)
     (kept,) = folder.glob("data/models/*/v0001/config.toml")
     return tomllib.loads(kept.read_text(encoding="utf-8"))
 
@@ -58,8 +57,7 @@ def test_a_model_started_from_keeps_its_burn_in_until_an_empty_one_is_passed(hom
         "--set=train.chunk_length=60",
     )
     assert_one_error(in_process(*options, folder=home), 2, "--set train.burn_in=")
-    done = in_process(*options, "--set", "train.burn_in=", folder=home)
-    assert done.code == 0, done.err
+    succeed(*options, "--set", "train.burn_in=", folder=home)
     kept = tomllib.loads((home / "data/models/b/v0001/config.toml").read_text())
     assert kept["train"]["burn_in"] == 30
 
@@ -115,17 +113,14 @@ def test_a_recipe_with_dates_trains_on_a_file_that_begins_after_them(home: Path)
     kept = train(home, "--config=dated.toml", "--set=data.start=2016-01-04")
     assert str(kept["data"]["start"]) == "2016-01-04"
     assert kept["data"]["end"] == kept["split"]["train_end"] == kept["evaluate"]["start"] == ""
-    done = in_process("evaluate", "--model", "b", folder=home)
-    assert done.code == 0, done.err
+    succeed("evaluate", "--model", "b", folder=home)
 
 
 def test_evaluate_on_other_data_ignores_the_dates_of_the_models_recipe(home: Path) -> None:
     (home / "dated.toml").write_text(
         '[data]\ncsv = ["daily.csv"]\n[evaluate]\nend = 1998-01-06\n[window]\ncontext_length = 60\n'
     )
-    done = in_process("train", "--config", "dated.toml", *QUICK, folder=home)
-    assert done.code == 0, done.err
+    succeed("train", "--config", "dated.toml", *QUICK, folder=home)
     own = in_process("evaluate", "--model", "dated", folder=home)
     assert_one_error(own, 4, "no window to evaluate")
-    other = in_process("evaluate", "--model", "dated", "--csv", "C=daily.csv", folder=home)
-    assert other.code == 0, other.err
+    succeed("evaluate", "--model", "dated", "--csv", "C=daily.csv", folder=home)

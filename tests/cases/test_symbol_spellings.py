@@ -8,7 +8,7 @@ import pytest
 from lstmcli.errors import UsageError
 from lstmcli.market.symbols import check_symbol, read_symbols, split_symbols
 from tests.cases.fetching import BARS, Run, note_fetch, only, part, run, server
-from tests.command_line import in_process
+from tests.command_line import in_process, succeed
 from tests.rows import for_each
 from tests.yahoo_stand_in import StandIn
 
@@ -68,11 +68,11 @@ def test_every_command_takes_symbols_with_commas(server: StandIn, run: Run, tmp_
     options = ("--rate", 100, "--symbols-file", "list.txt", "--dry-run")
     done = in_process("fetch", "AAPL,MSFT", *options, folder=tmp_path)
     assert done.out.endswith("4 symbols: 4 new. 0 requests.\n")
-    assert in_process("fetch", "AAPL,MSFT", "--rate", 100, folder=tmp_path).code == 0
+    succeed("fetch", "AAPL,MSFT", "--rate", 100, folder=tmp_path)
     assert in_process("data", "check", "aapl,", "MSFT,AAPL", folder=tmp_path).out.count("AAPL") < 2
     done = in_process("predict", "AAPL,MSFT", folder=tmp_path)
     assert "not a ticker" not in done.err
-    assert in_process("data", "remove", "AAPL,MSFT", "--yes", folder=tmp_path).code == 0
+    succeed("data", "remove", "AAPL,MSFT", "--yes", folder=tmp_path)
     assert list((tmp_path / "data/prices/1d").iterdir()) == []
 
 

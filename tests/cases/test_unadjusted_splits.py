@@ -12,7 +12,7 @@ import pytest
 from lstmcli.workflows.data import Finding, check_data
 from tests.cases.bar_files import bars, write
 from tests.cases.fetching import BARS, Run, only, run, server
-from tests.command_line import in_process, sessions
+from tests.command_line import in_process, sessions, succeed
 from tests.yahoo_stand_in import StandIn
 
 __all__ = ["run", "server"]
@@ -31,8 +31,7 @@ def jumping(factor: float, ratio: float, rows: slice = slice(ROW, None)) -> pd.D
 
 def check_of(folder: Path, frame: pd.DataFrame) -> list[Finding]:
     write(folder, "a.csv", frame)
-    done = in_process("data", "import", "A=a.csv", "--replace", folder=folder)
-    assert done.code == 0, done.err
+    succeed("data", "import", "A=a.csv", "--replace", folder=folder)
     return list(check_data(folder / "data", today=TODAY).findings)
 
 
@@ -45,8 +44,7 @@ def test_import_train_predict_and_evaluate_name_day_ratio_and_move(fan_home: Pat
         ("predict", "-m", "fan", "--csv", "A=a.csv"),
         ("evaluate", "-m", "fan", "--csv", "A=a.csv"),
     ):
-        outcome = in_process(*command, folder=fan_home)
-        assert outcome.code == 0, outcome.err
+        outcome = succeed(*command, folder=fan_home)
         (note,) = [line for line in outcome.err.splitlines() if "split" in line]
         assert note.startswith("lstmcli: A: Close moves by x0.0")
         assert note.endswith(f" on {DAYS[ROW]}, the day of a 20:1 split: prices are not adjusted.")

@@ -12,7 +12,7 @@ import pytest
 
 from lstmcli.evaluation.direction import direction_hits, two_way
 from lstmcli.evaluation.pooling import Pool
-from tests.command_line import csv_text, in_process, walk, words_of
+from tests.command_line import csv_text, succeed, walk, words_of
 
 ROWS, HALTED_FROM = 900, 700
 TRAIN = (
@@ -31,14 +31,12 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     prices = walk(ROWS)
     prices[HALTED_FROM:] = prices[HALTED_FROM]
     (folder / "halted.csv").write_text(csv_text(prices))
-    done = in_process("train", "--csv", "H=halted.csv", "--name", "h", *TRAIN, folder=folder)
-    assert done.code == 0, done.err
+    succeed("train", "--csv", "H=halted.csv", "--name", "h", *TRAIN, folder=folder)
     return folder
 
 
 def evaluate(home: Path, *options: str) -> str:
-    done = in_process("evaluate", "--model", "h", *options, folder=home)
-    assert done.code == 0, done.err
+    done = succeed("evaluate", "--model", "h", *options, folder=home)
     return done.out
 
 

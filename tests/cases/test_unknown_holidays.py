@@ -9,7 +9,7 @@ import pytest
 from lstmcli.market.calendars import known_until, sessions_of
 from lstmcli.market.sessions import future_dates, note_unknown
 from tests.cases.test_foreign_calendars import series, span
-from tests.command_line import in_process
+from tests.command_line import succeed
 from tests.rows import for_each
 
 
@@ -76,11 +76,10 @@ def test_every_format_of_a_forecast_carries_the_note_once(tmp_path: Path) -> Non
         (tmp_path / f"{name}.csv").write_text("Date,Close\n" + rows)
     files = ("--csv", "600519.SS.csv", "--csv", "000001.SZ.csv")
     tiny = ("--set", "train.epochs=1", "--set", "model.hidden_sizes=[4]", "--name", "m")
-    assert in_process("train", *tiny, *files, folder=tmp_path).code == 0
+    succeed("train", *tiny, *files, folder=tmp_path)
     note = "holidays after 2026-12-31 are not known"
     for form in ("table", "csv", "json"):
-        done = in_process("predict", "-m", "m", *files, "--format", form, folder=tmp_path)
-        assert done.code == 0, done.err
+        done = succeed("predict", "-m", "m", *files, "--format", form, folder=tmp_path)
         assert done.err.count(note) == 1
         assert f"600519.SS, 000001.SZ: {note}" in done.err
     found = json.loads(done.out)["forecasts"]

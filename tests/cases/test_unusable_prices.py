@@ -10,7 +10,7 @@ import pytest
 
 from tests.cases.bar_files import changed, write
 from tests.cases.fetching import BARS, LATER, Run, files, only, run, server
-from tests.command_line import assert_one_error, in_process, sessions, walk
+from tests.command_line import assert_one_error, in_process, sessions, succeed, walk
 from tests.conftest import CONTEXT
 from tests.yahoo_stand_in import StandIn
 
@@ -37,8 +37,7 @@ def test_train_and_import_name_the_day_to_start_from_and_start_there(
     ):
         outcome = in_process(*command, folder=fan_home)
         assert_one_error(outcome, 4, "bad price", DAYS[100], "2 such rows", f"--start {DAYS[121]}")
-        outcome = in_process(*command, "--start", DAYS[121], folder=fan_home)
-        assert outcome.code == 0, outcome.err
+        succeed(*command, "--start", DAYS[121], folder=fan_home)
     stored = (fan_home / "data/prices/1d/OIL.csv").read_text().splitlines()
     assert (len(stored), stored[1].split(",")[0]) == (1 + 400 - 121, DAYS[121])
 
@@ -46,10 +45,10 @@ def test_train_and_import_name_the_day_to_start_from_and_start_there(
 def test_a_model_trained_from_a_day_on_forecasts_its_own_data_from_there(fan_home: Path) -> None:
     write(fan_home, "oil.csv", closes(100))
     train = ("train", "--config", "fan.toml", "--csv", "OIL=oil.csv", "--name", "oil")
-    assert in_process(*train, "--start", DAYS[101], folder=fan_home).code == 0
+    succeed(*train, "--start", DAYS[101], folder=fan_home)
     outcome = in_process("predict", "-m", "oil", folder=fan_home)
     assert (outcome.code, "are read" in outcome.err) == (0, False)
-    assert in_process("evaluate", "-m", "oil", folder=fan_home).code == 0
+    succeed("evaluate", "-m", "oil", folder=fan_home)
 
 
 def test_predict_reads_from_the_first_row_after_the_last_unusable_one(fan_home: Path) -> None:
@@ -57,8 +56,7 @@ def test_predict_reads_from_the_first_row_after_the_last_unusable_one(fan_home: 
     write(fan_home, "oil.csv", closes())
     sound = json.loads(in_process(*predict, folder=fan_home).out)
     write(fan_home, "oil.csv", closes(20, 100))
-    outcome = in_process(*predict, folder=fan_home)
-    assert outcome.code == 0, outcome.err
+    outcome = succeed(*predict, folder=fan_home)
     (found,), (expected,) = json.loads(outcome.out)["forecasts"], sound["forecasts"]
     # The scale of MASE is of the training rows that are read, and a fan rests on these too.
     aside = {"mase_scale": None, "steps": None}
@@ -79,8 +77,7 @@ def test_predict_fails_where_a_row_that_it_reads_is_unusable(fan_home: Path, val
     words = (f"has {CONTEXT - 1} after the unusable one of", "Correct that row, or train with")
     outcome = in_process(*predict, folder=fan_home)
     assert_one_error(outcome, 4, *words, DAYS[400 - CONTEXT])
-    earlier = in_process(*predict, "--as-of", DAYS[300], folder=fan_home)
-    assert earlier.code == 0, earlier.err
+    succeed(*predict, "--as-of", DAYS[300], folder=fan_home)
 
 
 def test_one_unusable_symbol_of_a_table_leaves_the_others(fan_home: Path) -> None:
@@ -96,14 +93,12 @@ def test_one_unusable_symbol_of_a_table_leaves_the_others(fan_home: Path) -> Non
 def test_evaluate_reads_after_it_and_scores_nothing_against_it(fan_home: Path) -> None:
     evaluate = ("evaluate", "-m", "fan", "--format", "json", "--csv", "OIL=oil.csv")
     write(fan_home, "oil.csv", closes(100))
-    outcome = in_process(*evaluate, folder=fan_home)
-    assert outcome.code == 0, outcome.err
+    outcome = succeed(*evaluate, folder=fan_home)
     assert f"Only the rows after {DAYS[100]} are read" in outcome.err
     write(fan_home, "oil.csv", closes(365))
     outcome = in_process(*evaluate, folder=fan_home)
     assert_one_error(outcome, 4, DAYS[365], f"--start {DAYS[366]}")
-    before = in_process(*evaluate, "--end", DAYS[350], folder=fan_home)
-    assert before.code == 0, before.err
+    succeed(*evaluate, "--end", DAYS[350], folder=fan_home)
 
 
 def test_fetch_names_the_day_to_start_from_and_starts_there(server: StandIn, run: Run) -> None:

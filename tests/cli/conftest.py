@@ -11,7 +11,7 @@ from lstmcli.market import throttle
 from lstmcli.workflows.fetch import fetch
 from tests.cli.recomputed import LAST, Evaluated, in_units
 from tests.cli.recomputed import ROWS as LONG
-from tests.command_line import TINY_RECIPE, csv_text, in_process, walk
+from tests.command_line import TINY_RECIPE, csv_text, succeed, walk
 
 ROWS = 300
 
@@ -31,8 +31,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("trained")
     (folder / "prices.csv").write_text(csv_text(walk(ROWS)))
     (folder / "tiny.toml").write_text(TINY_RECIPE)
-    done = in_process("train", "--config", "tiny.toml", folder=folder)
-    assert done.code == 0, done.err
+    succeed("train", "--config", "tiny.toml", folder=folder)
     return folder
 
 
@@ -52,8 +51,7 @@ def whole(trained_fan: Path, tmp_path_factory: pytest.TempPathFactory) -> Evalua
         (folder / f"{name}.csv").write_text(csv_text(walk(LONG, seed=seed), LAST))
         files += ["--csv", str(folder / f"{name}.csv")]
     arguments = ("--format", "json", "--forecasts", str(folder / "long.csv"), "--step-size", "3")
-    done = in_process("evaluate", *files, *arguments, folder=trained_fan)
-    assert done.code == 0, done.err
+    done = succeed("evaluate", *files, *arguments, folder=trained_fan)
     found: dict[str, Any] = json.loads(done.out)["scores"]
     return found, in_units(folder / "long.csv")
 

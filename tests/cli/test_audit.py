@@ -10,7 +10,15 @@ import pytest
 from lstmcli.dataset.windows import contexts
 from lstmcli.forecasting import forecaster
 from tests.cli.conftest import ROWS
-from tests.command_line import TINY_RECIPE, Outcome, assert_one_error, hashes, in_process, sessions
+from tests.command_line import (
+    TINY_RECIPE,
+    Outcome,
+    assert_one_error,
+    hashes,
+    in_process,
+    sessions,
+    succeed,
+)
 
 COLUMNS = ("stage", "model", "compared", "rewritings", "first_after", "last_after", "numbers")
 
@@ -111,7 +119,7 @@ def test_the_dates_of_a_recipe_choose_the_same_windows_as_for_scores(home: Path)
     start = sessions(ROWS)[-25]
     dates = f'\n[evaluate]\nstart = "{start}"\nend = "{sessions(ROWS)[-8]}"\nstep_size = 1\n'
     (home / "dated.toml").write_text(TINY_RECIPE + dates)
-    assert in_process("train", "--config", "dated.toml", folder=home).code == 0
+    succeed("train", "--config", "dated.toml", folder=home)
     scored, audited = (
         json.loads(in_process("evaluate", "--model", "dated", *words, folder=home).out)
         for words in (("--format", "json"), ("--format", "json", "--audit"))
@@ -128,10 +136,7 @@ def test_windows_in_fitted_rows_are_told(home: Path) -> None:
 
 def test_a_shuffled_recipe_is_told_to_leak_by_design(home: Path) -> None:
     shuffled = ("--set", "split.method=shuffled", "--set", "window.scaling=relative")
-    done = in_process(
-        "train", "--config", "tiny.toml", *shuffled, "--name", "shuffled", folder=home
-    )
-    assert done.code == 0, done.err
+    succeed("train", "--config", "tiny.toml", *shuffled, "--name", "shuffled", folder=home)
     outcome = audit(home, "--model", "shuffled", "--n-windows", 2)
     assert outcome.code == 1
     assert "split.method shuffled leaks by design" in outcome.out

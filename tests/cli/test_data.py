@@ -18,6 +18,7 @@ from tests.command_line import (
     in_process,
     read_exactly,
     sessions,
+    succeed,
     walk,
 )
 from tests.forked_runs import ForkServer
@@ -174,8 +175,7 @@ def test_import_takes_what_csv_takes(shelf: Path) -> None:
     assert run(shelf, "import", "german.csv").code == 0
     assert_one_error(run(shelf, "import", "german.csv", "--sep", ","), 4, "--sep ';'")
     assert run(shelf, "import", "german.csv", "--sep", ";", "--decimal", ",").code == 0
-    piped = in_process("data", "import", "PIPED=-", folder=shelf, stdin=csv_text(walk(9)).encode())
-    assert piped.code == 0
+    succeed("data", "import", "PIPED=-", folder=shelf, stdin=csv_text(walk(9)).encode())
     assert_one_error(run(shelf, "import", "nowhere.csv"), 2, "nowhere.csv")
     assert_one_error(run(shelf, "import", "../../x=fund.csv"), 2, "not a ticker", "../../x")
     assert_one_error(run(shelf, "import", "fund.csv", "--interval", "1wk"), 4, "--interval")
@@ -210,9 +210,7 @@ def test_forecasts_from_the_store_are_those_from_the_file(home: Path) -> None:
         direct = in_process(command, "--csv", "SP=prices.csv", *options, folder=home)
         assert stored.code == 0, stored.err
         assert stored.out == direct.out
-    assert (
-        in_process("train", "SP", "--config", "tiny.toml", "--name", "own", folder=home).code == 0
-    )
+    succeed("train", "SP", "--config", "tiny.toml", "--name", "own", folder=home)
 
 
 def test_a_held_store_is_refused_with_5(shelf: Path) -> None:
@@ -289,14 +287,13 @@ def test_models_outside_the_data_folder_are_refused_by_name(home: Path) -> None:
         assert_one_error(outcome, 1, "leads out of the data folder", "models/tiny")
     assert hashes(home / "tiny") == before
     assert in_process("predict", "-m", "tiny/v0001", folder=home).code == 1
-    assert in_process("predict", "-m", "./tiny/v0001", folder=home).code == 0  # named by its path
+    succeed("predict", "-m", "./tiny/v0001", folder=home)  # named by its path
 
 
 @pytest.mark.parametrize("command", ["predict", "evaluate"])
 def test_a_model_that_every_user_may_write_to_is_warned_of(home: Path, command: str) -> None:
     (home / "data/models/tiny/v0001").chmod(0o777)
-    outcome = in_process(command, folder=home)
-    assert outcome.code == 0
+    outcome = succeed(command, folder=home)
     (warned,) = [line for line in outcome.err.splitlines() if "may not be yours" in line]
     assert "tiny/v0001 may not be yours: every user may write to it" in warned
 
@@ -304,15 +301,14 @@ def test_a_model_that_every_user_may_write_to_is_warned_of(home: Path, command: 
 @pytest.mark.parametrize("place", ["data", "data/models", "data/models/tiny", "data/prices/1d"])
 def test_a_folder_that_every_user_may_write_to_is_warned_of_once(home: Path, place: str) -> None:
     """Whoever may write to a folder may put other files and folders in the place of those in it."""
-    assert in_process("data", "import", "prices.csv", folder=home).code == 0
+    succeed("data", "import", "prices.csv", folder=home)
     (home / place).chmod(0o777)
     for path in [*(home / place).rglob("*")]:
         path.chmod(0o777)
     options = ("PRICES", "--format", "json")
     again = ("train", "-c", "tiny.toml", "--name", "tiny", "--replace", "--force")
     for command in (("predict", "-m", "tiny"), ("evaluate", "-m", "tiny"), again):
-        outcome = in_process(*command, *options, folder=home)
-        assert outcome.code == 0
+        outcome = succeed(*command, *options, folder=home)
         warned = [line for line in outcome.err.splitlines() if "may not be yours" in line]
         assert len(warned) == 1
         assert f"{place} may not be yours: every user may write to it" in warned[0]

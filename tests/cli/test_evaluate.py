@@ -14,9 +14,11 @@ from tests.command_line import (
     Outcome,
     assert_one_error,
     csv_text,
+    document_of,
     hashes,
     in_process,
     sessions,
+    succeed,
     walk,
 )
 
@@ -32,10 +34,7 @@ def evaluate(home: Path, *options: object) -> Outcome:
 
 
 def document(home: Path, *options: object) -> dict[str, Any]:
-    outcome = evaluate(home, "--format", "json", *options)
-    assert outcome.code == 0, outcome.err
-    found: dict[str, Any] = json.loads(outcome.out)
-    return found
+    return document_of(home, "evaluate", *options)
 
 
 def cutoffs(home: Path, *options: object) -> list[str]:
@@ -256,7 +255,7 @@ def test_forecasts_are_those_that_predict_gives_as_of_the_cutoff(home: Path) -> 
 
 def test_two_models_stand_side_by_side(home: Path) -> None:
     options = ("--config", "tiny.toml", "--name", "other", "--set", "window.scaling=relative")
-    assert in_process("train", *options, folder=home).code == 0
+    succeed("train", *options, folder=home)
     found = document(home, "--model", "other", "--model", "tiny", "--forecasts", "long.csv")
     assert found["models"] == ["other/v0001", "tiny/v0001"]
     assert list(found["scores"]["models"]) == [*found["models"], *BASELINES]
@@ -384,8 +383,7 @@ TINY = ("--set", "train.epochs=1", "--set", "model.hidden_sizes=[2]")
 
 
 def test_lab_prints_its_four_numbers(tmp_path: Path) -> None:
-    done = in_process("train", "--config", "lab", *TINY, "--format", "json", folder=tmp_path)
-    windows = json.loads(done.out)["metadata"]["windows"]
+    windows = document_of(tmp_path, "train", "--config", "lab", *TINY)["metadata"]["windows"]
     assert (windows["rows"], windows["train"], windows["test"]) == (4171, 3709, 412)
     found = document(tmp_path)
     assert found["windows"]["evaluated"] == 8
@@ -397,8 +395,7 @@ def test_lab_prints_its_four_numbers(tmp_path: Path) -> None:
 
 
 def test_lab_corrected_gives_the_baselines_of_the_protocol(tmp_path: Path) -> None:
-    done = in_process("train", "--config", "lab-corrected", *TINY, folder=tmp_path)
-    assert done.code == 0, done.err
+    succeed("train", "--config", "lab-corrected", *TINY, folder=tmp_path)
     found = document(tmp_path)
     assert found["windows"]["rows"] == 4697
     assert found["windows"]["evaluated"] == found["scores"]["n_independent"] == 13

@@ -6,21 +6,20 @@ from pathlib import Path
 
 import pytest
 
-from tests.command_line import assert_one_error, hashes, in_process
+from tests.command_line import assert_one_error, hashes, in_process, succeed
 
 pytest.importorskip("matplotlib")
 
 
 def test_a_picture_is_drawn_beside_the_table(fan_home: Path) -> None:
-    done = in_process("evaluate", "--plot", "walk.svg", folder=fan_home)
-    assert done.code == 0, done.err
+    done = succeed("evaluate", "--plot", "walk.svg", folder=fan_home)
     assert "\nVerdict  " in done.out
     ElementTree.parse(fan_home / "walk.svg")
     words = re.findall(r"<!-- (.*?) -->", (fan_home / "walk.svg").read_text("utf-8"))
     titles = [word for word in words if word.endswith(" forecasts of 10 sessions")]
     assert [word.partition(":")[0] for word in titles] == ["one", "two"]
     assert {"price", "naive (no change)"} <= set(words)
-    assert in_process("evaluate", "--plot", "walk.png", folder=fan_home).code == 0
+    succeed("evaluate", "--plot", "walk.png", folder=fan_home)
     assert (fan_home / "walk.png").read_bytes().startswith(b"\x89PNG")
 
 
@@ -36,8 +35,7 @@ def test_a_picture_is_drawn_beside_the_table(fan_home: Path) -> None:
 def test_windows_drawn_do_not_overlap_and_are_counted(
     home: Path, options: tuple[str, ...], words: str
 ) -> None:
-    done = in_process("evaluate", "--plot", "-", *options, folder=home)
-    assert done.code == 0, done.err
+    done = succeed("evaluate", "--plot", "-", *options, folder=home)
     assert f"prices: {words}, by tiny/v0001; direction right in " in done.out
     assert "\nVerdict  " in done.out
 

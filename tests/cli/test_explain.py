@@ -1,13 +1,20 @@
 """`lstmcli predict --explain`: the same forecasts, and what they were made of."""
 
-import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from tests.command_line import Outcome, assert_one_error, hashes, in_process, sessions, walk
+from tests.command_line import (
+    Outcome,
+    assert_one_error,
+    document_of,
+    hashes,
+    in_process,
+    sessions,
+    walk,
+)
 
 
 def explain(home: Path, *options: object) -> Outcome:
@@ -15,14 +22,11 @@ def explain(home: Path, *options: object) -> Outcome:
 
 
 def document(home: Path, *options: object) -> dict[str, Any]:
-    outcome = explain(home, "--format", "json", *options)
-    assert outcome.code == 0, outcome.err
-    found: dict[str, Any] = json.loads(outcome.out)
-    return found
+    return document_of(home, "predict", "--explain", *options)
 
 
 def test_the_forecasts_stay_the_same_to_the_last_digit(home: Path) -> None:
-    plain = json.loads(in_process("predict", "--format", "json", folder=home).out)
+    plain = document_of(home, "predict")
     assert "explain" not in plain["forecasts"][0]
     before = hashes(home)
     (found,) = document(home)["forecasts"]

@@ -10,12 +10,19 @@ import pandas as pd
 import pytest
 from numpy.typing import NDArray
 
-from tests.command_line import assert_one_error, csv_text, in_process, read_exactly, sessions, walk
+from tests.command_line import (
+    assert_one_error,
+    csv_text,
+    in_process,
+    read_exactly,
+    sessions,
+    succeed,
+    walk,
+)
 
 
 def output(home: Path, *arguments: str) -> str:
-    done = in_process(*arguments, folder=home)
-    assert done.code == 0, done.err
+    done = succeed(*arguments, folder=home)
     return done.out
 
 

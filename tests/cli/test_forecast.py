@@ -16,7 +16,7 @@ import pytest
 from lstmcli.files.locks import hold
 from lstmcli.market.calendars import sessions_of
 from lstmcli.workflows import predict as predict_module
-from tests.command_line import TINY_RECIPE, Outcome, assert_one_error, in_process
+from tests.command_line import TINY_RECIPE, Outcome, assert_one_error, in_process, succeed
 from tests.forked_runs import ForkServer
 from tests.yahoo_stand_in import StandIn, random_walk, stand_in
 
@@ -37,8 +37,7 @@ def home(server: StandIn, tmp_path: Path) -> Path:
     """A folder with a small model of AAPL, `aapl`, and five newer bars to fetch."""
     (tmp_path / "tiny.toml").write_text(TINY_RECIPE)
     for words in ("fetch AAPL --rate 100", "train AAPL --config tiny.toml"):
-        done = in_process(*words.split(), folder=tmp_path)
-        assert done.code == 0, done.err
+        succeed(*words.split(), folder=tmp_path)
     server.forget()
     server.serve("AAPL", BARS)
     return tmp_path
@@ -159,9 +158,9 @@ def test_an_old_model_is_trained_once_from_its_own_recipe(home: Path) -> None:
 
 def test_a_pooled_model_is_trained_once_for_all_its_symbols(server: StandIn, home: Path) -> None:
     words = ("train", "AAPL", "MSFT", "--config", "tiny.toml", "--name", "pool")
-    assert in_process("fetch", "MSFT", folder=home).code == 0
-    assert in_process(*words, folder=home).code == 0
-    assert in_process("models", "use", "pool", folder=home).code == 0
+    succeed("fetch", "MSFT", folder=home)
+    succeed(*words, folder=home)
+    succeed("models", "use", "pool", folder=home)
     done = forecast("AAPL", "MSFT", "--retrain-after", "0s", "--json", folder=home)
     assert done.code == 0
     assert {each.split("/")[0] for each in used(done).values()} == {"pool"}
@@ -221,7 +220,7 @@ def test_a_run_that_is_killed_leaves_no_lock(yahoo: StandIn, forks: ForkServer, 
 def test_two_runs_in_one_folder_come_one_after_another(server: StandIn, home: Path) -> None:
     with hold(home / "data/.forecast.lock"):
         assert_one_error(forecast("AAPL", folder=home), 5, "another run is at work here")
-        assert in_process("predict", "AAPL", folder=home).code == 0
+        succeed("predict", "AAPL", folder=home)
     assert server.requests == 0
     with hold(home / "data/prices/.lock"):
         assert_one_error(forecast("AAPL", folder=home), 5, "another run is at work here")
@@ -254,7 +253,7 @@ def test_a_damaged_model_is_no_fault_of_the_network(home: Path) -> None:
 def test_status_knows_when_it_last_ran(server: StandIn, tmp_path: Path) -> None:
     assert forecast("AAPL", folder=tmp_path).code == 0
     for words in ((), ("forecast",), ("fetch", "predict")):
-        assert in_process("status", *words, "--max-age", "1h", folder=tmp_path).code == 0
+        succeed("status", *words, "--max-age", "1h", folder=tmp_path)
     shown = in_process("status", folder=tmp_path).out
     assert re.search(r"ok +forecast +1 done, just now", shown)
 

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tests.command_line import in_process, read_exactly
+from tests.command_line import in_process, read_exactly, succeed
 
 COMMANDS = {
     "train": ("train", "--config", "tiny.toml", "--promote", "never"),
@@ -34,8 +34,7 @@ KEYS = {
 
 
 def output(home: Path, command: str, form: str) -> str:
-    outcome = in_process(*COMMANDS[command], "--format", form, folder=home)
-    assert outcome.code == 0, outcome.err
+    outcome = succeed(*COMMANDS[command], "--format", form, folder=home)
     return outcome.out
 
 
@@ -55,8 +54,7 @@ def test_csv_json_lines_and_parquet_hold_the_same_rows(home: Path, command: str)
     table = read_exactly(output(home, command, "csv"))
     assert list(table.columns) == COLUMNS[command].split()
     lines = [json.loads(line) for line in output(home, command, "jsonl").splitlines()]
-    done = in_process(*COMMANDS[command], "--format", "parquet", "-o", "rows.parquet", folder=home)
-    assert done.code == 0, done.err
+    succeed(*COMMANDS[command], "--format", "parquet", "-o", "rows.parquet", folder=home)
     parquet = pd.read_parquet(home / "rows.parquet")
     if command == "predict":
         more = [(line.pop("price"), line.pop("trained_on")) for line in lines]
@@ -80,7 +78,7 @@ def test_epochs_of_training_are_its_rows(home: Path) -> None:
 def test_forecast_of_the_future_has_empty_numbers_for_what_has_not_happened(home: Path) -> None:
     text = in_process("predict", "--format", "csv", folder=home).out
     assert all(line.split(",")[6] == "" for line in text.splitlines()[1:])
-    assert in_process("predict", "--format", "parquet", "-o", "p", folder=home).code == 0
+    succeed("predict", "--format", "parquet", "-o", "p", folder=home)
     actual = pd.read_parquet(home / "p")["actual"]
     assert actual.dtype == np.float64
     assert actual.isna().all()
@@ -125,8 +123,7 @@ def test_a_file_has_the_format_of_its_suffix_and_is_named(home: Path, name: str,
 
 def test_a_format_that_is_asked_for_wins_over_the_suffix(home: Path) -> None:
     for env, option in (({"LSTMCLI_FORMAT": "json"}, ()), ({}, ("--format", "json"))):
-        done = in_process("predict", *option, "-o", "r.csv", folder=home, env=env)
-        assert done.code == 0, done.err
+        succeed("predict", *option, "-o", "r.csv", folder=home, env=env)
         assert json.loads((home / "r.csv").read_text())["command"] == "predict"
 
 
@@ -149,7 +146,7 @@ def test_a_format_that_is_asked_for_wins_over_the_suffix(home: Path) -> None:
 def test_quiet_keeps_the_results_of_predict_and_evaluate(
     home: Path, command: str, result: bool
 ) -> None:
-    assert in_process("data", "import", "prices.csv", folder=home).code == 0
+    succeed("data", "import", "prices.csv", folder=home)
     done = in_process(*command.split(), "--quiet", folder=home)
     assert (done.code, done.err) == (0, "")
     assert bool(done.out) == result

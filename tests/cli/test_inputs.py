@@ -16,7 +16,7 @@ import pytest
 from lstmcli.dataset import inputs as inputs_module
 from lstmcli.dataset import windows as windows_module
 from lstmcli.market.calendars import sessions_of
-from tests.command_line import Outcome, in_process, walk
+from tests.command_line import Outcome, in_process, succeed, walk
 
 ROWS = 400
 RECIPE = """\
@@ -63,8 +63,7 @@ def train(folder: Path, name: str, *options: str) -> Outcome:
 
 
 def predicted(folder: Path, *words: str) -> Any:
-    done = in_process("predict", "--format", "json", *words, folder=folder)
-    assert done.code == 0, done.err
+    done = succeed("predict", "--format", "json", *words, folder=folder)
     return json.loads(done.out)["forecasts"]
 
 
@@ -81,8 +80,7 @@ def test_without_a_model_named_it_is_forecast_only_where_no_other_model_reads_it
 ) -> None:
     shutil.copytree(honest, tmp_path / "there")
     folder = tmp_path / "there"
-    done = in_process("train", "MINE", "--config", "fan.toml", *FILES, folder=folder)
-    assert done.code == 0, done.err
+    succeed("train", "MINE", "--config", "fan.toml", *FILES, folder=folder)
     assert (folder / "data/models/mine").is_dir()
     reversed_files = (*FILES[2:], *FILES[:2])
     (made,) = predicted(folder, *reversed_files)
@@ -105,15 +103,13 @@ def test_both_may_be_columns_of_one_file(honest: Path, tmp_path: Path) -> None:
     both = {name: series(seed)["Close"] for name, seed in (("AAA", 2), ("BBB", 4), ("^VIX", 3))}
     pd.DataFrame(both).to_csv(tmp_path / "wide.csv")
     (tmp_path / "fan.toml").write_text(RECIPE.replace('"column:Mood@1", ', ""))
-    done = in_process("train", "AAA", "--csv", "wide.csv", "--config", "fan.toml", folder=tmp_path)
-    assert done.code == 0, done.err
+    succeed("train", "AAA", "--csv", "wide.csv", "--config", "fan.toml", folder=tmp_path)
     (alone,) = predicted(tmp_path, "AAA", "--csv", "wide.csv")
     assert (alone["symbol"], alone["model"]) == ("AAA", "aaa/v0001")
     every = predicted(tmp_path, "--csv", "wide.csv")
     assert [each["symbol"] for each in every] == ["AAA", "BBB"]
     assert every[0]["steps"] == alone["steps"]
-    done = in_process("evaluate", "AAA", "--csv", "wide.csv", folder=tmp_path)
-    assert done.code == 0, done.err
+    succeed("evaluate", "AAA", "--csv", "wide.csv", folder=tmp_path)
 
 
 def test_columns_that_are_not_named_are_still_reported_as_unused(honest: Path) -> None:
@@ -128,8 +124,7 @@ def test_a_forecast_rests_on_the_inputs_and_predict_gives_what_evaluate_gave(
 ) -> None:
     shutil.copytree(honest, tmp_path / "there")
     folder = tmp_path / "there"
-    done = in_process("evaluate", "--model", name, "--forecasts", "all.csv", folder=folder)
-    assert done.code == 0, done.err
+    succeed("evaluate", "--model", name, "--forecasts", "all.csv", folder=folder)
     table = pd.read_csv(folder / "all.csv")
     own = table[table["model"].str.startswith(f"{name}/")]
     cutoff = own["cutoff"].unique()[3]
@@ -189,8 +184,7 @@ def test_one_symbol_without_the_column_fails_alone_in_training(
 def test_the_other_series_may_lie_in_the_store(honest: Path, tmp_path: Path) -> None:
     shutil.copytree(honest, tmp_path / "there")
     folder = tmp_path / "there"
-    kept = in_process("data", "import", "^VIX=vix.csv", folder=folder)
-    assert kept.code == 0, kept.err
+    succeed("data", "import", "^VIX=vix.csv", folder=folder)
     lone = ("--csv", "MINE=mine.csv", "--model", "fan")
     assert predicted(folder, *lone) == predicted(folder, "--model", "fan", *FILES)
 
@@ -213,12 +207,11 @@ def test_an_unknown_feature_is_a_usage_error(honest: Path) -> None:
 def test_inputs_that_both_models_read_are_taken_over(honest: Path, tmp_path: Path) -> None:
     shutil.copytree(honest, tmp_path / "there")
     features = 'window.features=["close","symbol:^VIX:log","column:Mood"]'
-    done = in_process(
+    done = succeed(
         *("train", "--config", "fan.toml", "--name", "child", "--from", "fan"),
         *("--set", features, *FILES),
         folder=tmp_path / "there",
     )
-    assert done.code == 0, done.err
     assert "the input weights of column:Mood are new" in done.out + done.err
     assert "fan/v0001 also reads column:Mood@1, which is left out" in done.out + done.err
 
@@ -227,8 +220,7 @@ def test_a_version_without_an_input_is_compared_with_the_champion_that_has_it(
     honest: Path, tmp_path: Path
 ) -> None:
     shutil.copytree(honest, tmp_path / "there")
-    kept = in_process("data", "import", "^VIX=vix.csv", folder=tmp_path / "there")
-    assert kept.code == 0, kept.err
+    succeed("data", "import", "^VIX=vix.csv", folder=tmp_path / "there")
     features = 'window.features=["close"]'
     done = train(tmp_path / "there", "fan", *FILES[:2], "--set", features)
     assert done.code == 0, done.err
@@ -248,8 +240,7 @@ def test_other_networks_and_ways_of_training_read_them_too(
     shutil.copytree(honest, tmp_path / "there")
     options = [word for each in changes for word in ("--set", each)]
     named = ("--config", "fan.toml", "--name", "other", *FILES, *options)
-    done = in_process("train", *named, folder=tmp_path / "there")
-    assert done.code == 0, done.err
+    succeed("train", *named, folder=tmp_path / "there")
     (made,) = predicted(tmp_path / "there", "--model", "other", "--explain")
     names = [each["name"] for each in made["explain"]["inputs"]]
     assert names[-2:] == ["column:Mood@1", "symbol:^VIX:log"]

@@ -16,7 +16,15 @@ import pytest
 from lstmcli.console import journal
 from lstmcli.errors import FileError
 from lstmcli.runs.last_runs import last_runs
-from tests.command_line import Outcome, assert_one_error, csv_text, hashes, in_process, walk
+from tests.command_line import (
+    Outcome,
+    assert_one_error,
+    csv_text,
+    hashes,
+    in_process,
+    succeed,
+    walk,
+)
 from tests.forked_runs import ForkServer
 from tests.rows import for_each
 from tests.yahoo_stand_in import StandIn, random_walk, stand_in
@@ -60,8 +68,7 @@ def fetch(*arguments: object, folder: Path) -> Outcome:
 
 def test_a_training_is_logged_from_start_to_end(home: Path) -> None:
     before = datetime.now(UTC)
-    done = in_process(*TRAIN, *LOG, "--seed", 3, folder=home)
-    assert done.code == 0
+    done = succeed(*TRAIN, *LOG, "--seed", 3, folder=home)
     assert done.err.startswith("lstmcli: You have evaluated 2 models on this period (")
     found = events(home)
     kinds = ["start", "epoch", "epoch", "note", "version", "end"]
@@ -134,15 +141,15 @@ def test_notes_and_failed_symbols_of_a_batch_are_logged_also_when_quiet(home: Pa
 
 
 def test_refits_and_the_end_of_an_evaluation_are_logged(home: Path) -> None:
-    assert in_process("evaluate", "--refit", 4, *LOG, folder=home).code == 0
+    succeed("evaluate", "--refit", 4, *LOG, folder=home)
     assert names(home)[1] == "refit"
     assert names(home)[-1] == "end"
     assert last(home, "evaluate").counts == {"done": 1, "failed": 0}
 
 
 def test_verbs_that_change_the_store_are_logged(home: Path) -> None:
-    assert in_process("data", "import", "prices.csv", *LOG, folder=home).code == 0
-    assert in_process("data", "remove", "PRICES", "--yes", *LOG, folder=home).code == 0
+    succeed("data", "import", "prices.csv", *LOG, folder=home)
+    succeed("data", "remove", "PRICES", "--yes", *LOG, folder=home)
     assert {each["command"] for each in events(home)} == {"data import", "data remove"}
     assert set(last_runs(home / "data")) == {"train"}
 
@@ -228,8 +235,7 @@ def test_a_log_that_fails_later_is_told_once_and_the_work_goes_on(
         return 0
 
     monkeypatch.setattr(journal, "_append", fill_up)
-    done = in_process(*TRAIN, *LOG, "--quiet", folder=home)
-    assert done.code == 0
+    done = succeed(*TRAIN, *LOG, "--quiet", folder=home)
     (line,) = done.err.splitlines()
     assert line.startswith("lstmcli: warning: events are missing in the log: cannot append")
     assert last(home, "train").exit_code == 0
@@ -240,8 +246,7 @@ def test_a_torn_last_line_is_cut_and_told_at_the_next_start(home: Path) -> None:
         '{"time": "2026-01-01T00:00:00+00:00", "run_id": "00", "command": "train", "event": "end"}'
         '\n{"time": "2026-'
     )
-    done = in_process("predict", *LOG, "--quiet", folder=home)
-    assert done.code == 0
+    done = succeed("predict", *LOG, "--quiet", folder=home)
     (line,) = done.err.splitlines()
     assert line.startswith("lstmcli: warning: log.jsonl: removed a last line that was cut short")
     assert names(home) == ["end", "start", "warning", "note", "end"]
@@ -304,14 +309,14 @@ def test_figures_that_are_none_stay_json() -> None:
 
 
 def test_without_the_option_there_is_a_record_and_no_log(home: Path) -> None:
-    assert in_process("predict", folder=home).code == 0
+    succeed("predict", folder=home)
     assert not (home / "log.jsonl").exists()
     assert last(home, "predict").exit_code == 0
 
 
 def test_no_folder_is_made_for_a_record(tmp_path: Path) -> None:
     assert in_process("predict", folder=tmp_path).code == 4
-    assert in_process("fetch", "AAPL", "--dry-run", folder=tmp_path).code == 0
+    succeed("fetch", "AAPL", "--dry-run", folder=tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 

@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 from tests.cli.test_streams import on_terminal
-from tests.command_line import csv_text, in_process, walk
+from tests.command_line import csv_text, succeed, walk
 from tests.forked_runs import ForkServer
 from tests.rows import for_each
 
@@ -24,7 +24,7 @@ def test_no_line_is_longer_than_the_terminal(home: Path, forks: ForkServer, widt
     lines = csv_text(walk(400)).splitlines(keepends=True)
     (home / "gaps.csv").write_text("".join(lines[:100] + lines[110:]))
     name = "A-SYMBOL-OF-25-CHARACTERS=gaps.csv"
-    assert in_process("data", "import", name, folder=home).code == 0
+    succeed("data", "import", name, folder=home)
     for command in COMMANDS:
         _, text = on_terminal(forks, *command, folder=home, env={"COLUMNS": str(width)})
         lines = re.sub("\x1b[^m]*m", "", text).splitlines()

@@ -10,7 +10,7 @@ import pytest
 
 from lstmcli.files.locks import hold
 from lstmcli.runs import looks
-from tests.command_line import Outcome, csv_text, in_process, sessions, walk, words_of
+from tests.command_line import Outcome, csv_text, sessions, succeed, walk, words_of
 
 DAYS = sessions(300)
 ONCE = {"models": 1, "looks": 1, "by": {"evaluate": 1}, "at_least": False}
@@ -18,9 +18,7 @@ WARNING = "If those results guided your choices, expect worse on new data."
 
 
 def run(home: Path, *arguments: object) -> Outcome:
-    outcome = in_process(*arguments, folder=home)
-    assert outcome.code == 0, outcome.err
-    return outcome
+    return succeed(*arguments, folder=home)
 
 
 def looked(home: Path, *options: object) -> dict[str, Any] | None:

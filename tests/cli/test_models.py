@@ -10,7 +10,16 @@ from typing import Any
 import pytest
 
 from lstmcli.files.locks import hold
-from tests.command_line import Outcome, assert_one_error, csv_text, hashes, in_process, walk
+from tests.command_line import (
+    Outcome,
+    assert_one_error,
+    csv_text,
+    document_of,
+    hashes,
+    in_process,
+    succeed,
+    walk,
+)
 
 MODELS = "data/models/tiny"
 
@@ -20,18 +29,14 @@ def models(home: Path, *options: object) -> Outcome:
 
 
 def document(home: Path, *options: object) -> dict[str, Any]:
-    outcome = models(home, *options, "--format", "json")
-    assert outcome.code == 0, outcome.err
-    found: dict[str, Any] = json.loads(outcome.out)
-    return found
+    return document_of(home, "models", *options)
 
 
 def train(home: Path, *options: object) -> str:
     """Train one more version; returns its name."""
-    outcome = in_process(
+    outcome = succeed(
         "train", "-c", "tiny.toml", "--force", "--format", "json", *options, folder=home
     )
-    assert outcome.code == 0, outcome.err
     return str(json.loads(outcome.out)["model"])
 
 

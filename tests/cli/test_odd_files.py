@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.command_line import assert_one_error, csv_text, hashes, in_process, walk
+from tests.command_line import assert_one_error, csv_text, hashes, in_process, succeed, walk
 
 ROWS = 60
 PRICES = walk(ROWS)
@@ -26,8 +26,7 @@ def forecast(home: Path, content: str | bytes, *options: str) -> tuple[dict[str,
     """Predict from a file; the forecast as JSON, and what was said on standard error."""
     (home / "odd.csv").write_bytes(content if isinstance(content, bytes) else content.encode())
     options = ("--model", "tiny", "--format", "json", *options)
-    outcome = in_process("predict", "--csv", "odd.csv", *options, folder=home)
-    assert outcome.code == 0, outcome.err
+    outcome = succeed("predict", "--csv", "odd.csv", *options, folder=home)
     (found,) = json.loads(outcome.out)["forecasts"]
     return found, outcome.err
 
@@ -55,13 +54,11 @@ def test_quiet_says_nothing_but_errors(home: Path) -> None:
 def test_constant_prices_train_and_score_without_nan(home: Path, scaling: str) -> None:
     (home / "flat.csv").write_text(csv_text(np.full(200, 100.0)))
     options = ("--config", "tiny.toml", "--csv", "flat.csv", "--name", "flat", "--format", "json")
-    done = in_process("train", *options, "--set", f"window.scaling={scaling}", folder=home)
-    assert done.code == 0, done.err
+    done = succeed("train", *options, "--set", f"window.scaling={scaling}", folder=home)
     assert json.loads(done.out)["metadata"]["validation_loss"] is not None
     for command in ("predict", "evaluate"):
         for form in ("json", "table", "csv"):
-            done = in_process(command, "-m", "flat", "--format", form, folder=home)
-            assert done.code == 0, done.err
+            done = succeed(command, "-m", "flat", "--format", form, folder=home)
             assert "nan" not in done.out.lower()
 
 

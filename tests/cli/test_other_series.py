@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.command_line import TINY_RECIPE, Outcome, assert_one_error, in_process
+from tests.command_line import TINY_RECIPE, Outcome, assert_one_error, in_process, succeed
 from tests.yahoo_stand_in import StandIn, random_walk, stand_in
 
 BARS = random_walk(300)
@@ -26,8 +26,7 @@ def home(server: StandIn, tmp_path: Path) -> Path:
     recipe = TINY_RECIPE.replace('["close"]', '["close", "symbol:^VIX:log"]')
     (tmp_path / "tiny.toml").write_text(recipe)
     for words in ("fetch AAPL ^VIX --rate 100", "train AAPL --config tiny.toml"):
-        done = in_process(*words.split(), folder=tmp_path)
-        assert done.code == 0, done.err
+        succeed(*words.split(), folder=tmp_path)
     server.forget()
     for symbol in ("AAPL", "^VIX"):
         server.serve(symbol, BARS)
@@ -40,8 +39,7 @@ def last_bars(folder: Path) -> dict[str, str]:
 
 
 def test_forecast_fetches_what_the_model_reads(server: StandIn, home: Path) -> None:
-    done = in_process("forecast", "AAPL", "--json", folder=home)
-    assert done.code == 0, done.err
+    done = succeed("forecast", "AAPL", "--json", folder=home)
     assert len(server.asked("^VIX")) == 1
     assert last_bars(home) == dict.fromkeys(["AAPL", "^VIX"], str(BARS.index[-1].date()))
     assert [each["symbol"] for each in json.loads(done.out)["forecasts"]] == ["AAPL"]
@@ -75,16 +73,14 @@ def test_a_model_is_stale_where_the_other_series_was_restated(server: StandIn, h
     words = "prices of ^VIX"
     assert words not in in_process("predict", "AAPL", folder=home).err
     server.serve("^VIX", BARS * 4)
-    done = in_process("fetch", "^VIX", "--full", "--rate", "100", folder=home)
-    assert done.code == 0, done.err
+    succeed("fetch", "^VIX", "--full", "--rate", "100", folder=home)
     for command in ("predict", "evaluate"):
         assert words in in_process(command, "AAPL", folder=home).err
     assert "were replaced after aapl/v0001 was trained" in in_process("status", folder=home).out
 
 
 def removed(home: Path) -> None:
-    done = in_process("data", "remove", "^VIX", "--yes", folder=home)
-    assert done.code == 0, done.err
+    succeed("data", "remove", "^VIX", "--yes", folder=home)
 
 
 def test_one_that_is_not_stored_is_an_error_with_the_command(home: Path) -> None:

@@ -35,7 +35,7 @@ from lstmcli.market.validate import check_bars
 from lstmcli.runs.registry import ready_made
 from lstmcli.workflows import evaluate, predict
 from lstmcli.workflows import train as train_module
-from tests.command_line import Outcome, csv_text, in_process, sessions, walk
+from tests.command_line import Outcome, csv_text, in_process, sessions, succeed, walk
 
 ROWS = 300
 RECIPE = """\
@@ -68,8 +68,7 @@ def other(honest: Path, tmp_path: Path) -> Path:
 
 
 def train(folder: Path) -> None:
-    done = in_process("train", "--config", "tiny.toml", folder=folder)
-    assert done.code == 0, done.err
+    succeed("train", "--config", "tiny.toml", folder=folder)
 
 
 def audit(folder: Path, *options: str) -> Outcome:
@@ -144,7 +143,7 @@ def test_a_memoised_feature_with_a_shifted_target(honest: Path, monkeypatch: Pla
 
 def test_a_feature_memoised_before_the_audit_began(honest: Path, monkeypatch: Plant) -> None:
     memoised(monkeypatch, lambda frame: frame["Close"].shift(-1))
-    assert in_process("evaluate", "--quiet", folder=honest).code == 0
+    succeed("evaluate", "--quiet", folder=honest)
     assert_caught(honest, "the audit proves nothing here", "control stage", "volume")
 
 
@@ -263,8 +262,7 @@ def test_a_child_that_forgets_the_days_its_parent_has_seen(other: Path, monkeypa
     for module in (transfer, repeat):
         monkeypatch.setattr(module, "held_back", lambda donor, plan: plan)
     early = ("--from", "tiny", "--name", "child", "--set", "split.train_end=2018-01-31")
-    done = in_process("train", *early, folder=other)
-    assert done.code == 0, done.err
+    succeed("train", *early, folder=other)
     outcome = audit(other, "--model", "child/v0001")
     assert outcome.code == 1, outcome.out
     (line,) = outcome.err.splitlines()

@@ -16,8 +16,10 @@ from tests.command_line import (
     Outcome,
     assert_one_error,
     csv_text,
+    document_of,
     in_process,
     sessions,
+    succeed,
     walk,
     words_of,
 )
@@ -159,7 +161,7 @@ def test_returns_that_include_dividends_are_called_so(
     assert words in predict(home, *files).out
     assert words in in_process("evaluate", *files, "--details", folder=home).out
     assert f"test windows of Adj Close{more}" in in_process("evaluate", *files, folder=home).out
-    found = json.loads(in_process("evaluate", *files, "--format", "json", folder=home).out)
+    found = document_of(home, "evaluate", *files)
     assert found["price"] == f"Adj Close{more}"
 
 
@@ -167,7 +169,7 @@ def test_model_of_the_quoted_price_forecasts_it(home: Path) -> None:
     closes = pd.read_csv(home / "prices.csv")
     closes.assign(**{"Adj Close": closes["Close"] * 0.9}).to_csv(home / "prices.csv", index=False)
     arguments = ("train", "--config", "tiny.toml", "--set", "data.price=close", "--name", "quoted")
-    assert in_process(*arguments, folder=home).code == 0
+    succeed(*arguments, folder=home)
     text = predict(home, "--model", "quoted").out
     assert "Returns of Close, applied to the last close." in text
 

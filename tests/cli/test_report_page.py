@@ -18,7 +18,7 @@ import pandas as pd
 import pytest
 
 from lstmcli.evaluation.verdict import difference
-from tests.command_line import Outcome, assert_one_error, in_process, walk
+from tests.command_line import Outcome, assert_one_error, in_process, succeed, walk
 
 pytest.importorskip("matplotlib")
 
@@ -108,8 +108,7 @@ def second_model(fan_home: Path) -> None:
     scaling = ("window.scaling=log_return", "window.features=['close']")
     settings = (*scaling, "model.head=recursive", "train.members=1")
     options = [word for setting in settings for word in ("--set", setting)]
-    done = in_process("train", "--config", "fan.toml", "--name", "point", *options, folder=fan_home)
-    assert done.code == 0, done.err
+    succeed("train", "--config", "fan.toml", "--name", "point", *options, folder=fan_home)
 
 
 def test_the_answer_comes_first_and_is_that_of_the_json(fan: Evaluated) -> None:
@@ -275,8 +274,7 @@ def test_names_are_shown_as_they_are_spelt_and_do_nothing(odd_names: Path) -> No
 
 
 def forecast_page(home: Path, *options: object) -> Page:
-    done = in_process("predict", "--report", "page.html", *options, folder=home)
-    assert done.code == 0, done.err
+    succeed("predict", "--report", "page.html", *options, folder=home)
     return Page((home / "page.html").read_text("utf-8"))
 
 

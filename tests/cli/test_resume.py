@@ -8,7 +8,7 @@ import pytest
 
 from lstmcli.runs import checkpoint as checkpoint_module
 from lstmcli.runs.checkpoint import CHECKPOINT, Checkpoint, save_checkpoint
-from tests.command_line import Outcome, assert_one_error, hashes, in_process
+from tests.command_line import Outcome, assert_one_error, hashes, in_process, succeed
 
 ONCE = ("train", "--config", "tiny.toml")
 
@@ -16,15 +16,12 @@ ONCE = ("train", "--config", "tiny.toml")
 @pytest.fixture
 def trained_once(home: Path) -> Path:
     """A folder whose newest version is of the very settings that it will be trained with."""
-    done = in_process(*ONCE, folder=home)
-    assert done.code == 0, done.err
+    succeed(*ONCE, folder=home)
     return home
 
 
 def train(home: Path, *options: object) -> Outcome:
-    outcome = in_process(*ONCE, *options, folder=home)
-    assert outcome.code == 0, outcome.err
-    return outcome
+    return succeed(*ONCE, *options, folder=home)
 
 
 def break_off(home: Path, monkeypatch: pytest.MonkeyPatch, *options: object) -> Outcome:
@@ -133,7 +130,7 @@ def test_a_timeout_is_told_in_the_table_and_the_metadata(home: Path) -> None:
     assert outcome.err.endswith("is kept as tiny/v0002, --resume goes on\n")
     folder = home / "data/models/tiny/v0002"
     assert json.loads((folder / "metadata.json").read_text())["stopped"] == "timeout"
-    assert in_process("predict", "-m", "tiny/v0002", folder=home).code == 0
+    succeed("predict", "-m", "tiny/v0002", folder=home)
     assert (folder.parent / CHECKPOINT).exists()
 
 

@@ -5,8 +5,6 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from lstmcli.cli.options import RecipeOptions, parse_duration
 from lstmcli.config import Train, keys
 from lstmcli.recipes import explain_settings
@@ -47,7 +45,7 @@ def test_a_start_given_with_set_wins_over_the_option(
     assert chosen_data(source, settings.data).start == found
 
 
-@pytest.mark.parametrize(
+@for_each(
     "value",
     [
         "9" * 5000,
@@ -58,7 +56,7 @@ def test_a_start_given_with_set_wins_over_the_option(
     ],
     ids=["5000-digits", "400-digits", "hexadecimal", "arrays", "tables"],
 )
-@pytest.mark.parametrize("key", ["train.epochs", "train.learning_rate", "data.csv", "data.start"])
+@for_each("key", ["train.epochs", "train.learning_rate", "data.csv", "data.start"])
 def test_a_setting_beyond_all_bounds_is_a_usage_error(home: Path, key: str, value: str) -> None:
     done = in_process("train", "--set", f"{key}={value}", folder=home)
     assert_one_error(done, 2)

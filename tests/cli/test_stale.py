@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.command_line import TINY_RECIPE, Outcome, csv_text, hashes, in_process, walk
+from tests.command_line import TINY_RECIPE, Outcome, csv_text, hashes, in_process, succeed, walk
 from tests.yahoo_stand_in import StandIn, dividend, random_walk, split, stand_in
 
 BARS = random_walk(200)  # to 2024-10-07
@@ -38,9 +38,7 @@ def home(server: StandIn, tmp_path: Path) -> Path:
 
 
 def run(home: Path, *arguments: object) -> Outcome:
-    outcome = in_process(*arguments, folder=home)
-    assert outcome.code == 0, outcome.err
-    return outcome
+    return succeed(*arguments, folder=home)
 
 
 def fetch(home: Path, *arguments: object) -> Outcome:

@@ -10,7 +10,14 @@ from typing import Any
 import pytest
 
 from lstmcli.runs.last_runs import RunEnd, note_end
-from tests.command_line import assert_one_error, hashes, in_process, read_exactly
+from tests.command_line import (
+    assert_one_error,
+    document_of,
+    hashes,
+    in_process,
+    read_exactly,
+    succeed,
+)
 
 PARTS = ["store", "model tiny", "calendars", "device", "feed"]
 
@@ -55,7 +62,7 @@ def test_a_symbol_that_fails_in_every_command_is_one_problem(home: Path) -> None
     failed = "3 of 500 symbols failed, first NOPE: "
     ended(home, "fetch", 3.0, 3, f"{failed}no such symbol. Check its spelling.")
     ended(home, "predict", 2.0, 3, f"{failed}no prices stored. Run: lstmcli fetch NOPE.")
-    assert in_process("data", "import", "prices.csv", folder=home).code == 0
+    succeed("data", "import", "prices.csv", folder=home)
     shown = in_process("status", folder=home).out
     assert lines(home)["fetch"].startswith("bad: 497 done, 3 failed, ")
     assert "fetch, predict  NOPE: no such symbol. Check its spelling." in shown
@@ -105,13 +112,13 @@ def test_an_age_of_another_form_is_usage(tmp_path: Path, age: str) -> None:
 def test_commands_can_be_named(home: Path) -> None:
     ended(home, "fetch", 30.0)
     assert in_process("status", "--max-age", "1h", folder=home).code == 4
-    assert in_process("status", "train", "--max-age", "1h", folder=home).code == 0
+    succeed("status", "train", "--max-age", "1h", folder=home)
     assert in_process("status", "train", "fetch", "--max-age", "1h", folder=home).code == 4
     assert_one_error(in_process("status", "data", folder=home), 2, "data", "fetch")
 
 
 def model(folder: Path) -> dict[str, Any]:
-    document = json.loads(in_process("status", "--format", "json", folder=folder).out)
+    document = document_of(folder, "status")
     (found,) = [each for each in document["parts"] if each["part"] == "model tiny"]
     return dict(found)
 
@@ -151,7 +158,7 @@ def test_a_model_that_leads_out_of_the_folder_is_bad_and_the_rest_is_shown(home:
 
 def test_nothing_is_written(home: Path) -> None:
     before = (hashes(home), sorted(home.rglob("*")))
-    assert in_process("status", "--max-age", "26h", folder=home).code == 0
+    succeed("status", "--max-age", "26h", folder=home)
     assert (hashes(home), sorted(home.rglob("*"))) == before
 
 

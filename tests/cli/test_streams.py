@@ -14,7 +14,15 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from tests.command_line import assert_one_error, csv_text, hashes, in_process, sessions, walk
+from tests.command_line import (
+    assert_one_error,
+    csv_text,
+    hashes,
+    in_process,
+    sessions,
+    succeed,
+    walk,
+)
 from tests.forked_runs import ForkServer
 
 COMMANDS = {
@@ -126,8 +134,7 @@ def test_piped_tables_are_whole_and_plain(home: Path) -> None:
 
 def test_symbol_that_cannot_be_shown_is_escaped(home: Path) -> None:
     (home / "K\u00f6ln.csv").write_text(csv_text(walk(60)))
-    done = in_process("predict", "--csv", "K\u00f6ln.csv", folder=home, encoding="ascii")
-    assert done.code == 0, done.err
+    done = succeed("predict", "--csv", "K\u00f6ln.csv", folder=home, encoding="ascii")
     assert "K\\xf6ln" in done.out
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from lstmcli.console import journal
 from lstmcli.report import Format, output
-from tests.command_line import PROGRAM, Outcome, environment, in_process
+from tests.command_line import PROGRAM, Outcome, environment, succeed
 
 NOWHERE = "/proc/nowhere"  # a folder that no one can make
 
@@ -105,8 +105,8 @@ def test_the_collector_is_off_during_the_imports_and_on_during_the_work(
 
     monkeypatch.setattr(journal, "begin", begun)
     monkeypatch.setattr(output, "check_output", checked)
-    assert in_process("predict", folder=home).code == 0
+    succeed("predict", folder=home)
     assert seen == [False, True]
     assert (gc.isenabled(), gc.get_freeze_count()) == (True, 0)
-    assert in_process("--version", folder=home).code == 0
+    succeed("--version", folder=home)
     assert gc.isenabled()

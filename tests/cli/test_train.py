@@ -14,9 +14,11 @@ from tests.command_line import (
     Outcome,
     assert_one_error,
     csv_text,
+    document_of,
     hashes,
     in_process,
     sessions,
+    succeed,
     walk,
 )
 
@@ -108,7 +110,7 @@ def test_recipe_that_ships_works_by_name_outside_a_clone(tmp_path: Path) -> None
     small = ("--set", "train.epochs=1", "--set", "model.hidden_sizes=[2]", "--quiet")
     folder = kept(tmp_path, "--config", "wine", *small)
     assert folder == tmp_path / "data/models/wine/v0001"
-    found = json.loads(in_process("predict", "--format", "json", folder=tmp_path).out)
+    found = document_of(tmp_path, "predict")
     dates = [step["date"] for step in found["forecasts"][0]["steps"]]
     assert dates == [f"1994-{month:02}-01" for month in range(9, 13)] + [
         f"1995-{month:02}-01" for month in range(1, 9)
@@ -162,7 +164,7 @@ def test_first_version_becomes_champion_unless_told_never(home: Path) -> None:
     assert decision(home, "--name", "unsure", "--promote", "never")["promoted"] is False
     assert not (home / "data/models/unsure/champion").exists()
     assert_one_error(in_process("predict", "-m", "unsure", folder=home), 4, "no champion")
-    assert in_process("predict", "-m", "unsure/v0001", folder=home).code == 0
+    succeed("predict", "-m", "unsure/v0001", folder=home)
 
 
 def test_equal_version_is_not_better(home: Path) -> None:

@@ -16,11 +16,14 @@ from tests.command_line import (
     Outcome,
     assert_one_error,
     csv_text,
+    document_of,
     hashes,
     in_process,
     sessions,
+    succeed,
     walk,
 )
+from tests.rows import for_each
 
 
 def train(home: Path, *options: str) -> Outcome:
@@ -80,7 +83,7 @@ def test_forecast_needs_its_context(home: Path, rows: int) -> None:
 
 def test_forecast_from_exactly_its_context(home: Path) -> None:
     (home / "short.csv").write_text(csv_text(walk(10)))
-    assert in_process("predict", "--csv", "short.csv", "-m", "tiny", folder=home).code == 0
+    succeed("predict", "--csv", "short.csv", "-m", "tiny", folder=home)
 
 
 def test_backtest_needs_a_context_and_a_horizon(home: Path) -> None:
@@ -88,9 +91,7 @@ def test_backtest_needs_a_context_and_a_horizon(home: Path) -> None:
     options = ("--csv", "short.csv", "-m", "tiny", "--start", "2000-01-03")
     assert_one_error(in_process("evaluate", *options, folder=home), 4, "short")
     (home / "short.csv").write_text(csv_text(walk(15)))
-    done = in_process("evaluate", *options, "--format", "json", folder=home)
-    assert done.code == 0, done.err
-    assert json.loads(done.out)["windows"]["evaluated"] == 1
+    assert document_of(home, "evaluate", *options)["windows"]["evaluated"] == 1
 
 
 EXPLODING = ("--set", "window.scaling=relative", "--set", "train.clip_norm=0")
@@ -131,32 +132,24 @@ def test_divergence_later_keeps_the_last_good_epoch_unpromoted(
     kept = home / "data/models/tiny/v0002"
     assert json.loads((kept / "metadata.json").read_text())["epochs"]["run"] == 2
     assert (home / "data/models/tiny/champion").read_text() == "v0001\n"
-    assert in_process("predict", "-m", "tiny/v0002", folder=home).code == 0
+    succeed("predict", "-m", "tiny/v0002", folder=home)
 
 
 BAD_SETTINGS = {
     "train.epoch=3": ("train.epoch", "train.epochs"),
-    "trian.epochs=3": ("trian", "train"),
     "train.epochs=many": ("train.epochs", "whole number", "many"),
-    "window.context_length=0": ("window.context_length", "at least 3"),
-    "window.horizon=-1": ("window.horizon", "at least 1"),
     "train.learning_rate=1e9": ("train.learning_rate", "at most 1"),
-    "train.epochs=0": ("train.epochs", "at least 1"),
     "split.train_fraction=1.2": ("split.train_fraction", "less than 1.0"),
-    "split.validation_fraction=0.9": ("split.validation_fraction", "0.10 and 0.15"),
     "split.purge=1": ("split.purge", "at least window.horizon (5)"),
-    "window.scaling=none": ("window.scaling", "relative"),
-    "train.device=tpu": ("train.device",),
     "nonsense": ("SECTION.KEY=VALUE",),
 }
 PLACES = {
-    "split.validation_fraction=0.9": "tiny.toml with --set",  # keys that do not go together
-    "split.purge=1": "tiny.toml with --set",
+    "split.purge=1": "tiny.toml with --set",  # keys that do not go together
     "nonsense": "nonsense",
 }
 
 
-@pytest.mark.parametrize("setting", BAD_SETTINGS)
+@for_each("setting", BAD_SETTINGS)
 def test_bad_setting_names_its_place_its_key_and_the_range(home: Path, setting: str) -> None:
     before = hashes(home)
     outcome = train(home, "--set", setting)
@@ -197,8 +190,8 @@ def test_cuda_without_cuda_is_refused(home: Path, command: str, how: str) -> Non
     assert hashes(home) == before
 
 
-@pytest.mark.parametrize("command", ["train", "predict", "evaluate"])
-@pytest.mark.parametrize("device", ["tpu", "cuda:x", "CPU", ""])
+@for_each("command", ["train", "predict", "evaluate"])
+@for_each("device", ["tpu", "cuda:x", "CPU", ""])
 def test_device_that_is_none_is_refused(home: Path, command: str, device: str) -> None:
     assert_one_error(in_process(command, "--device", device, folder=home), 2, "--device", "cuda:N")
 
@@ -206,7 +199,7 @@ def test_device_that_is_none_is_refused(home: Path, command: str, device: str) -
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 def test_model_trained_on_cuda_forecasts_on_the_cpu(home: Path) -> None:
     assert train(home, "--device", "cuda", "--name", "gpu").code == 0
-    assert in_process("predict", "-m", "gpu", "--device", "cpu", folder=home).code == 0
+    succeed("predict", "-m", "gpu", "--device", "cpu", folder=home)
 
 
 def test_another_run_on_the_same_name_is_refused(home: Path) -> None:
@@ -216,5 +209,5 @@ def test_another_run_on_the_same_name_is_refused(home: Path) -> None:
         assert_one_error(train(home, "--wait", "0.1"), 5, "0.1 s")
         assert hashes(home) == before
         assert train(home, "--name", "other").code == 0
-        assert in_process("predict", "-m", "tiny", folder=home).code == 0
+        succeed("predict", "-m", "tiny", folder=home)
     assert train(home).code == 0

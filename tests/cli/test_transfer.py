@@ -7,7 +7,14 @@ from typing import Any
 
 import pytest
 
-from tests.command_line import Outcome, assert_one_error, csv_text, in_process, walk
+from tests.command_line import (
+    Outcome,
+    assert_one_error,
+    csv_text,
+    document_of,
+    in_process,
+    walk,
+)
 
 
 @pytest.fixture
@@ -34,11 +41,7 @@ def test_a_new_listing_gets_a_model_that_forecasts_it(listing: Path) -> None:
     assert told in done.err
     assert "none: no window validates" in done.out
     assert "In use now: new/v0001, the first version." in done.out
-    made = in_process(
-        "predict", "--csv", "new.csv", "-m", "new", "--format", "json", folder=listing
-    )
-    assert made.code == 0, made.err
-    assert json.loads(made.out)["forecasts"]
+    assert document_of(listing, "predict", "--csv", "new.csv", "-m", "new")["forecasts"]
     shown = in_process("models", "show", "new", folder=listing)
     assert "fan/v0001, learning rate 0.003" in shown.out
 

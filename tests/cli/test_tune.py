@@ -20,7 +20,7 @@ from lstmcli.files.atomic import TEMPORARY_SUFFIX
 from lstmcli.files.locks import hold
 from lstmcli.workflows.tune import Trial
 from tests.cli.test_progress import Terminal
-from tests.command_line import Outcome, assert_one_error, in_process
+from tests.command_line import Outcome, assert_one_error, in_process, succeed
 from tests.forked_runs import ForkServer
 
 SPACE = """\
@@ -80,7 +80,7 @@ def test_every_format_has_the_same_trials(place: Path) -> None:
 def test_the_recipe_trains_and_evaluate_tells_the_trials(place: Path) -> None:
     assert tune(place, "--trials", 2, "--recipe", "best.toml").code == 0
     assert tomllib.loads((place / "best.toml").read_text())["tuning"] == {"trials": 2}
-    assert in_process("train", "--config", "best.toml", folder=place).code == 0
+    succeed("train", "--config", "best.toml", folder=place)
     told = "Its settings were chosen among 2 tried on validation folds."
     shown = in_process("evaluate", "--model", "best", folder=place)
     assert told in shown.out

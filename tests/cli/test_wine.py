@@ -1,6 +1,5 @@
 """The second example from end to end: months ahead, beside the same months of the year before."""
 
-import json
 import shutil
 from pathlib import Path
 
@@ -9,7 +8,7 @@ import pandas as pd
 import pytest
 
 from lstmcli.recipes import shipped_file
-from tests.command_line import assert_one_error, in_process, words_of
+from tests.command_line import assert_one_error, document_of, in_process, succeed, words_of
 
 MONTHS = [f"1994-{month:02}-01" for month in range(9, 13)]
 MONTHS += [f"1995-{month:02}-01" for month in range(1, 9)]
@@ -20,14 +19,12 @@ QUICK = ("--set", "train.epochs=3", "--set", "model.hidden_sizes=[4]", "--quiet"
 def wine(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a model of the recipe as it ships, but for the number of passes."""
     folder = tmp_path_factory.mktemp("wine")
-    done = in_process("train", "--config", "wine", *QUICK, folder=folder)
-    assert done.code == 0, done.err
+    succeed("train", "--config", "wine", *QUICK, folder=folder)
     return folder
 
 
 def test_forecast_is_of_the_twelve_months_ahead(wine: Path) -> None:
-    outcome = in_process("predict", "--all-steps", folder=wine)
-    assert outcome.code == 0
+    outcome = succeed("predict", "--all-steps", folder=wine)
     assert "wine, next 12 months, by wine/v0001" in outcome.out
     rows = [line.split() for line in outcome.out.splitlines() if line.strip()[:1].isdigit()]
     assert [row[1] for row in rows] == MONTHS
@@ -37,15 +34,14 @@ def test_forecast_is_of_the_twelve_months_ahead(wine: Path) -> None:
 
 
 def test_forecast_follows_the_months_of_the_year_before(wine: Path) -> None:
-    found = json.loads(in_process("predict", "--format", "json", folder=wine).out)
+    found = document_of(wine, "predict")
     medians = [step["median"] for step in found["forecasts"][0]["steps"]]
     year_before = pd.read_csv(shipped_file("data/wine.csv"))["Close"].to_numpy()[-12:]
     assert np.corrcoef(np.log(medians), np.log(year_before))[0, 1] > 0.99
 
 
 def test_evaluation_shows_the_seasonal_naive_and_names_it_in_the_verdict(wine: Path) -> None:
-    outcome = in_process("evaluate", "--details", folder=wine)
-    assert outcome.code == 0
+    outcome = succeed("evaluate", "--details", folder=wine)
     assert "12 months ahead, by wine/v0001" in outcome.out
     assert "tested on 14, 1 row apart: 2 of them do not overlap" in outcome.out
     assert "Skill vs the same month a year before" in outcome.out
@@ -58,7 +54,7 @@ def test_evaluation_shows_the_seasonal_naive_and_names_it_in_the_verdict(wine: P
 
 def test_truths_are_those_of_the_months_ahead(wine: Path, tmp_path: Path) -> None:
     table = tmp_path / "long.csv"
-    assert in_process("evaluate", "--forecasts", table, folder=wine).code == 0
+    succeed("evaluate", "--forecasts", table, folder=wine)
     prices = pd.read_csv(shipped_file("data/wine.csv"), index_col="Date")["Close"]
     rows = pd.read_csv(table).query("model == 'seasonal_naive'")
     np.testing.assert_allclose(rows["actual"], prices.loc[rows["date"]], rtol=1e-12)

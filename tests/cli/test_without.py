@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from lstmcli.market.calendars import sessions_of
-from tests.command_line import Outcome, in_process
+from tests.command_line import Outcome, in_process, succeed
 
 ROWS = 1600
 RECIPE = """\
@@ -34,8 +34,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     frame = pd.DataFrame(columns, index=pd.DatetimeIndex(days.astype("datetime64[ns]")))
     frame.rename_axis("Date").to_csv(made / "mine.csv")
     (made / "mine.toml").write_text(RECIPE)
-    done = in_process("train", "--config", "mine.toml", folder=made)
-    assert done.code == 0, done.err
+    succeed("train", "--config", "mine.toml", folder=made)
     return made
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.command_line import TINY_RECIPE, csv_text, in_process, walk
+from tests.command_line import TINY_RECIPE, csv_text, succeed, walk
 
 ROWS = 120
 
@@ -27,8 +27,7 @@ def trained_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("trained")
     (folder / "prices.csv").write_text(csv_text(walk(ROWS)))
     (folder / "tiny.toml").write_text(TINY_RECIPE.replace("epochs = 2", "epochs = 1"))
-    done = in_process("train", "--config", "tiny.toml", folder=folder)
-    assert done.code == 0, done.err
+    succeed("train", "--config", "tiny.toml", folder=folder)
     return folder
 
 

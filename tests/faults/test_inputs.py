@@ -20,6 +20,7 @@ from tests.command_line import (
     hashes,
     in_process,
     sessions,
+    succeed,
     walk,
 )
 from tests.forked_runs import ForkServer
@@ -32,7 +33,7 @@ ROWS = 60
 def test_a_file_that_is_refused_elsewhere_is_not_imported(tmp_path: Path, fault: str) -> None:
     content, *words = FAULTS[fault]
     (tmp_path / "good.csv").write_text(csv_text(walk(ROWS)))
-    assert in_process("data", "import", "MINE=good.csv", folder=tmp_path).code == 0
+    succeed("data", "import", "MINE=good.csv", folder=tmp_path)
     data = content if isinstance(content, bytes) else content.encode()
     (tmp_path / "bad.csv").write_bytes(data)
     before = hashes(tmp_path)

@@ -17,7 +17,7 @@ import pytest
 
 from lstmcli.market.calendars import sessions_of
 from lstmcli.runs.ledger import Damage, read_ledger
-from tests.command_line import assert_one_error, csv_text, in_process, walk
+from tests.command_line import assert_one_error, csv_text, succeed, walk
 from tests.forked_runs import DiskFault, ForkServer
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs processes to kill")
@@ -66,7 +66,7 @@ def test_a_recording_killed_at_any_step_keeps_every_earlier_line(
     prices: Path, forks: ForkServer, earlier: int, stride: int
 ) -> None:
     if earlier:
-        assert in_process(*RECORD, folder=prices).code == 0
+        succeed(*RECORD, folder=prices)
     before = list(NAMES) * earlier
     torn = 0
     for step, folder in copies(prices, stride):
@@ -81,8 +81,7 @@ def test_a_recording_killed_at_any_step_keeps_every_earlier_line(
         assert run.code == -signal.SIGKILL
         if (folder / "out.csv").exists():
             assert len(found) == len(before) + len(NAMES)
-        again = in_process(*RECORD, folder=folder)
-        assert again.code == 0, again.err
+        again = succeed(*RECORD, folder=folder)
         assert ("torn by a run that was killed" in again.err) == bool(damaged)
         assert symbols(folder) == ([*found, *NAMES], 0)
     assert step > 5
@@ -94,7 +93,7 @@ def test_a_recording_killed_at_any_step_keeps_every_earlier_line(
 def test_a_recording_that_cannot_be_written_says_so_and_leaves_no_part(
     prices: Path, forks: ForkServer, lasting: bool, stride: int
 ) -> None:
-    assert in_process(*RECORD, folder=prices).code == 0
+    succeed(*RECORD, folder=prices)
     failed_in_ledger = 0
     for step, folder in copies(prices, stride):
         number = ERRORS[step % len(ERRORS)]
@@ -112,7 +111,7 @@ def test_a_recording_that_cannot_be_written_says_so_and_leaves_no_part(
             failed_in_ledger += in_ledger
             if in_ledger:
                 assert found == list(NAMES)
-        assert in_process(*RECORD, folder=folder).code == 0
+        succeed(*RECORD, folder=folder)
         assert symbols(folder) == ([*found, *NAMES], 0)
     assert step > 5
     assert failed_in_ledger >= 3 // stride

@@ -18,7 +18,7 @@ import torch
 
 from lstmcli.runs.bundle import load_bundle
 from lstmcli.runs.registry import versions
-from tests.command_line import Outcome, assert_one_error, in_process
+from tests.command_line import Outcome, assert_one_error, document_of, in_process, succeed
 from tests.forked_runs import DiskFault, ForkServer
 from tests.store_state import is_free, strays
 from tests.yahoo_stand_in import StandIn, random_walk, split
@@ -48,7 +48,7 @@ def five(trained_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Five versions, of which the third is champion after the first; not to be changed."""
     home = Path(shutil.copytree(trained_home, tmp_path_factory.mktemp("five") / "home"))
     for promotion in ("never", "always", "never", "never"):
-        assert in_process(*TRAIN, promotion, folder=home).code == 0
+        succeed(*TRAIN, promotion, folder=home)
     assert pointer(home) == ["v0003", "v0001"]
     return home
 
@@ -97,7 +97,7 @@ def test_a_change_killed_at_any_step_leaves_the_old_champion_or_the_new_one(
         else:
             assert again.code == 0, again.err
         assert_sound(folder, [after], may_be_gone)
-        assert in_process("models", "prune", "tiny", "--keep", "9", folder=folder).code == 0
+        succeed("models", "prune", "tiny", "--keep", "9", folder=folder)
         assert strays(folder) == []
     assert step > 5
     assert len(seen) >= 2
@@ -150,9 +150,9 @@ def test_prices_that_were_replaced_leave_a_mark_wherever_the_fetch_was_killed(
     bars = random_walk(130)
     yahoo.serve("AAPL", bars[:120])
     (place / "tiny.toml").write_text((trained_home / "tiny.toml").read_text())
-    assert in_process("fetch", "AAPL", "--rate", 100, folder=place).code == 0
+    succeed("fetch", "AAPL", "--rate", 100, folder=place)
     train = (*TRAIN, "always", "AAPL")
-    assert in_process(*train, folder=place).code == 0
+    succeed(*train, folder=place)
     old = (place / "data/prices/1d/AAPL.csv").read_bytes()
     yahoo.serve("AAPL", split(bars, "2024-06-24", 4))
     template = place / "template"
@@ -162,15 +162,13 @@ def test_prices_that_were_replaced_leave_a_mark_wherever_the_fetch_was_killed(
             "fetch", "AAPL", "--rate", 100, folder=folder, fault=DiskFault("kill", step)
         )
         if (folder / "data/prices/1d/AAPL.csv").read_bytes() != old:
-            done = in_process("predict", "--format", "json", folder=folder)
-            assert [mark["symbol"] for mark in json.loads(done.out)["stale"]] == ["AAPL"]
+            assert [mark["symbol"] for mark in document_of(folder, "predict")["stale"]] == ["AAPL"]
         if run.code == 0:
             break
         assert run.code == -signal.SIGKILL
-        assert in_process("fetch", "AAPL", "--rate", 100, folder=folder).code == 0
+        succeed("fetch", "AAPL", "--rate", 100, folder=folder)
         assert strays(folder) == []
-        done = in_process("predict", "--format", "json", folder=folder)
-        assert [mark["symbol"] for mark in json.loads(done.out)["stale"]] == ["AAPL"]
+        assert [mark["symbol"] for mark in document_of(folder, "predict")["stale"]] == ["AAPL"]
     assert step > 12
 
 

@@ -20,7 +20,7 @@ import torch
 
 from lstmcli.runs.bundle import load_bundle
 from lstmcli.runs.registry import versions
-from tests.command_line import assert_one_error, csv_text, hashes, in_process, walk
+from tests.command_line import assert_one_error, csv_text, hashes, succeed, walk
 from tests.forked_runs import NOBODY, DiskFault, ForkServer, Run
 from tests.store_state import holds, is_free, sidecar_fits, strays
 from tests.yahoo_stand_in import StandIn, random_walk, split
@@ -45,7 +45,7 @@ EVERY_STEP = pytest.mark.parametrize(
 def fetched(yahoo: StandIn, forks: ForkServer, place: Path) -> Path:
     """A folder with one symbol, whose history the feed has restated since."""
     yahoo.serve("AAPL", BARS[:50])
-    assert in_process(*FETCH, folder=place).code == 0
+    succeed(*FETCH, folder=place)
     yahoo.serve("AAPL", AFTER)
     return place
 
@@ -55,7 +55,7 @@ def imported(forks: ForkServer, place: Path) -> Path:
     """A folder with imported prices, and a longer file of them to come."""
     prices = walk(80)
     (place / "mine.csv").write_text(csv_text(prices[:60]))
-    assert in_process(*IMPORT, folder=place).code == 0
+    succeed(*IMPORT, folder=place)
     (place / "mine.csv").write_text(csv_text(prices))
     return place
 
@@ -88,8 +88,7 @@ def test_a_fetch_killed_at_any_step_leaves_old_or_new_and_the_next_one_mends(
         if run.code == 0:
             break
         assert run.code == -signal.SIGKILL
-        done = in_process(*FETCH, folder=folder)
-        assert done.code == 0, done.err
+        succeed(*FETCH, folder=folder)
         assert holds((folder / CSV).read_bytes(), AFTER)
         assert sidecar_fits(folder / CSV)
         assert strays(folder) == []
@@ -109,8 +108,7 @@ def test_an_import_killed_at_any_step_leaves_old_or_new_and_the_next_one_mends(
         if run.code == 0:
             break
         assert run.code == -signal.SIGKILL
-        done = in_process(*IMPORT, folder=folder)
-        assert done.code == 0, done.err
+        succeed(*IMPORT, folder=folder)
         assert sidecar_fits(folder / stored)
         assert strays(folder) == []
         seen.add((folder / stored).read_bytes())
@@ -131,12 +129,10 @@ def test_a_first_training_killed_at_its_end_is_a_version_or_none(
         run = forks.run(*TRAIN, folder=home, fault=DiskFault("kill", step))
         assert run.code == (-signal.SIGKILL if step <= len(steps) else 0)
         for version in versions(home / "data", "tiny"):
-            done = in_process("predict", "-m", f"tiny/{version}", folder=home)
-            assert done.code == 0, done.err
+            succeed("predict", "-m", f"tiny/{version}", folder=home)
         # Not forced, and still not unchanged: whether it becomes champion was never decided.
-        done = in_process("train", "--config", "tiny.toml", "--resume", folder=home)
-        assert done.code == 0, done.err
-        assert in_process("predict", folder=home).code == 0
+        succeed("train", "--config", "tiny.toml", "--resume", folder=home)
+        succeed("predict", folder=home)
 
 
 @EVERY_STEP
@@ -149,9 +145,8 @@ def test_a_removal_killed_at_any_step_is_done_by_the_next_one(
         if run.code == 0:
             break
         assert run.code == -signal.SIGKILL
-        done = in_process(*IMPORT, folder=folder)
-        assert done.code == 0, done.err
-        assert in_process(*remove, folder=folder).code == 0
+        succeed(*IMPORT, folder=folder)
+        succeed(*remove, folder=folder)
         assert not list((folder / "data/prices/1d").iterdir())
     assert step >= 4
 
@@ -193,7 +188,7 @@ def test_a_fetch_that_cannot_write_says_so_and_leaves_old_or_new(
             assert is_harmless(run, step), run
         else:
             assert_one_failed(run, number)
-        assert in_process(*FETCH, folder=folder).code == 0
+        succeed(*FETCH, folder=folder)
         assert holds((folder / CSV).read_bytes(), AFTER)
         assert sidecar_fits(folder / CSV)
     assert step > 8
@@ -273,7 +268,7 @@ def test_a_disk_that_is_really_full_is_told_and_emptied_of_strays(
         pytest.skip("no tmpfs can be mounted here")
     try:
         yahoo.serve("AAPL", BARS[:50])
-        assert in_process(*FETCH, folder=place).code == 0
+        succeed(*FETCH, folder=place)
         before = hashes(place)
         yahoo.serve("AAPL", random_walk(400))
         run = forks.run(*FETCH, "--full", folder=place)

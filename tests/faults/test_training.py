@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from lstmcli.runs.checkpoint import CHECKPOINT
-from tests.command_line import assert_one_error, hashes, in_process
+from tests.command_line import assert_one_error, hashes, succeed
 from tests.forked_runs import DiskFault, ForkServer, Run
 from tests.store_state import is_free, strays
 
@@ -32,8 +32,7 @@ def whole(trained_home: Path, tmp_path_factory: pytest.TempPathFactory) -> bytes
     """The weights of an unbroken long run."""
     home = tmp_path_factory.mktemp("whole") / "home"
     shutil.copytree(trained_home, home)
-    done = in_process(*LONG, folder=home)
-    assert done.code == 0, done.err
+    succeed(*LONG, folder=home)
     return weights(home / MODEL / "v0002")
 
 

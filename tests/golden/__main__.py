@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from tests.command_line import in_process
+from tests.command_line import succeed
 from tests.golden.commands import SCENARIOS
 from tests.golden.digest import differences, dump
 from tests.golden.scenario import RESULTS, frozen, run_scenario
@@ -42,8 +42,7 @@ def print_weights() -> None:
     for recipe, epochs in _EPOCHS.items():
         with tempfile.TemporaryDirectory() as folder:
             options = ("--set", f"train.epochs={epochs}", "--device", "cpu", "--threads", 1)
-            done = in_process("train", "--config", recipe, *options, folder=Path(folder))
-            assert done.code == 0, done.err
+            succeed("train", "--config", recipe, *options, folder=Path(folder))
             (weights,) = Path(folder).rglob("model.safetensors")
             found = hashlib.sha256(weights.read_bytes()).hexdigest()
         print(f"{found}  {recipe}, epochs {epochs}", flush=True)

@@ -129,13 +129,12 @@ def test_the_best_epoch_on_validation_is_kept_and_marked() -> None:
     assert len(set(after)) == 5
 
 
-@for_each(("patience", "epochs"), [(1, 3), (2, 4), (3, 7), (9, 8)])
+@for_each(("patience", "epochs"), [(1, 3), (2, 4), (3, 8), (9, 8)])
 def test_training_stops_after_so_many_epochs_without_a_better_one(
     patience: int, epochs: int
 ) -> None:
     losses = [5.0, 4.0, 4.5, 4.6, 3.0, 3.0, 3.1, 3.2]
-    expected = {1: 3, 2: 4, 3: 8, 9: 8}[patience]
-    assert len(run(OneWeight(), scripted(losses), epochs=8, patience=patience)) == expected
+    assert len(run(OneWeight(), scripted(losses), epochs=8, patience=patience)) == epochs
 
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf])
@@ -257,20 +256,3 @@ def test_the_plateau_schedule_halves_the_rate_after_three_epochs_without_progres
 
 def test_the_constant_schedule_keeps_the_rate() -> None:
     assert {epoch.learning_rate for epoch in run(OneWeight())} == {0.01}
-
-
-@for_each(
-    ("name", "theirs"),
-    [("adam", torch.optim.Adam), ("adamw", torch.optim.AdamW), ("rmsprop", torch.optim.RMSprop)],
-)
-def test_an_optimizer_moves_the_weight_as_pytorchs_own_does(
-    name: str, theirs: Callable[..., torch.optim.Optimizer]
-) -> None:
-    ours, by_hand = OneWeight(0.5), OneWeight(0.5)
-    run(ours, epochs=1, optimizer=name, weight_decay=0.1)
-    optimizer = theirs(by_hand.parameters(), lr=0.01, weight_decay=0.1)
-    for _ in range(3):
-        optimizer.zero_grad()
-        pull(by_hand, TRAIN).backward()
-        optimizer.step()
-    assert ours.w.item() == pytest.approx(by_hand.w.item(), rel=1e-6)

@@ -21,7 +21,7 @@ from lstmcli.sources.source import Source
 from lstmcli.workflows import batches
 from lstmcli.workflows import predict as module
 from lstmcli.workflows.predict import PredictReport, SymbolForecast, predict
-from tests.command_line import csv_text, in_process, walk
+from tests.command_line import csv_text, succeed, walk
 
 SYMBOLS = tuple(f"S{letter}" for letter in "ABCDEFGHIJKLM")
 TODAY = date(2018, 9, 1)
@@ -75,8 +75,7 @@ def shelf(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (prices / "SHORT.csv").write_text(csv_text(walk(9)))
     for name, recipe in (("direct", DIRECT), ("recursive", RECURSIVE)):
         (folder / f"{name}.toml").write_text(recipe)
-        done = in_process("train", "--config", f"{name}.toml", "--device", "cpu", folder=folder)
-        assert done.code == 0, done.err
+        succeed("train", "--config", f"{name}.toml", "--device", "cpu", folder=folder)
     return folder / "data"
 
 
