@@ -11,14 +11,7 @@ from rich.console import RenderableType
 from lstmcli.evaluation.leaks import Comparison
 from lstmcli.printable import count_of
 from lstmcli.report import View, make_document
-from lstmcli.report.tables import (
-    BAD,
-    GOOD,
-    Column,
-    list_table,
-    make_table,
-    styled,
-)
+from lstmcli.report.tables import BAD, GOOD, Column, in_prose, list_table, make_table, styled
 
 if TYPE_CHECKING:
     from lstmcli.workflows.audit import AuditReport
@@ -75,7 +68,7 @@ def audit_view(report: "AuditReport", *, details: bool = False) -> View:
         if report.is_clean:
             outcome = "clean. Every number is the same to the last bit, whatever the later bars."
         shown.append(f"What this cannot see: {'; '.join(UNSEEN)}.")
-        return [*shown, styled(f"Audit: {outcome}", GOOD if report.is_clean else BAD)]
+        return [*in_prose(shown), styled(f"Audit: {outcome}", GOOD if report.is_clean else BAD)]
 
     return View(tables, document, lambda: map(_comparison, report.comparisons))
 

@@ -27,6 +27,7 @@ from lstmcli.report.tables import (
     Column,
     FittedTable,
     Prose,
+    in_prose,
     list_table,
     make_table,
     percent,
@@ -406,10 +407,10 @@ def _details(report: EvaluateReport) -> Iterator[RenderableType]:
     yield from _title(report, unit_of(report.metadata[0].interval))
     parts = detail_tables(report)
     for part, after in zip_longest(parts, parts[1:]):
-        yield part
+        yield from in_prose([part])
         if isinstance(part, str) and isinstance(after, FittedTable):
             yield ""
-    yield from caveats(report)
+    yield from in_prose(caveats(report))
     for summary in report.summaries:
         yield ""
         yield f"{summary.model}:"

@@ -13,10 +13,7 @@ from lstmcli.report import View, make_document
 from lstmcli.report.long_table import COLUMNS, all_levels, backtest_rows, chosen_models
 from lstmcli.report.score_lines import directions, errors, verdict_lines
 from lstmcli.report.score_tables import score_tables
-from lstmcli.report.tables import (
-    make_table,
-    styled,
-)
+from lstmcli.report.tables import in_prose, make_table, styled
 from lstmcli.workflows.grade import Grade, GradeReport
 
 
@@ -98,7 +95,7 @@ def _tables(grade: Grade, details: bool) -> Iterator[RenderableType]:
     for scores, verdict, summary in zip(grade.scores, grade.verdicts, grade.summaries, strict=True):
         over = _steps(scores.models[scores.model].steps.step)
         if details:
-            yield from score_tables(scores, over)
+            yield from in_prose(score_tables(scores, over))
         yield ""
         yield styled(f"{count_of(scores.n_windows, 'forecast')} over {over}", "bold")
         yield from directions(summary, scores)

@@ -8,12 +8,12 @@ Colours are green and red (`GOOD`, `BAD`), cyan for the model (`OWN`) and grey (
 import copy
 import dataclasses
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from operator import attrgetter
 from textwrap import wrap
 from typing import Any
 
-from rich.console import Console, ConsoleOptions, RenderResult
+from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 from rich.constrain import Constrain
 from rich.measure import Measurement
 from rich.segment import Segment
@@ -86,6 +86,11 @@ class Prose:
         width = min(options.max_width, PROSE_WIDTH)
         lines = wrapped(self.text, width, first=self.indent, rest=self.indent)
         yield Text(lines, no_wrap=True, overflow="ignore")
+
+
+def in_prose(parts: Iterable[RenderableType]) -> Iterator[RenderableType]:
+    """Yield texts as `Prose`, so that they are wrapped where they are piped too; tables as such."""
+    return (Prose(each) if isinstance(each, str) and each else each for each in parts)
 
 
 class NextSteps:

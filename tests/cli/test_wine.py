@@ -43,7 +43,7 @@ def test_forecast_follows_the_months_of_the_year_before(wine: Path) -> None:
 def test_evaluation_shows_the_seasonal_naive_and_names_it_in_the_verdict(wine: Path) -> None:
     outcome = succeed("evaluate", "--details", folder=wine)
     assert "12 months ahead, by wine/v0001" in outcome.out
-    assert "tested on 14, 1 row apart: 2 of them do not overlap" in outcome.out
+    assert "tested on 14, 1 row apart: 2 of them do not overlap" in words_of(outcome.out)
     assert "Skill vs the same month a year before" in outcome.out
     assert "Best constant" in outcome.out
     verdict = words_of(outcome.out[outcome.out.index("Verdict  ") :])

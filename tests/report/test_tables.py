@@ -8,7 +8,7 @@ import pytest
 from rich.console import RenderableType
 
 from lstmcli.report.output import print_tables, tables_text
-from lstmcli.report.tables import BAD, NextSteps, Prose, fact_table, make_table, styled
+from lstmcli.report.tables import BAD, NextSteps, Prose, fact_table, in_prose, make_table, styled
 
 NUMBERS = [f"{10**12 + column}.123456" for column in range(12)]
 
@@ -106,6 +106,18 @@ def test_the_note_below_a_table_is_wrapped_also_where_it_is_piped(
     *_, first, second, third, last, end = printed([table], io.StringIO(), 80, monkeypatch)
     assert max(map(len, (first, second, third))) <= 80
     assert (last, end) == ("And another line.", "")
+
+
+def test_sentences_between_tables_are_wrapped_and_tables_are_not(
+    tables: list[RenderableType], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parts = [*tables[:1], "", "A sentence that goes on and on. " * 5]
+    lines = printed(list(in_prose(parts)), io.StringIO(), 80, monkeypatch)
+    row = next(line for line in lines if line.startswith("row"))
+    assert row.count(".123456") == len(NUMBERS)
+    sentence = lines[lines.index(row) + 1 :]
+    assert len(list(filter(None, sentence))) == 2
+    assert max(map(len, sentence)) <= 80
 
 
 def test_text_for_a_file_is_plain_ascii(tables: list[RenderableType]) -> None:
