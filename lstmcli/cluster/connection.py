@@ -110,7 +110,7 @@ def _keep_connected(address: str, started: "Future[None]", over: Event) -> None:
         return
     started.set_result(None)
     over.wait()
-    ray.shutdown()
+    ray.shutdown(wait_for_processes=True)
 
 
 def _result_of(started: "Future[None]", address: str) -> LstmcliError | None:
