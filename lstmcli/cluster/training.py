@@ -223,5 +223,4 @@ def _stop(box: Any, thread: Thread) -> None:
     if thread.is_alive():
         for worker in ray.get(box.stop.remote()):
             ray.kill(worker)
-        thread.join(_LONGEST_END)
     ray.kill(box)
