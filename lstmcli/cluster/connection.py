@@ -15,12 +15,11 @@ from concurrent.futures import Future
 from contextlib import AbstractContextManager, closing, contextmanager, nullcontext, suppress
 from threading import Event, Thread
 
-from lstmcli.cluster.tasks import Cluster
+from lstmcli.cluster.tasks import LOCAL, Cluster
 from lstmcli.errors import LstmcliError, NetworkError, UsageError
 from lstmcli.learning.workers import Here, Workers
 
 GPUS = "LSTMCLI_RAY_GPUS"  # GPUs of a task, a fraction or a whole number
-LOCAL = "local"
 AUTO = "auto"
 _LONGEST_START = 60.0  # seconds; Ray itself would try for minutes
 _LONGEST_ANSWER = 10.0  # seconds
@@ -115,8 +114,11 @@ def _silent() -> Iterator[None]:
 def _keep_connected(address: str, started: "Future[None]", over: Event) -> None:
     """Connect, and disconnect when it is over."""
     import ray
+    from ray._raylet import GcsClient  # type: ignore[attr-defined]
 
     try:
+        if (named := _named(address)) and "://" not in named:
+            GcsClient(address=named)  # refuses a wrong token at once, ray.init after 20 s
         ray.init(
             address, include_dashboard=False, log_to_driver=False, logging_level=logging.CRITICAL
         )
@@ -141,7 +143,8 @@ def _result_of(started: "Future[None]", address: str) -> LstmcliError | None:
     text = str(error).strip().split("\n")[0]
     if isinstance(error, ray.exceptions.AuthenticationError):
         step = "Set RAY_AUTH_MODE=token, and RAY_AUTH_TOKEN or ~/.ray/auth_token as on the cluster."
-        return UsageError("no access to the Ray cluster", where=address, why=text, next_step=step)
+        why = "the token is missing or wrong"
+        return UsageError("no access to the Ray cluster", where=address, why=why, next_step=step)
     if "Version mismatch" in str(error):
         why, step = " ".join(str(error).split()), "Install the same versions on all nodes."
         return UsageError("cannot use the Ray cluster", where=address, why=why, next_step=step)
@@ -157,10 +160,16 @@ def _unreachable(address: str, why: str) -> NetworkError:
     return NetworkError("cannot reach the Ray cluster", where=address, why=why, next_step=step)
 
 
+def _named(address: str) -> str | None:
+    """Return the host and port that are asked for; None where Ray finds or starts a cluster."""
+    named = os.environ.get("RAY_ADDRESS", AUTO) if address == AUTO else address
+    return None if named in (LOCAL, AUTO) else named
+
+
 def _check_reachable(address: str) -> None:
     """Raise NetworkError at once where no port answers, for which Ray would wait for minutes."""
-    named = os.environ.get("RAY_ADDRESS", AUTO) if address == AUTO else address
-    if named in (LOCAL, AUTO):
+    named = _named(address)
+    if named is None:
         return
     host, _, port = named.removeprefix("ray://").rpartition(":")
     if not (host and port.isdecimal()):

@@ -5,7 +5,9 @@ function one of a module, or a `partial` of one. Arrays that come by Ray are rea
 the process that asks for the results writes to disk.
 """
 
+import os
 import platform
+import socket
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
@@ -17,6 +19,8 @@ from lstmcli.errors import LstmcliError, TaskError, UsageError
 
 R = TypeVar("R")
 
+LOCAL = "local"  # the address of a cluster that is started for this process
+SHARED = "LSTMCLI_RAY_SHARED"
 RETRIES = 5  # of a task whose worker is lost: killed, out of memory, or its machine is gone
 _AHEAD = 2  # tasks given out for each that can run at a time, so that no worker waits for its next
 
@@ -41,9 +45,20 @@ class Cluster:
         return "cuda" if self.gpus else "cpu"
 
     @property
+    def shares_folders(self) -> bool:
+        """Whether a task sees the files of this process by their paths, the current folder too.
+
+        So it is on this machine, and where LSTMCLI_RAY_SHARED=1 says so.
+        """
+        if os.environ.get(SHARED, "0") not in ("", "0"):
+            return True
+        here = {socket.gethostname()}
+        return self.address == LOCAL and {each["NodeManagerHostname"] for each in _nodes()} == here
+
+    @property
     def slots(self) -> int:
         """How many tasks run at a time on the nodes that there are now; at least 1."""
-        nodes = _nodes()
+        nodes = [each["Resources"] for each in _nodes()]
         slots = sum(each.get("CPU", 0.0) for each in nodes) / self.threads
         if self.gpus:
             slots = min(slots, sum(each.get("GPU", 0.0) for each in nodes) / self.gpus)
@@ -114,7 +129,7 @@ class Cluster:
 
         A cluster without any CPU yet may be about to start nodes.
         """
-        nodes = _nodes()
+        nodes = [each["Resources"] for each in _nodes()]
         most = max((each.get("CPU", 0.0) for each in nodes), default=0.0)
         if 0 < most < self.threads:
             why = f"a task takes {self.threads} CPUs, the largest node has {most:g}"
@@ -149,12 +164,12 @@ class Cluster:
         )
 
 
-def _nodes() -> list[dict[str, float]]:
-    """Return what each node has: CPU, GPU and so on."""
+def _nodes() -> list[dict[str, Any]]:
+    """Return what Ray knows of each node: its Resources by name, its NodeManagerHostname."""
     import ray
 
     nodes: list[dict[str, Any]] = ray.nodes()  # type: ignore[no-untyped-call]
-    return [each["Resources"] for each in nodes if each["Alive"]]
+    return [each for each in nodes if each["Alive"]]
 
 
 class _Versions(NamedTuple):

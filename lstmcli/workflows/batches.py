@@ -1,13 +1,15 @@
 """Forecast many series batch by batch, in this process or as tasks of a Ray cluster.
 
-Prices are read here either way, and forecast with the model where the work is done. A batch that
-comes back names no model, so that none travels twice. Forecasts are the same to the last bit,
-whichever others are in their batch: see `forecast_alike`.
+Prices are read here, or where tasks see the same files by the tasks. A batch that comes back names
+no model, so that none travels twice. Forecasts are the same to the last bit, whichever others are
+in their batch: see `forecast_alike`.
 """
 
+import os
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator
-from dataclasses import replace
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import chdir
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import groupby, islice
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -17,20 +19,42 @@ import torch
 
 from lstmcli.cluster.connection import connected
 from lstmcli.cluster.tasks import Cluster
+from lstmcli.config import Data
 from lstmcli.dataset.series import Series
 from lstmcli.errors import DataError, Failure, LstmcliError, TaskError
+from lstmcli.features import OwnInput
+from lstmcli.forecasting.forecast import Forecast
 from lstmcli.forecasting.forecaster import forecast_alike
 from lstmcli.learning.evidence import Span
 from lstmcli.market.prices import Prices
+from lstmcli.market.symbols import check_symbol
 from lstmcli.runs.registry import ModelRef
 from lstmcli.training.device import threads
+from lstmcli.workflows.prices import Source, stream_prices
+from lstmcli.workflows.shares import Share
 
 if TYPE_CHECKING:
     from lstmcli.workflows.predict import Predictor, SymbolForecast
 
 _BATCH = 128  # series in a pass through the network; more gain nothing and take memory
 
-_Found = Prices | Failure
+
+@dataclass(frozen=True)
+class Stored:
+    """Series of the store, the symbols of `source`, that a task reads itself.
+
+    folder : where relative paths begin.
+    """
+
+    source: Source
+    data: Data
+    interval: str
+    inputs: tuple[OwnInput, ...]
+    folder: str
+
+
+_Item = Prices | Failure | Stored
+_Found = tuple["Predictor | None", _Item]  # None for failures before the first model is needed
 
 
 class Ready(NamedTuple):
@@ -57,12 +81,21 @@ class Made(NamedTuple):
     scored: Span | None
 
 
+class Batch(NamedTuple):
+    """What was made of each series, in order. notes : on those read. is_read : whether any was."""
+
+    made: list[Made | Failure]
+    notes: list[str]
+    is_read: bool
+
+
 _Prepare = Callable[..., Ready]
-Result = tuple["Predictor", list[Made | Failure]]
+Result = tuple["Predictor | None", Batch]
 
 
 def forecast_batches(
-    found: Iterable[tuple["Predictor", _Found]],
+    used: Iterable[Share],
+    load: Callable[[ModelRef], "Predictor"],
     *,
     prepare: _Prepare,
     with_series: bool,
@@ -70,101 +103,156 @@ def forecast_batches(
     ray: str | None,
     device: str,
 ) -> Generator[Result]:
-    """Yield the forecasts and failures of each batch of series and failures, in their order.
+    """Yield the model and the results of each batch of the series of shares, in their order.
 
-    prepare : makes a series ready, given `by`. with_series : whether the rows are asked for.
-    ray : the address of a cluster that forecasts on such a device; None for this process, where of
-    a series no more than these rows stay in memory.
+    load : returns a model, the same one every time. prepare : makes a series ready, given `by`.
+    with_series : whether the rows are asked for. ray : the address of a cluster that forecasts on
+    such a device; None for this process, where of a series no more than these rows stay in memory.
     """
     with threads(number_of_threads):
         if ray is not None:
             with connected(ray, threads=number_of_threads, device=device) as cluster:
+                found = _read(used, load, in_place=cluster.shares_folders)
                 yield from _as_tasks(found, prepare, with_series, cluster)
             return
-        for by, batch in _batches(found):
+        for by, batch in _batches(_read(used, load)):
             yield by, _forecast_batch(by, batch, prepare, with_series)
 
 
+def _read(
+    used: Iterable[Share], load: Callable[[ModelRef], "Predictor"], *, in_place: bool = False
+) -> Iterator[_Found]:
+    """Read what is to be forecast, each with its model. in_place : leave the store to the tasks.
+
+    A series that cannot be read goes with the model before it, so that failures keep their order.
+    """
+    by: Predictor | None = None
+    for share in used:
+        source = share.source
+        if in_place and source.read is None and source.names_data and not source.is_read:
+            by = load(share.choice.model)
+            symbols = tuple(dict.fromkeys(map(check_symbol, source.symbols)))
+            for first in range(0, len(symbols), _BATCH):
+                some = replace(source, symbols=symbols[first : first + _BATCH], stdin=None)
+                yield by, Stored(some, share.data, share.interval, share.inputs, os.getcwd())
+            continue
+        for each in stream_prices(source, share.data, share.interval, share.inputs):
+            if isinstance(each, Prices):
+                by = load(share.choice.model)
+            yield by, each
+
+
 def _as_tasks(
-    found: Iterable[tuple["Predictor", _Found]],
-    prepare: _Prepare,
-    with_series: bool,
-    cluster: Cluster,
+    found: Iterable[_Found], prepare: _Prepare, with_series: bool, cluster: Cluster
 ) -> Iterator[Result]:
     """Yield the results of the tasks of a cluster; a few batches are in memory.
 
     All series of a batch whose task fails are failures. Errors of the house are raised, as here.
     """
     shared = dict[ModelRef, Any]()
-    sent = deque[tuple["Predictor", list[str | Failure]]]()
+    sent = deque[tuple["Predictor | None", list[str | Failure]]]()
 
     def calls() -> Iterator[tuple[Any, ...]]:
         for by, batch in _batches(found):
-            if by.reference not in shared:
+            if by is not None and by.reference not in shared:
                 alone = replace(by, symbols=[], other_prices={}, scored=[])
                 shared[by.reference] = cluster.put(alone)
             items = list(batch)
-            sent.append((by, [one if isinstance(one, Failure) else one.symbol for one in items]))
-            yield shared[by.reference], items, prepare, with_series, cluster.device
+            sent.append((by, [name for each in items for name in _names(each)]))
+            model = by and shared[by.reference]
+            yield model, items, prepare, with_series, cluster.device
 
-    for made in cluster.run(_forecast_batch, calls()):
+    for done in cluster.run(_forecast_batch, calls()):
         by, asked = sent.popleft()
-        if isinstance(made, TaskError):
-            failed = [one if isinstance(one, Failure) else Failure.of(one, made) for one in asked]
-            yield by, [*failed]
-        elif isinstance(made, LstmcliError):
-            raise made
+        if isinstance(done, TaskError):
+            failed = [one if isinstance(one, Failure) else Failure.of(one, done) for one in asked]
+            yield by, Batch([*failed], [], is_read=False)
+        elif isinstance(done, LstmcliError):
+            raise done
         else:
-            yield by, made
+            yield by, done
+
+
+def _names(item: _Item) -> Sequence[str | Failure]:
+    if isinstance(item, Stored):
+        return item.source.symbols
+    return [item if isinstance(item, Failure) else item.symbol]
 
 
 def _batches(
-    found: Iterable[tuple["Predictor", _Found]],
-) -> Iterator[tuple["Predictor", Iterator[_Found]]]:
+    found: Iterable[_Found],
+) -> Iterator[tuple["Predictor | None", Iterator[_Item]]]:
     """Yield what one model forecasts in one pass, to be used up before the next is asked for."""
-    for _, alike in groupby(found, lambda each: each[0].reference):
-        series = iter(alike)
+
+    def alike(each: _Found) -> tuple[object, ...]:
+        by, item = each
+        return by and by.reference, item.source.symbols if isinstance(item, Stored) else ()
+
+    for _, some in groupby(found, alike):
+        series = iter(some)
         for by, first in series:
             held = [first]
             del first  # which would stay in memory
             yield by, _taken(held, islice(series, _BATCH - 1))
 
 
-def _taken(held: list[_Found], rest: Iterable[tuple["Predictor", _Found]]) -> Iterator[_Found]:
+def _taken(held: list[_Item], rest: Iterable[_Found]) -> Iterator[_Item]:
     yield held.pop()
     for _, each in rest:
         yield each
 
 
 def _forecast_batch(
-    by: "Predictor",
-    batch: Iterable[_Found],
+    by: "Predictor | None",
+    batch: Iterable[_Item],
     prepare: _Prepare,
     with_series: bool,
     device: str = "",
-) -> list[Made | Failure]:
+) -> Batch:
     """Forecast a batch. device : where to, if the model is not there already."""
-    if device and device != by.model.device.type:
+    if by is not None and device and device != by.model.device.type:
         by = replace(by, model=replace(by.model, network=by.model.network.to(torch.device(device))))
-    prepared = list[Ready | Failure]()
-    for each in batch:
+    prepared, notes, is_read = list[Ready | Failure](), list[str](), False
+    for each in _opened(batch):
+        if isinstance(each, Failure):
+            prepared.append(each)
+            continue
+        is_read = True
+        notes.extend(each.named_notes())
         try:
-            prepared.append(each if isinstance(each, Failure) else prepare(each, by=by))
+            prepared.append(prepare(each, by=by))
         except DataError as error:
             prepared.append(Failure.of(each.symbol, error))
     ready = [each for each in prepared if not isinstance(each, Failure)]
-    if not ready:
-        return [each for each in prepared if isinstance(each, Failure)]
+    rows = iter(_forecasts(by, ready)) if by is not None and ready else iter(())
+    made = [
+        each
+        if isinstance(each, Failure)
+        else Made(
+            partial(each.finish, forecast=next(rows)),
+            each.series if with_series else None,
+            each.scored,
+        )
+        for each in prepared
+    ]
+    return Batch(made, notes, is_read)
+
+
+def _opened(batch: Iterable[_Item]) -> Iterator[Prices | Failure]:
+    for each in batch:
+        if isinstance(each, Stored):
+            with chdir(each.folder):
+                yield from stream_prices(each.source, each.data, each.interval, each.inputs)
+        else:
+            yield each
+
+
+def _forecasts(by: "Predictor", ready: Sequence[Ready]) -> Iterator[Forecast]:
+    """Yield the forecasts, made in one pass."""
     made = forecast_alike(
         by.model,
         [each.series for each in ready],
         [np.array([len(each.series) - 1]) for each in ready],
         horizon=by.horizon,
     )
-    rows = (made.rows(slice(number, number + 1)) for number in range(len(ready)))
-
-    def finished(each: Ready) -> Made:
-        finish = partial(each.finish, forecast=next(rows))
-        return Made(finish, each.series if with_series else None, each.scored)
-
-    return [each if isinstance(each, Failure) else finished(each) for each in prepared]
+    return (made.rows(slice(number, number + 1)) for number in range(len(ready)))

@@ -4,11 +4,11 @@ Symbols go through batch by batch: what was read of one is dropped as soon as th
 forecast needs are taken out, and its forecast as soon as the caller has used it.
 """
 
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
-from functools import partial
+from functools import cache, partial
 from itertools import chain, islice
 from pathlib import Path
 
@@ -37,7 +37,7 @@ from lstmcli.runs.registry import ModelRef
 from lstmcli.runs.stale import StaleMark, stale_because
 from lstmcli.training.device import choose_device
 from lstmcli.workflows.batches import Ready, Result, forecast_batches
-from lstmcli.workflows.prices import Source, stream_prices
+from lstmcli.workflows.prices import Source
 from lstmcli.workflows.shares import (
     Share,
     check_fan,
@@ -187,17 +187,17 @@ def predict(
         risk=risk,
     )
     on = choose_device("cpu" if ray else device)  # the tasks of a cluster have their own
-    load = partial(load_predictor, source.data_dir, device=on, horizon=horizon)
-    used = shares(source, model, horizon)
-    run = partial(
-        forecast_batches,
+    taken: list[Share] = []
+    batches = forecast_batches(
+        _kept(shares(source, model, horizon), taken),
+        cache(partial(load_predictor, source.data_dir, device=on, horizon=horizon)),
         prepare=prepare,
         with_series=explained,
         number_of_threads=number_of_threads,
         ray=ray,
         device=device,
     )
-    made = _forecasts(source, used, load, run, report, explained, counted)
+    made = _forecasts(source, batches, report, taken, explained, counted)
     forecasts = chain(list(islice(made, 1)), made)
     return replace(report, forecasts=forecasts if stream else tuple(forecasts))
 
@@ -220,27 +220,33 @@ def load_predictor(
     return Predictor(reference, trained, metadata, steps, known, stale)
 
 
+def _kept(used: Iterable[Share], taken: list[Share]) -> Iterator[Share]:
+    """Yield the shares, and keep them without their prices, which would stay in memory."""
+    for share in used:
+        taken.append(replace(share, source=replace(share.source, read=None)))
+        yield share
+
+
 def _forecasts(
     source: Source,
-    used: Iterable[Share],
-    load: Callable[[ModelRef], Predictor],
-    run: Callable[..., Generator[Result]],
+    batches: Generator[Result],
     report: PredictReport,
+    taken: list[Share],
     explained: bool,
     counted: bool,
 ) -> Iterator[SymbolForecast]:
-    """Make the forecasts of a report and fill its lists; raises AllFailedError for none at all.
-
-    run : yields the results of each batch of what is read.
-    """
+    """Finish the forecasts of a report and fill its lists; AllFailedError for none at all."""
     notes: list[str] = []
-    taken: list[Share] = []
-    with closing(run(_read(used, load, report, taken, notes))) as batches:
+    with closing(batches):
         for by, batch in batches:
-            for each in batch:
+            notes.extend(batch.notes)
+            if by and batch.is_read and by.reference not in {x.reference for x in report.models}:
+                report.models.append(by)
+            for each in batch.made:
                 if isinstance(each, Failure):
                     report.failures.append(each)
                     continue
+                assert by is not None
                 finished = each.finish(by=by)
                 if each.series is not None:
                     finished = _explained(finished, each.series, report, notes)
@@ -275,36 +281,6 @@ def _explained(
         return made
     shown_steps = (*(step for step in HEADLINE_STEPS if step < horizon), horizon)
     return replace(made, explanation=explain(model, series, len(series) - 1, steps=shown_steps))
-
-
-def _read(
-    used: Iterable[Share],
-    load: Callable[[ModelRef], Predictor],
-    report: PredictReport,
-    taken: list[Share],
-    notes: list[str],
-) -> Iterator[tuple[Predictor, Prices | Failure]]:
-    """Read what is to be forecast, each with its model; fill the lists on the way.
-
-    A series that cannot be read goes with the model before it, so that failures keep their order.
-    """
-    loaded: dict[ModelRef, Predictor] = {}
-    by: Predictor | None = None
-    for share in used:
-        # Without the prices, which would stay in memory.
-        taken.append(replace(share, source=replace(share.source, read=None)))
-        for each in stream_prices(share.source, share.data, share.interval, share.inputs):
-            if isinstance(each, Prices):
-                reference = share.choice.model
-                if reference not in loaded:
-                    loaded[reference] = load(reference)
-                    report.models.append(loaded[reference])
-                by = loaded[reference]
-                notes.extend(each.named_notes())
-            if by is not None:
-                yield by, each
-            elif isinstance(each, Failure):
-                report.failures.append(each)
 
 
 def make_ready(

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 import lstmcli as lc
+from lstmcli.cluster.tasks import Cluster
 from lstmcli.market.prices import Prices
 from lstmcli.workflows import batches, predict
 from lstmcli.workflows.batches import Ready
@@ -88,6 +89,26 @@ def test_results_notes_failures_and_exit_code_are_the_same(home: Path, words: st
     assert there == here
 
 
+@pytest.mark.parametrize("shared", [True, False])
+def test_prices_are_read_by_tasks_where_they_see_the_store_and_shipped_elsewhere(
+    home: Path, monkeypatch: pytest.MonkeyPatch, shared: bool
+) -> None:
+    read: list[str] = []
+
+    def watched(*arguments: Any) -> Iterator[Any]:
+        for each in stream_prices(*arguments):
+            read.append(each.symbol)
+            yield each
+
+    asked = ("SA", "NONE", "SB", "SC", "SA")
+    expected = in_process("predict", *asked, "--format", "json", folder=home)
+    monkeypatch.setattr(batches, "stream_prices", watched)
+    monkeypatch.setattr(Cluster, "shares_folders", shared)
+    done = in_process("predict", *asked, "--format", "json", "--ray", "local", folder=home)
+    assert done == expected
+    assert read == ([] if shared else ["SA", "NONE", "SB", "SC"])
+
+
 def test_series_that_all_fail_end_with_the_same_error(home: Path) -> None:
     here, there = both("SHORT", "NONE", folder=home)
     assert here.code == 4
@@ -136,7 +157,7 @@ def test_a_stream_reads_no_more_than_a_few_batches_ahead(
             read.append(each.symbol)
             yield each
 
-    monkeypatch.setattr(predict, "stream_prices", watched)
+    monkeypatch.setattr(batches, "stream_prices", watched)
     files = tuple(f"S{number}={home}/data/prices/1d/SA.csv" for number in range(30))
     source = Source(home / "data", date(2018, 9, 1), csv=files)
     report = predict.predict(source, model="base", device="cpu", stream=True, ray="local")

@@ -171,7 +171,7 @@ def test_prices_are_dropped_when_their_forecast_has_its_rows(
                 read.append(weakref.ref(each.frame))
             yield each
 
-    monkeypatch.setattr(module, "stream_prices", watched)
+    monkeypatch.setattr(batches, "stream_prices", watched)
     monkeypatch.setattr(batches, "_BATCH", 4)
     stream = iter(predict(source(shelf), model="direct", device="cpu", stream=True).forecasts)
     held = next(stream)
