@@ -43,9 +43,9 @@ def connected(address: str, *, threads: int = 1, device: str = "auto") -> Iterat
 
     Raises
     ------
-    UsageError : Ray is not installed, the address is none, or the cluster has another version of
-        Ray or Python, asks for another token, or has no node for a task of that size.
-    NetworkError : nothing answers at the address.
+    UsageError : Ray is not installed, the address is not valid, or the cluster has another version
+        of Ray or Python, asks for another token, or has no node for a task of that size.
+    NetworkError : nothing answers at the address. LstmcliError : no local cluster can be started.
     """
     if importlib.util.find_spec("ray") is None:
         step = "Install it: pip install 'lstmcli[ray]'."
@@ -80,7 +80,7 @@ def _connection(address: str) -> Iterator[None]:
         yield
         return
     _check_reachable(address)
-    environment = dict(os.environ)  # where Ray keeps how it was connected
+    before = {name: text for name, text in os.environ.items() if _is_of_ray(name)}
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     started, over = Future[None](), Event()
     keeper = Thread(target=_keep_connected, args=(address, started, over), daemon=True)
@@ -93,9 +93,14 @@ def _connection(address: str) -> Iterator[None]:
         over.set()
         if started.done() or address == LOCAL:  # whose processes are to be stopped
             keeper.join(_LONGEST_END)
-        for name in set(os.environ) - set(environment):
+        for name in [each for each in os.environ if _is_of_ray(each)]:
             del os.environ[name]
-        os.environ.update(environment)
+        os.environ.update(before)
+
+
+def _is_of_ray(name: str) -> bool:
+    """Whether Ray keeps there how it was connected."""
+    return name.startswith("RAY_") or name == "PYTHONBREAKPOINT"
 
 
 @contextmanager
@@ -127,7 +132,7 @@ def _keep_connected(address: str, started: "Future[None]", over: Event) -> None:
         return
     started.set_result(None)
     over.wait()
-    ray.shutdown()
+    ray.shutdown(wait_for_processes=True)
 
 
 def _result_of(started: "Future[None]", address: str) -> LstmcliError | None:
@@ -153,10 +158,10 @@ def _result_of(started: "Future[None]", address: str) -> LstmcliError | None:
     return _unreachable(address, text)
 
 
-def _unreachable(address: str, why: str) -> NetworkError:
-    step = "Check the address, start a cluster with ray start --head, or pass --ray local."
+def _unreachable(address: str, why: str) -> LstmcliError:
     if address == LOCAL:
-        return NetworkError("cannot start Ray on this machine", where=address, why=why)
+        return LstmcliError("cannot start Ray on this machine", where=address, why=why)
+    step = "Check the address, start a cluster with ray start --head, or pass --ray local."
     return NetworkError("cannot reach the Ray cluster", where=address, why=why, next_step=step)
 
 

@@ -1,6 +1,8 @@
 """A Ray cluster of two worker processes, which the tests of a file share."""
 
+import gc
 import logging
+import warnings
 from collections.abc import Iterator
 
 import pytest
@@ -8,6 +10,15 @@ import ray
 
 from lstmcli.cluster.connection import connected
 from lstmcli.cluster.tasks import Cluster
+
+
+@pytest.fixture(scope="module", autouse=True)
+def processes_left_to_ray() -> Iterator[None]:
+    """Drop what Ray has of its processes, some of which it never waits for."""
+    yield
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        gc.collect()
 
 
 @pytest.fixture(scope="module")
@@ -31,4 +42,4 @@ def two_workers() -> Iterator[None]:
             object_store_memory=200_000_000,
         )
         yield
-        ray.shutdown()
+        ray.shutdown(wait_for_processes=True)

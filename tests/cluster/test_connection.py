@@ -118,7 +118,10 @@ def waiting_run(home: Path, pipe: Path) -> Iterator["subprocess.Popen[bytes]"]:
         stderr=subprocess.PIPE,
         start_new_session=True,
     ) as started:
-        yield started
+        try:
+            yield started
+        finally:
+            started.kill()
 
 
 def stopped_by(number: signal.Signals, started: "subprocess.Popen[bytes]") -> None:
