@@ -30,7 +30,7 @@ from lstmcli.training.group import Group
 
 _WITHOUT_GPU = 2  # processes, unless asked for: a number that no cluster's size changes
 _PAUSE = 0.1  # seconds between two looks for news
-_LONGEST_END = 10.0  # seconds that are waited for processes to stop
+_LONGEST_END = 10.0  # seconds that Ray Train gets to see that all processes are done
 
 
 @contextmanager
@@ -85,7 +85,8 @@ def fit_together(
         trainer = TorchTrainer(
             _take_part,
             train_loop_config={"box": box, "shared": ray.put(shared), "device": cluster.device},
-            torch_config=TorchConfig(backend="nccl" if cluster.gpus else "gloo"),
+            # NCCL refuses two processes on one GPU.
+            torch_config=TorchConfig(backend="nccl" if cluster.gpus >= 1 else "gloo"),
             scaling_config=ScalingConfig(
                 num_workers=size,
                 use_gpu=cluster.gpus > 0,
@@ -223,5 +224,4 @@ def _stop(box: Any, thread: Thread) -> None:
     if thread.is_alive():
         for worker in ray.get(box.stop.remote()):
             ray.kill(worker)
-        thread.join(_LONGEST_END)
     ray.kill(box)
