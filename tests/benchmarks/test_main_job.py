@@ -51,7 +51,8 @@ def test_help_starts_quickly(benchmark: Any) -> None:
 
 
 def test_training_keeps_pace_with_a_plain_loop(benchmark: Any) -> None:
-    settings = load_settings("lab-corrected", ["train.epochs=2", "train.schedule=constant"])
+    alike = ["train.labels=window", "train.batch_size=64", "train.epochs=2"]
+    settings = load_settings("lab-corrected", [*alike, "train.schedule=constant"])
     plan = _plan(settings)
     windows = len(plan.train[0])
     plain = _plain_loop(plan, settings)

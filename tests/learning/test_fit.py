@@ -19,6 +19,7 @@ from lstmcli.forecasting.forecaster import forecast
 from lstmcli.learning import fit as fit_module
 from lstmcli.learning import samples as samples_module
 from lstmcli.learning.fit import Course, Fit, fit
+from lstmcli.learning.samples import choose_batch_size
 from lstmcli.training import objective as objective_module
 from lstmcli.training.loop import Epoch
 from tests.rows import for_each
@@ -228,7 +229,7 @@ def test_training_that_breaks_down_keeps_the_good_epochs_before(
 ) -> None:
     settings = settings_with(train={"epochs": 4})
     plan = make_plan([SERIES], settings)
-    batches = -(-len(plan.train[0]) // int(settings.train.batch_size))
+    batches = -(-len(plan.train[0]) // choose_batch_size(plan, settings))
     monkeypatch.setattr(samples_module, "next_step_objective", breaking(3, batches))
     done = fit(plan, settings, CPU)
     assert isinstance(done.error, TrainingError)

@@ -15,6 +15,7 @@ from lstmcli.errors import TrainingError
 from lstmcli.learning import samples as samples_module
 from lstmcli.learning.fit import Course, Fit, fit
 from lstmcli.learning.plan import Plan
+from lstmcli.learning.samples import choose_batch_size
 from lstmcli.runs.checkpoint import Checkpoint, read_checkpoint, save_checkpoint
 from lstmcli.training.loop import Epoch
 from lstmcli.training.objective import fan_objective
@@ -149,7 +150,7 @@ def test_time_that_is_over_between_epochs_keeps_the_best_one_so_far() -> None:
 
 def test_time_that_is_over_within_an_epoch_drops_that_one() -> None:
     plan, settings = prepared("plateau")
-    batches = -(-len(plan.train[0]) // int(settings.train.batch_size))
+    batches = -(-len(plan.train[0]) // choose_batch_size(plan, settings))
     steps = itertools.count()
     kept: list[Checkpoint] = []
 
