@@ -4,7 +4,6 @@ import json
 from datetime import date
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import pytest
 
@@ -41,14 +40,6 @@ def test_import_refuses_an_odd_close_with_its_date_and_all_four_values(
     assert not list((tmp_path / "data").rglob("A.csv"))
 
 
-@pytest.mark.parametrize("factor", [0.5, 0.9, 1.2, 10.0])
-def test_a_close_far_off_is_the_odd_one_whatever_its_size(tmp_path: Path, factor: float) -> None:
-    frame = changed(bars(), MIDDLE, Close=lambda close: round(close * factor, 2))
-    write(tmp_path, "a.csv", frame)
-    outcome = in_process("data", "import", "A=a.csv", folder=tmp_path)
-    assert_one_error(outcome, 4, "impossible close", DAYS[MIDDLE], "--start")
-
-
 def test_train_refuses_it_and_starts_after_it_where_asked(fan_home: Path) -> None:
     write(fan_home, "a.csv", halved(MIDDLE))
     command = ("train", "--config", "fan.toml", "--csv", "A=a.csv", "--name", "a")
@@ -60,16 +51,13 @@ def test_train_refuses_it_and_starts_after_it_where_asked(fan_home: Path) -> Non
     succeed("predict", "-m", "a", folder=fan_home)
 
 
-@pytest.mark.parametrize(("name", "value"), [("High", 1.0), ("Low", 1e6), ("Open", 1e6)])
-def test_an_odd_feature_is_counted_and_dated_under_verbose(
-    tmp_path: Path, name: str, value: float
-) -> None:
-    write(tmp_path, "a.csv", changed(changed(bars(), 50, **{name: value}), 60, **{name: value}))
-    told = f"lstmcli: A: {name} is missing in 2 of 400 rows (2 contradicting the rest of the bar)."
+def test_an_odd_feature_is_counted_and_dated_under_verbose(tmp_path: Path) -> None:
+    write(tmp_path, "a.csv", changed(changed(bars(), 50, Low=1e6), 60, Low=1e6))
+    told = "lstmcli: A: Low is missing in 2 of 400 rows (2 contradicting the rest of the bar)."
     first = succeed("data", "import", "A=a.csv", folder=tmp_path)
     assert first.err == f"{told}\n"
     again = in_process("data", "import", "A=a.csv", "--verbose", folder=tmp_path)
-    dated = f"lstmcli: A: {name} contradicts the rest of its bar on {DAYS[50]}, {DAYS[60]}."
+    dated = f"lstmcli: A: Low contradicts the rest of its bar on {DAYS[50]}, {DAYS[60]}."
     assert again.err == f"{told}\n{dated}\n"
 
 
@@ -79,15 +67,6 @@ def test_rounding_leaves_everything(tmp_path: Path) -> None:
     write(tmp_path, "a.csv", frame)
     outcome = in_process("data", "import", "A=a.csv", folder=tmp_path)
     assert (outcome.code, outcome.err) == (0, "")
-
-
-def test_columns_adjusted_otherwise_are_one_error_and_no_list_of_dates(tmp_path: Path) -> None:
-    frame = bars()
-    frame["Close"] = (frame["Close"] * np.linspace(0.5, 1.0, 400)).round(2)
-    write(tmp_path, "a.csv", frame)
-    outcome = in_process("data", "import", "A=a.csv", folder=tmp_path)
-    assert_one_error(outcome, 4, "do not belong together", "of 400 rows", "Adjust all four alike")
-    assert len(outcome.err) < 500
 
 
 def test_a_check_names_a_close_that_an_older_version_stored(tmp_path: Path) -> None:

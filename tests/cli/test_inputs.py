@@ -189,15 +189,6 @@ def test_the_other_series_may_lie_in_the_store(honest: Path, tmp_path: Path) -> 
     assert predicted(folder, *lone) == predicted(folder, "--model", "fan", *FILES)
 
 
-def test_the_log_of_what_is_not_positive_is_an_error_that_names_it(honest: Path) -> None:
-    features = 'window.features=["close","column:Mood:log"]'
-    done = in_process(
-        *("train", "--csv", "mine.csv", "--config", "fan.toml", "--set", features), folder=honest
-    )
-    assert done.code == 4
-    assert "cannot take the log of column:Mood (mine in mine.csv): found -" in done.err
-
-
 def test_an_unknown_feature_is_a_usage_error(honest: Path) -> None:
     done = in_process("train", "--set", 'window.features=["RSI"]', folder=honest)
     assert done.code == 2

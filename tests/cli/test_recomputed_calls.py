@@ -77,28 +77,11 @@ def test_directions_on_windows_that_do_not_overlap(evaluated: Evaluated) -> None
         if called.nunique() == 1:
             assert "no view on direction" in said["test"]["why"]
             continue
-        if (called.groupby(own["unique_id"]).nunique() == 1).all():
-            assert said["test"]["why"] == "each symbol has the same answer every time"
-            tested += 1
-            continue
-        assert said["test"]["p"] == pytest.approx(permuted(own, called, went), abs=1e-9)
+        # No forecast of these changes its mind about a symbol.
+        assert (called.groupby(own["unique_id"]).nunique() == 1).all()
+        assert said["test"]["why"] == "each symbol has the same answer every time"
         tested += 1
     assert tested >= 3
-
-
-def permuted(rows: pd.DataFrame, called: Any, went: Any) -> float:
-    """How often dates in another order agree as well, of 4,999 orders drawn as documented."""
-    x, y = (
-        rows.assign(v=each.astype(float)).pivot(index="cutoff", columns="unique_id", values="v")
-        for each in (called, went)
-    )
-    x, y = (each - np.nanmean(each.to_numpy()) for each in (x, y))
-    agreement = np.array(
-        [np.nanmean(day * y.to_numpy(), axis=1) for day in x.to_numpy()]  # (U, U)
-    )
-    at, generator = np.arange(len(x)), np.random.default_rng(0)
-    drawn = [agreement[at, generator.permutation(len(x))].sum() for _ in range(4999)]
-    return (1 + int(np.sum(np.array(drawn) >= agreement.trace() - 1e-12))) / 5000
 
 
 def test_crashes_and_spikes_beyond_the_bounds_of_training_rows(

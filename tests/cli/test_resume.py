@@ -76,11 +76,6 @@ def test_symbols_that_fail_are_named_also_where_nothing_is_trained(home: Path) -
         assert json.loads(outcome.out)["unchanged"] is unchanged
 
 
-def test_resume_without_a_checkpoint_trains_without_fuss(home: Path) -> None:
-    assert train(home, "--resume").err == ""
-    assert train(home, "--resume").out.startswith("unchanged: ")
-
-
 def test_a_run_broken_off_is_resumed(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     outcome = break_off(home, monkeypatch)
     assert (outcome.code, outcome.out) == (143, "")
@@ -105,15 +100,6 @@ def test_other_settings_start_anew_and_say_what_differs(
         "training started again"
     )
     assert compared.startswith("lstmcli: You have evaluated 2 models on this period (")
-    assert not (home / "data/models/tiny" / CHECKPOINT).exists()
-
-
-def test_without_resume_a_checkpoint_is_told_and_replaced(
-    home: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    break_off(home, monkeypatch)
-    outcome = train(home)
-    assert "the checkpoint of epoch 1 was replaced; --resume would have gone on" in outcome.err
     assert not (home / "data/models/tiny" / CHECKPOINT).exists()
 
 

@@ -76,11 +76,6 @@ def test_head_and_then_all_weights(listing: Path) -> None:
     [
         (("--freeze", "body"), ("nothing to fine-tune (--freeze)", "--from")),
         (("--fine-tune-lr", "1e-5"), ("nothing to fine-tune (--fine-tune-lr)",)),
-        (("--from", "fan", "--config", "default"), ("hidden_sizes [32], of the donor [4]",)),
-        (
-            ("--from", "fan", "--set", "model.network=gru"),
-            ("nothing to take over", "model.network gru, of the donor lstm"),
-        ),
     ],
 )
 def test_what_cannot_be_is_refused(

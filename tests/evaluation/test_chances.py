@@ -17,26 +17,6 @@ def fan(chance):
     return Forecast(np.zeros((len(at), 1)), np.array(LEVELS) - at, LEVELS)
 
 
-def test_brier_scores_agree_with_their_slow_twin():
-    generator = np.random.default_rng(0)
-    chance, actual = generator.uniform(0.15, 0.85, 200), generator.normal(0.002, 0.02, 200)
-    actual[7], actual[8] = 0.0, np.nan
-    cutoff = DAY + np.repeat(np.arange(100), 2)
-    found = chances(fan(chance), 1, actual, Pool(cutoff, cutoff + np.timedelta64(1, "D")), 0.6)
-    total: dict[str, list[float]] = {"brier": [], "brier_base": []}
-    for day in range(100):
-        rows = [k for k in (2 * day, 2 * day + 1) if actual[k] == actual[k] and actual[k] != 0]
-        if rows:
-            rose = [float(actual[k] > 0) for k in rows]
-            own = [(chance[k] - rise) ** 2 for k, rise in zip(rows, rose, strict=True)]
-            total["brier"].append(sum(own) / len(rows))
-            total["brier_base"].append(sum((0.6 - rise) ** 2 for rise in rose) / len(rows))
-    assert found.brier == pytest.approx(np.mean(total["brier"]))
-    assert found.brier_base == pytest.approx(np.mean(total["brier_base"]))
-    assert found.skill == pytest.approx(1.0 - found.brier / found.brier_base)
-    assert found.n_windows == 198
-
-
 def test_a_fan_that_knows_more_than_the_base_rate_has_skill_and_is_reliable():
     generator = np.random.default_rng(1)
     chance = generator.uniform(0.15, 0.85, 20_000)

@@ -14,7 +14,7 @@ from lstmcli.evaluation.comparisons import (
 )
 from lstmcli.evaluation.losses import losses, path_scores
 from lstmcli.evaluation.scores import score
-from lstmcli.evaluation.significance import SignificanceTest, bootstrap_skills, diebold_mariano
+from lstmcli.evaluation.significance import SignificanceTest
 from lstmcli.evaluation.trend import Yardsticks
 from tests.evaluation.test_scores import panel
 from tests.rows import for_each
@@ -61,18 +61,6 @@ def test_each_network_meets_every_other_once_and_every_baseline():
     assert pairs[0].interval == intervals["squared", "net", "gaussian_cone"]
 
 
-def test_pairs_are_tested_over_all_phases_with_the_independent_windows_counted():
-    backtest = panel(n_symbols=1, n_cutoffs=120, step_size=1)
-    reduced, paths, evidence, intervals = everything(backtest)
-    (pair,) = (p for p in pairwise(["net"], paths, evidence, intervals) if p.other == "drift")
-    ours, theirs = (reduced[each].windows["squared"] for each in ("net", "drift"))
-    assert pair.test.test == diebold_mariano(ours, theirs, 5, 24)
-    assert pair.test.test.n == 24
-    for phase, found in enumerate(pair.test.skills):
-        means = [each[phase::5].mean() for each in (ours, theirs)]
-        assert found == pytest.approx(1.0 - np.sqrt(means[0] / means[1]))
-
-
 def test_losses_of_windows_apart_are_joined_to_the_same_evidence():
     """Five phases forecast one after the other decide as all cutoffs at once do."""
     whole = panel(n_symbols=3, n_cutoffs=120, step_size=1)
@@ -102,20 +90,6 @@ def part(backtest, phase):
 def test_a_claim_needs_the_test_and_the_same_sign_in_every_phase(p, statistic, skills, claim):
     test = SignificanceTest("Diebold-Mariano", statistic, p, 24)
     assert LossTest(0.1, skills, test).claim == claim
-
-
-def test_intervals_are_drawn_for_every_pair_in_blocks_twice_as_long_as_a_window():
-    backtest = panel(n_symbols=1, n_cutoffs=120, step_size=1)
-    reduced, _, _, found = everything(backtest)
-    assert len(found) == 4 * 3 + 2 * 1
-    alone = bootstrap_skills(
-        {name: each.windows["squared"] for name, each in reduced.items()},
-        [("net", "drift")],
-        block=10,
-        generator=np.random.default_rng(0),
-        root=True,
-    )
-    assert found["squared", "net", "drift"] == alone["net", "drift"]
 
 
 def test_scores_hold_the_intervals_of_their_skills_and_repeat_them():

@@ -79,23 +79,6 @@ def test_the_bootstrap_interval_holds_the_skill_and_repeats_with_its_generator()
     assert found[0].low < skill < found[0].high
 
 
-def test_the_bootstrap_agrees_with_its_slow_twin():
-    generator = np.random.default_rng(5)
-    ours, theirs = generator.gamma(2.0, 1.0, (2, 42))
-    block, count = 4, 50
-    found = bootstrap(
-        ours, theirs, block=block, generator=np.random.default_rng(1), n_resamples=count
-    )
-    starts = np.random.default_rng(1).integers(0, 42, size=(count, 11))
-    skills = []
-    for row in starts:
-        days = [(start + k) % 42 for start in row for k in range(block)]
-        skills.append(1 - np.mean(ours[days]) / np.mean(theirs[days]))
-    tail = stats.norm.cdf(math.sqrt(11 / 10) * stats.t.ppf(0.025, 10))  # of 11 blocks
-    assert 0.005 < tail < 0.025
-    assert (found.low, found.high) == pytest.approx(tuple(np.quantile(skills, [tail, 1 - tail])))
-
-
 def test_the_bootstrap_widens_where_losses_depend_on_their_neighbours():
     generator = np.random.default_rng(0)
     slow = np.repeat(generator.gamma(2.0, 1.0, 50), 10)

@@ -37,18 +37,6 @@ def test_a_true_fan_is_flat_and_a_narrow_one_is_not():
     assert (true.n, len(true.edges), sum(true.shares)) == (2000, 11, pytest.approx(1.0))
 
 
-def test_interpolated_values_agree_with_numpy():
-    """Where the fan never ties and covers the actual, the bin is that of an interpolation."""
-    generator = np.random.default_rng(1)
-    fan = np.sort(generator.normal(size=(300, len(LEVELS))), axis=1)
-    actual = np.clip(generator.normal(0, 0.7, 300), fan[:, 0] + 1e-9, fan[:, -1] - 1e-9)
-    found = bin_masses(fan, LEVELS, actual, EDGES)
-    for i in range(300):
-        value = np.interp(actual[i], fan[i], LEVELS)
-        assert found[i].argmax() == int(np.ceil(value * 10)) - 1
-        assert found[i].max() == 1.0
-
-
 @for_each(
     ("actual", "expected"),
     [

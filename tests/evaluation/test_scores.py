@@ -1,9 +1,8 @@
-"""Scores of whole backtests: the lab's published bar, slow twins, missing futures, size."""
+"""Scores of whole backtests: the lab's published bar, missing futures, size."""
 
 import json
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,7 +11,6 @@ from scipy import stats
 
 from lstmcli.errors import DataError
 from lstmcli.evaluation.backtest import Backtest
-from lstmcli.evaluation.metrics import mase_scale
 from lstmcli.evaluation.scores import score
 from lstmcli.evaluation.trend import Thresholds, Yardsticks, fit_tails, fit_thresholds, scaled_moves
 from lstmcli.forecasting import baselines
@@ -109,64 +107,6 @@ def panel(n_symbols=3, n_cutoffs=40, horizon=5, step_size=5, seed=0, quantiles=T
             ),
         },
     )
-
-
-def slow_rmse(backtest, name, rows):
-    by_date: dict[Any, list[float]] = {}
-    for i in rows:
-        losses = [
-            (np.exp(backtest.forecasts[name].median[i, h]) - np.exp(backtest.actual[i, h])) ** 2
-            for h in range(backtest.actual.shape[1])
-            if not np.isnan(backtest.actual[i, h])
-        ]
-        if losses:
-            by_date.setdefault(backtest.cutoff[i], []).append(np.mean(losses))
-    return float(np.sqrt(np.mean([np.mean(v) for v in by_date.values()])))
-
-
-def test_path_and_symbol_errors_agree_with_their_slow_twins():
-    backtest = panel()
-    backtest.actual[5, 3:] = np.nan
-    backtest.actual[39] = np.nan
-    found = score(backtest, "net", Yardsticks())
-    for name in ("net", "drift"):
-        expected = slow_rmse(backtest, name, range(120))
-        assert found.models[name].path.rmse == pytest.approx(expected, rel=1e-12)
-        for k in range(3):
-            expected = slow_rmse(backtest, name, range(40 * k, 40 * k + 40))
-            got = found.models[name].symbols[f"S{k}"]
-            assert got.rmse == pytest.approx(expected, rel=1e-12)
-    net, drift = found.models["net"].path, found.models["drift"].path
-    assert net.skill["drift"] == pytest.approx(1 - net.rmse / drift.rmse)
-    assert net.mae_skill["drift"] == pytest.approx(1 - net.mae / drift.mae)
-    assert "naive" not in found.models["naive"].path.skill
-
-
-def test_mase_is_the_price_error_over_the_training_scale_of_its_symbol():
-    backtest = panel(n_symbols=2)
-    scales = {"S0": mase_scale(np.array([1.0, 3.0, 2.0])), "S1": 4.0}
-    found = score(backtest, "net", Yardsticks(scales))
-    error = np.abs(np.exp(backtest.forecasts["net"].median) - np.exp(backtest.actual))
-    price = error * backtest.last_close[:, None]
-    expected = [price[:40].mean() / 1.5, price[40:].mean() / 4.0]
-    symbols = found.models["net"].symbols
-    assert [symbols["S0"].mase, symbols["S1"].mase] == pytest.approx(expected)
-    assert found.models["net"].path.mase == pytest.approx(np.mean(expected))
-    assert score(backtest, "net", Yardsticks()).models["net"].path.mase is None
-
-
-def test_steps_are_scored_apart():
-    backtest = panel()
-    found = score(backtest, "net", Yardsticks())
-    error = np.exp(backtest.forecasts["net"].median) - np.exp(backtest.actual)
-    steps = found.models["net"].steps
-    np.testing.assert_allclose(steps.rmse, np.sqrt((error**2).mean(axis=0)))
-    np.testing.assert_allclose(steps.mae, np.abs(error).mean(axis=0))
-    baseline = found.models["drift"].steps
-    assert steps.skill["drift"][2] == pytest.approx(1 - steps.rmse[2] / baseline.rmse[2])
-    assert len(steps.crps) == 5
-    assert baseline.crps is None
-    assert [each.step for each in found.models["net"].direction] == [1, 5]
 
 
 def test_a_backtest_of_a_few_steps_scores_them_as_the_whole_one_does():
@@ -266,6 +206,16 @@ def test_futures_that_have_not_happened_are_no_windows():
     assert (nothing.n_windows, nothing.n_independent, nothing.first_cutoff) == (0, 0, None)
     assert nothing.models["net"].path.rmse is None
     json.dumps(asdict(nothing), allow_nan=False)
+
+
+def test_a_symbol_without_a_scale_leaves_mase_to_the_others():
+    backtest = panel(n_symbols=2)
+    both, first = (
+        score(each, "net", Yardsticks({"S0": 2.0})).models["net"]
+        for each in (backtest, backtest.keep(backtest.symbol == "S0"))
+    )
+    assert both.steps.mase == pytest.approx(first.steps.mase)
+    assert score(backtest, "net", Yardsticks()).models["net"].path.mase is None
 
 
 def test_scores_are_ready_for_json():

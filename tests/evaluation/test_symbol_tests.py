@@ -72,13 +72,6 @@ def test_a_symbol_with_few_windows_of_its_own_is_not_tested():
     assert [found[name].p for name in ("S0", "S1")] == [each.p for each in two.values()]
 
 
-def test_the_same_windows_give_the_same_values():
-    gains = np.random.default_rng(1).normal(0, 0.1, (40, 3))
-    assert symbol_tests(evidence(gains), "squared", "net", "naive") == symbol_tests(
-        evidence(gains), "squared", "net", "naive"
-    )
-
-
 def test_a_single_symbol_a_model_itself_and_a_point_forecast_have_nothing_to_test():
     several, one = panel(n_symbols=3), panel(n_symbols=1)
     assert symbol_tests(evidence_of(one), "squared", "net", "naive") == {}

@@ -5,7 +5,7 @@ import pytest
 
 from lstmcli.errors import DataError
 from lstmcli.evaluation.pooling import Pool
-from lstmcli.evaluation.trend import DOWN, UP, Shares, fit_tails, tail_windows
+from lstmcli.evaluation.trend import DOWN, UP, fit_tails, tail_windows
 
 DAY = np.datetime64("2020-01-01")
 
@@ -31,23 +31,6 @@ def windows(kind, bound, actual, predicted, calls):
         sigma=np.full(actual.size, 0.01),
         pool=Pool(cutoff, cutoff + np.timedelta64(2, "D")),
     )
-
-
-def test_crash_windows_show_what_had_been_predicted_beside_the_usual_calls():
-    actual = np.array([-0.05, -0.05, 0.0, 0.05])
-    calls = np.array([UP, DOWN, UP, UP], dtype=np.int8)
-    found = windows("crash", -1.5, actual, np.array([0.01, -0.01, 0.02, 0.02]), calls)
-    assert (found.n_windows, found.n_independent) == (2, 1)
-    assert found.calls == Shares(0.5, 0.0, 0.5)
-    assert found.calls_always == Shares(0.25, 0.0, 0.75)
-    assert found.predicted == pytest.approx(0.0)
-    assert found.predicted_always == pytest.approx(0.01)
-    assert found.actual == pytest.approx(-0.05)
-
-
-def test_spike_windows_lie_beyond_the_upper_bound():
-    found = windows("spike", 1.5, np.array([0.05, 0.02]), np.zeros(2), np.array([UP, DOWN]))
-    assert (found.n_windows, found.calls, found.actual) == (1, Shares(0.0, 0.0, 1.0), 0.05)
 
 
 def test_a_market_without_a_crash_has_no_crash_windows():

@@ -1,7 +1,5 @@
 """Three-way trends: up, flat, down, from fans and from thresholds."""
 
-from dataclasses import astuple
-
 import numpy as np
 import pytest
 from scipy import stats
@@ -91,20 +89,6 @@ def test_a_symmetric_cone_leans_neither_way_however_it_is_rounded():
     cone = np.sort(stats.norm.ppf(levels)) * sigma[:, None]
     forecast = Forecast(np.zeros((200, 1)), cone[:, None, :], levels)
     assert set(predicted_trend(forecast, sigma, 1, 0.25, None).tolist()) == {FLAT}
-
-
-def test_the_confusion_table_counts_what_happened_by_what_was_called():
-    actual = np.array([DOWN, DOWN, FLAT, UP, UP, UP], dtype=np.int8)
-    called = np.array([DOWN, UP, UP, UP, UP, FLAT], dtype=np.int8)
-    cutoff = DAY + np.arange(6)
-    found = three_way(called, actual, Pool(cutoff, cutoff + np.timedelta64(2, "D")))
-    assert found.confusion == ((1, 0, 1), (0, 0, 1), (0, 1, 2))
-    assert found.accuracy == pytest.approx(3 / 6)
-    assert found.balanced_accuracy == pytest.approx((1 / 2 + 0 + 2 / 3) / 3)
-    assert (found.always, found.always_accuracy) == ("up", pytest.approx(0.5))
-    assert astuple(found.actual) == pytest.approx((2 / 6, 1 / 6, 3 / 6))
-    assert found.predicted.up == pytest.approx(4 / 6)
-    assert (found.n_windows, found.n_independent) == (6, 3)
 
 
 def test_classes_that_never_happened_do_not_enter_the_balance():

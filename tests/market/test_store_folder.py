@@ -12,7 +12,6 @@ from lstmcli.market.symbols import (
     inside,
     price_path,
     sidecar_path,
-    store_folder,
     stored_symbols,
     stray_paths,
 )
@@ -60,17 +59,6 @@ def test_a_store_that_is_not_there_is_empty(tmp_path: Path) -> None:
     assert stored_symbols(tmp_path / "none") == []
     assert stray_paths(tmp_path / "none") == []
     assert list(tmp_path.iterdir()) == []
-
-
-def test_a_store_that_is_a_link_out_of_the_data_folder_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "elsewhere").mkdir()
-    (tmp_path / "data").mkdir()
-    os.symlink(tmp_path / "elsewhere", tmp_path / "data/prices")
-    for look in (store_folder, stored_symbols, stray_paths):
-        with pytest.raises(FileError, match="leads out of the data folder"):
-            look(tmp_path / "data")
-    with pytest.raises(FileError, match="leads out"), hold_store(tmp_path / "data"):
-        pass
 
 
 def test_an_interval_that_is_a_link_is_neither_read_nor_cleaned(tmp_path: Path) -> None:

@@ -19,6 +19,8 @@ from tests.rows import for_each
 TODAY = date(2018, 9, 1)
 DAYS = [date.fromisoformat(day) for day in bars().index]
 HALVED = {"Close": lambda close: close / 2}
+HIGHER = {"Close": lambda close: close * 1.2}
+TENFOLD = {"Close": lambda close: close * 10}
 
 
 def check(frame: pd.DataFrame, **options: Any) -> Prices:
@@ -32,7 +34,7 @@ def span(prices: Prices) -> tuple[date, date]:
     return prices.frame.index[0].date(), prices.frame.index[-1].date()
 
 
-@for_each("values", [HALVED, {"Close": 0.0}, {"Close": -37.63}])
+@for_each("values", [HALVED, HIGHER, TENFOLD, {"Close": 0.0}, {"Close": -37.63}])
 def test_an_unusable_row_is_refused_with_its_date_and_the_first_day_after_it(values: Any) -> None:
     with pytest.raises(UnusablePriceError, match=r"\(AAA, a.csv line 102\)") as caught:
         check(changed(bars(), 100, **values))
@@ -105,14 +107,17 @@ def test_a_feed_leaves_impossible_closes_out_and_says_which() -> None:
         check(changed(frame, 50, Close=-1.0), mend=True)
 
 
-def test_an_odd_high_is_missing_counted_and_dated_in_the_details() -> None:
-    frame = changed(changed(bars(), 100, High=1.0), 200, High=1.0)
+@for_each(("name", "value"), [("High", 1.0), ("Low", 1e6), ("Open", 1e6)])
+def test_an_odd_feature_is_missing_counted_and_dated_in_the_details(
+    name: str, value: float
+) -> None:
+    frame = changed(changed(bars(), 100, **{name: value}), 200, **{name: value})
     prices = check(frame)
-    assert np.flatnonzero(prices.frame["High"].isna()).tolist() == [100, 200]
+    assert np.flatnonzero(prices.frame[name].isna()).tolist() == [100, 200]
     (note,) = prices.notes
-    assert note == "High is missing in 2 of 400 rows (2 contradicting the rest of the bar)."
+    assert note == f"{name} is missing in 2 of 400 rows (2 contradicting the rest of the bar)."
     assert isinstance(note, Note)
-    assert note.details == f"High contradicts the rest of its bar on {DAYS[100]}, {DAYS[200]}."
+    assert note.details == f"{name} contradicts the rest of its bar on {DAYS[100]}, {DAYS[200]}."
     (told,) = prices.named_notes()
     assert told == f"AAA: {note}"
     assert isinstance(told, Note)
@@ -124,8 +129,10 @@ def test_columns_of_different_bases_are_one_error_and_doubted_in_a_feed() -> Non
     frame.iloc[:100, list(frame.columns).index("Close")] *= 0.7
     with pytest.raises(
         DataError, match=r"do not belong together.*in 100 of 400 rows, the first on"
-    ):
+    ) as caught:
         check(frame)
+    assert "Adjust all four alike" in str(caught.value)
+    assert len(str(caught.value)) < 500
     prices = check(frame, mend=True)
     assert len(prices.frame) == 400
     assert prices.frame[["Open", "High", "Low"]].isna().all(axis=1).sum() == 100
