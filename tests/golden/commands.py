@@ -233,4 +233,5 @@ NOT_RUN = {
     "COMMAND --help": "the help of each command is run by its name",
     "evaluate --format": "each result is run in its formats",
     "predict --plot": "a picture; that of `evaluate` is drawn",
+    "predict --ray": "the same bytes as without, which tests/cluster compares",
 }
