@@ -114,7 +114,7 @@ class Cluster:
                 except LstmcliError as error:
                     broken = error
                     break
-                reference = task.remote(_versions(), self.threads, work, *call)
+                reference = task.remote(versions(), self.threads, work, *call)
                 waiting.append((reference, reference.future()))
             while waiting:
                 yield self._result(waiting.popleft()[1])
@@ -149,17 +149,18 @@ class Cluster:
             found = future.result()
         except ray.exceptions.RayError as error:
             if "No module named 'lstmcli" in str(error):
-                raise self._differs("none") from error
+                raise self.refused("none") from error
             return TaskError("the task failed", where=self.address, why=_reason(error))
         if isinstance(found, _Differs):
-            raise self._differs(str(found.versions))
+            raise self.refused(found.versions)
         return found
 
-    def _differs(self, found: str) -> UsageError:
+    def refused(self, found: object, expected: object = None) -> UsageError:
+        """Return the error of a worker with other versions than expected, those of this process."""
         return UsageError(
             "cannot use the Ray cluster",
             where=self.address,
-            why=f"its workers have {found}, expected {_versions()}",
+            why=f"its workers have {found}, expected {expected or versions()}",
             next_step="Install the same versions on all nodes.",
         )
 
@@ -187,7 +188,8 @@ class _Differs(NamedTuple):
     versions: _Versions
 
 
-def _versions() -> _Versions:
+def versions() -> _Versions:
+    """Return the versions of this process."""
     import torch
 
     torch_version = torch.__version__.partition("+")[0]  # for CPUs or a version of CUDA
@@ -198,8 +200,8 @@ def _perform(expected: _Versions, number: int, work: Callable[..., Any], *call: 
     """Do a task, in a worker; return its result, or an error of the house."""
     from lstmcli.training.device import threads
 
-    if _versions() != expected:
-        return _Differs(_versions())
+    if versions() != expected:
+        return _Differs(versions())
     try:
         with threads(number):
             return work(*call)

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import torch
 
 from lstmcli.cluster.connection import connected
-from lstmcli.cluster.tasks import RETRIES, Cluster
+from lstmcli.cluster.tasks import RETRIES, Cluster, versions
 from lstmcli.config import Settings
 from lstmcli.errors import LstmcliError, TaskError, UsageError
 from lstmcli.learning.fit import UNWATCHED, Course, Fit, Fitting, fit
@@ -81,10 +81,11 @@ def fit_together(
     shared = _Shared(plan, settings, donor, Course(has_time=course.has_time), cluster.threads)
     box = ray.remote(num_cpus=0)(_Box).remote(course.start)
     ended: list[BaseException | None] = []
+    given = {"box": box, "shared": ray.put(shared), "cluster": cluster, "versions": versions()}
     with tempfile.TemporaryDirectory(prefix="lstmcli-") as folder:
         trainer = TorchTrainer(
             _take_part,
-            train_loop_config={"box": box, "shared": ray.put(shared), "device": cluster.device},
+            train_loop_config=given,
             # NCCL refuses two processes on one GPU.
             torch_config=TorchConfig(backend="nccl" if cluster.gpus >= 1 else "gloo"),
             scaling_config=ScalingConfig(
@@ -171,11 +172,15 @@ def _take_part(given: dict[str, Any]) -> None:
         return
     if is_over:
         return
+    cluster, expected = given["cluster"], given["versions"]
+    if versions() != expected:
+        ray.get(box.end.remote(cluster.refused(versions(), expected)))
+        return
     plan, settings, donor, course, number = ray.get(given["shared"])
     course = replace(course, group=group, start=start)
     if group.rank == 0:
         course = replace(course, keep=lambda checkpoint: ray.get(box.keep.remote(checkpoint)))
-    device = torch.device("cpu") if given["device"] == "cpu" else get_device()
+    device = get_device() if cluster.gpus else torch.device("cpu")
     how: Fit | LstmcliError
     try:
         with on_threads(number):

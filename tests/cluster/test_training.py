@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import torch
 
+from lstmcli.cluster import tasks
 from lstmcli.cluster.tasks import Cluster
 from lstmcli.cluster.training import fit_together, group_of
 from lstmcli.errors import TrainingError, UsageError
@@ -120,6 +121,15 @@ def test_an_error_of_training_comes_back_as_itself(cluster: Cluster) -> None:
     with pytest.raises(TrainingError) as error:
         together(cluster, Course(has_time=break_down))
     assert vars(error.value) == vars(_BROKEN)
+
+
+@pytest.mark.slow
+def test_processes_of_another_version_are_refused(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tasks, "__version__", "9.9")
+    with pytest.raises(UsageError, match=r"its workers have lstmcli .*, expected lstmcli 9\.9"):
+        together(cluster, Course())
 
 
 def test_processes_that_cannot_be_had_are_refused() -> None:
