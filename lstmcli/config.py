@@ -377,6 +377,11 @@ class Settings(_Section):
         return self.window.context_length - lag
 
     @property
+    def levels(self) -> tuple[float, ...]:
+        """The levels of the quantiles forecast; none for a point forecast."""
+        return self.forecast.quantile_levels if self.model.head == "direct" else ()
+
+    @property
     def purge(self) -> int:
         """Cutoffs left out between two parts; the horizon unless set."""
         return self.window.horizon if self.split.purge is None else self.split.purge

@@ -48,8 +48,7 @@ class TrainedModel:
     @property
     def levels(self) -> tuple[float, ...]:
         """The levels of its quantiles; none for a point forecast."""
-        direct = self.settings.model.head == "direct"
-        return self.settings.forecast.quantile_levels if direct else ()
+        return self.settings.levels
 
     @property
     def fewest_rows(self) -> int:

@@ -20,7 +20,7 @@ class View:
     tables : tables and lines for a reader. document : one JSON object; an iterator in it is written
     item by item, a dataclass as an object. rows : flat dicts or dataclasses of the same fields, for
     CSV and Parquet. columns : those fields, where there may be no row. lines : the records for JSON
-    lines, where they hold more than the rows.
+    lines, where they hold more than the rows. differ : whether rows may lack columns of others.
     """
 
     tables: "Callable[[], Sequence[RenderableType]]"
@@ -28,6 +28,7 @@ class View:
     rows: Callable[[], Iterable[Any]]
     columns: Sequence[str] = ()
     lines: Callable[[], Iterable[dict[str, Any]]] | None = None
+    differ: bool = False
 
 
 def one_after_another(command: str, views: Sequence[View]) -> View:

@@ -77,6 +77,7 @@ def predict_view(
         lines=lambda: (
             row | _known(each) for each in report.forecasts for row in forecast_rows(each)
         ),
+        differ=report.rows_differ,
     )
 
 

@@ -18,6 +18,7 @@ from lstmcli.market.prices import Prices, as_read
 from lstmcli.market.symbols import price_path
 from lstmcli.printable import first_few
 from lstmcli.runs.choice import (
+    Candidate,
     Candidates,
     Choice,
     choose_models,
@@ -37,13 +38,15 @@ class Share:
     """The part of a run's prices that one model forecasts.
 
     source : of those alone. symbols : their names. stored : whether the store is read although the
-    model was trained on files that hold them.
+    model was trained on files that hold them. others_differ : whether a model of other quantiles
+    may forecast other series of the run.
     """
 
     choice: Choice
     source: Source
     symbols: tuple[str, ...] = ()
     stored: bool = False
+    others_differ: bool = False
 
     @property
     def data(self) -> Data:
@@ -77,9 +80,11 @@ def shares(source: Source, model: str | None, horizon: int | None = None) -> Ite
         asked = {each.upper(): each for each in reversed(source.symbols)}
         once = list(reversed(asked.values()))
         chosen = choose_models(source.data_dir, once, horizon=horizon)
+        differ = _differ(each.chosen for each in chosen.values())
         for _, some in groupby(once, lambda each: chosen[each].model):
             symbols = tuple(some)
-            yield from _shares_of(source, chosen[symbols[0]], symbols)
+            for share in _shares_of(source, chosen[symbols[0]], symbols):
+                yield replace(share, others_differ=differ)
         return
     known = read_candidates(source.data_dir)
     kinds = {each.settings.data.price for each in (*known.own, known.base)}
@@ -120,11 +125,18 @@ def _by_series(
     source: Source, found: Iterable[Prices | Failure], known: Candidates, horizon: int | None
 ) -> Iterator[Share]:
     last = Choice(known.base, "ready-made")
+    differ = _differ((*known.own, known.base))
     for each in found:
         if isinstance(each, Prices):
             fits = partial(_fits, each)
             last = known.choose(each.symbol, horizon=horizon, fits=fits)
-        yield Share(last, replace(source, read=(each,)), (each.symbol,))
+        part = replace(source, read=(each,))
+        yield Share(last, part, (each.symbol,), others_differ=differ)
+
+
+def _differ(models: Iterable[Candidate]) -> bool:
+    """Return whether the models do not all forecast the same quantiles."""
+    return len({each.settings.levels for each in models}) > 1
 
 
 def _merged(found: Iterable[Share], alone: str) -> list[Share]:

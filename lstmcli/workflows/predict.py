@@ -93,7 +93,7 @@ class PredictReport:
     forecasts : in the order asked for; those of a stream come as they are made, once.
     symbols, warnings : of the forecasts. notes : one sentence for whatever else there is to know.
     failures : the symbols that could not be forecast. All these are complete at a stream's end; the
-    first model is there at once.
+    first model is there at once. rows_differ : whether models of other quantiles may be among them.
     """
 
     models: list[Predictor]
@@ -102,6 +102,7 @@ class PredictReport:
     warnings: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     failures: list[Failure] = field(default_factory=list)
+    rows_differ: bool = False
 
     @property
     def main(self) -> Predictor:
@@ -166,7 +167,9 @@ def predict(
     )
     made = _forecasts(source, lineup, batches, report, explained, counted)
     forecasts = chain(list(islice(made, 1)), made)
-    return replace(report, forecasts=forecasts if stream else tuple(forecasts))
+    differ = any(each.others_differ for each in lineup.taken)
+    taken = forecasts if stream else tuple(forecasts)
+    return replace(report, forecasts=taken, rows_differ=differ)
 
 
 def _forecasts(

@@ -6,6 +6,7 @@ import shlex
 import shutil
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from tests.command_line import Outcome, assert_one_error, csv_text, document_of, in_process, walk
@@ -67,6 +68,24 @@ def test_files_are_forecast_by_the_model_of_each_series(two: Path) -> None:
     text = run(two, "predict", "--csv", "KO.csv", "--csv", "MSFT.csv").out
     assert "KO, next 50 sessions, by base/v0001" in text
     assert "MSFT, next 5 sessions, by msft/v0001" in text
+
+
+def test_a_table_of_a_point_model_and_one_of_ranges_has_the_columns_of_both(home: Path) -> None:
+    recursive = ("model.head=recursive", "window.scaling=relative", 'window.features=["close"]')
+    point = [word for each in recursive for word in ("--set", each)]
+    assert run(home, "train", "KO", *SMALL, *point).code == 0
+    files = ("--csv", "KO.csv", "--csv", "MSFT.csv")
+    for words in (("KO", "MSFT"), ("MSFT", "KO"), files):
+        for name in ("long.csv", "long.parquet"):
+            assert run(home, "predict", *words, "--output", name).code == 0
+        table = pd.read_csv(home / "long.csv")
+        assert table.shape == (10, 16 + 21)
+        assert table["in_training"].notna().all()
+        medians = table.groupby("symbol")["q0.5"].count()
+        assert medians.to_dict() == {"KO": 0, "MSFT": 5}
+        assert pd.read_parquet(home / "long.parquet").shape == table.shape
+    alone = run(home, "predict", "KO", "--format", "csv").out
+    assert "q0.5" not in alone.splitlines()[0]
 
 
 def test_evaluate_judges_each_by_its_own_model(two: Path) -> None:
