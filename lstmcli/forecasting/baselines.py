@@ -206,13 +206,6 @@ def _steps(horizon: int) -> Floats:
 
 
 @dataclass(frozen=True)
-class GarchForecast(Forecast):
-    """A forecast, and at how many of its cutoffs the fit failed and the EWMA cone replaces it."""
-
-    fallbacks: int = 0
-
-
-@dataclass(frozen=True)
 class GjrState:
     """The fitted parameters, and the variance that the recursion has reached at the cutoff.
 
@@ -239,7 +232,7 @@ def gjr_garch(
     rows: int = 1000,
     paths: int = 1000,
     seed: int = 0,
-) -> GarchForecast:
+) -> Forecast:
     """Return empirical quantiles of simulated cumulative log returns, with no drift.
 
     log_prices : (T,). cutoffs : (N,) row numbers; the forecast from a cutoff uses the `rows`
@@ -251,7 +244,7 @@ def gjr_garch(
     arch_model = _arch_model()
     wanted = np.array([0.5, *levels])
     fan = np.empty((len(cutoffs), horizon, wanted.size))  # (N, H, 1 + Q)
-    fallbacks = 0
+    replaced = 0
     for i, cutoff in enumerate(np.asarray(cutoffs).tolist()):
         known = log_prices[: cutoff + 1]
         returns = np.diff(known[-(rows + 1) :])
@@ -267,10 +260,8 @@ def gjr_garch(
             cone = ewma_cone(known, np.array([cutoff]), horizon, levels=wanted.tolist())
             assert cone.quantiles is not None
             fan[i] = cone.quantiles[0]
-            fallbacks += 1
-    return GarchForecast(
-        fan[:, :, 0].copy(), fan[:, :, 1:].copy(), tuple(levels), fallbacks=fallbacks
-    )
+            replaced += 1
+    return Forecast(fan[:, :, 0].copy(), fan[:, :, 1:].copy(), tuple(levels), replaced=replaced)
 
 
 def fit_gjr(arch_model: Any, returns: Floats) -> GjrState | None:

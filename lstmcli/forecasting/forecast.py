@@ -83,6 +83,7 @@ class Forecast:
     levels : the Q probability levels, ascending; empty for a point forecast.
     spread : (N, H) standard deviation of the median over the members of an ensemble, else None.
     steps : (H,) the step of each column: 1..H unless only some were kept.
+    replaced : how many of the N come from a simpler method, where this one failed.
     """
 
     median: Floats
@@ -90,6 +91,7 @@ class Forecast:
     levels: tuple[float, ...] = ()
     spread: Floats | None = None
     steps: tuple[int, ...] = ()
+    replaced: int = 0
 
     def __post_init__(self) -> None:
         if not self.steps:
@@ -136,7 +138,7 @@ def join_forecasts(parts: Iterable[Forecast], count: int) -> Forecast:
 
     Each part is copied as it comes, so that no more than one is in memory with the whole.
     """
-    first, done = None, 0
+    first, done, replaced = None, 0, 0
     scaled: tuple[list[ScaledFan], list[ScaledFan]] = [], []  # medians and fans
     whole: list[Floats | None] = []
     for part in parts:
@@ -158,6 +160,7 @@ def join_forecasts(parts: Iterable[Forecast], count: int) -> Forecast:
             if into is not None:
                 into[done:stop] = given
         done = stop
+        replaced += part.replaced
     if first is None or done != count:
         raise ValueError(f"{done} of {count} forecasts")
     if not count:
@@ -169,7 +172,7 @@ def join_forecasts(parts: Iterable[Forecast], count: int) -> Forecast:
     median, quantiles = joined
     if median is None:
         median = np.broadcast_to(first.median[:1, :1], (count, len(first.steps)))
-    return Forecast(median, quantiles, first.levels, whole[2], first.steps)
+    return Forecast(median, quantiles, first.levels, whole[2], first.steps, replaced)
 
 
 def empirical_quantiles(values: Floats, levels: Sequence[float]) -> Floats:

@@ -224,7 +224,7 @@ def evaluate(
         answer=answer,
         without=None if walk.without is None else contribution(scores, walk.pairs, walk.without),
         summaries=tuple(summary(result, scores, str(name)) for name in walk.references),
-        notes=tuple(_notes(source, walk, panel, uncounted, done)),
+        notes=tuple(_notes(source, walk, panel, result, uncounted, done)),
         failures=tuple(panel.failures),
         losses=losses,
     )
@@ -425,7 +425,12 @@ def _off_grid(
 
 
 def _notes(
-    source: Source, walk: Walk, panel: _Panel, uncounted: Sequence[str], done: Sequence[Refit]
+    source: Source,
+    walk: Walk,
+    panel: _Panel,
+    result: Backtest,
+    uncounted: Sequence[str],
+    done: Sequence[Refit],
 ) -> Iterator[str]:
     doubts, stale = [*doubtful_folders(source, walk.settings.data.interval)], list[str]()
     for each in walk.references:
@@ -439,5 +444,9 @@ def _notes(
     own = {str(each): walk.models[str(each)] for each in walk.references}
     done = [each for each in done if each.model in own]
     yield from refitting.describe_refits(done, own, walk.metadata)
+    for name, made in result.forecasts.items():
+        if made.replaced:
+            cutoffs = f"{made.replaced} of {len(made.median)} cutoffs"
+            yield f"{name}: no fit at {cutoffs}, where ewma_cone stands in for it"
     for prices in panel.loaded:
         yield from prices.named_notes()

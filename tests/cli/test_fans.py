@@ -2,6 +2,7 @@
 
 import json
 import re
+from itertools import chain, repeat
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pandas as pd
 import pytest
 from numpy.typing import NDArray
 
+from lstmcli.forecasting import baselines
 from tests.command_line import (
     assert_one_error,
     csv_text,
@@ -153,6 +155,17 @@ def test_garch_is_one_more_baseline_where_it_is_asked_for(fan_home: Path) -> Non
     assert "gjr_garch" in output(fan_home, *arguments, "--baselines", "gjr_garch")
     done = in_process(*arguments, "--baselines", "arima", folder=fan_home)
     assert_one_error(done, 2, "no such baseline", "gjr_garch")
+
+
+def test_cutoffs_at_which_garch_cannot_be_fitted_are_counted(
+    fan_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fits = chain([None], repeat(baselines.GjrState(0.01, 0.05, 0.0, 0.9, 8.0, 1.0)))
+    monkeypatch.setattr(baselines, "fit_gjr", lambda model, returns: next(fits))
+    run = ("evaluate", "one", "--csv", "one.csv", "--n-windows", "2", "--baselines", "gjr_garch")
+    done = in_process(*run, folder=fan_home)
+    assert done.code == 0, done.err
+    assert "gjr_garch: no fit at 1 of 2 cutoffs, where ewma_cone stands in for it" in done.err
 
 
 @pytest.mark.parametrize("name", ["fan.png", "fan.svg"])

@@ -38,7 +38,7 @@ def test_the_fan_has_the_shape_of_a_forecast_and_never_crosses(log_prices):
     assert found.quantiles.shape == (2, HORIZON, len(LEVELS))
     assert found.levels == LEVELS
     assert (np.diff(found.quantiles, axis=-1) > 0).all()
-    assert found.fallbacks == 0
+    assert found.replaced == 0
     assert found.spread is None
     np.testing.assert_array_equal(found.median, found.quantiles[:, :, 3])
 
@@ -156,7 +156,7 @@ def test_the_size_of_the_returns_does_not_matter(factor, log_prices):
         gjr_garch(p, np.array([1300]), HORIZON, levels=LEVELS)
         for p in (log_prices, log_prices * factor)
     )
-    assert there.fallbacks == 0
+    assert there.replaced == 0
     np.testing.assert_allclose(here.quantiles * factor, there.quantiles, rtol=1e-3, atol=1e-12)
 
 
@@ -190,7 +190,7 @@ def test_an_odd_series_gives_a_finite_fan_that_never_crosses_and_no_warning(name
 
 def test_a_constant_series_falls_back_to_a_fan_of_no_width():
     found = gjr_garch(np.full(300, 3.0), np.array([150, 299]), 5, levels=LEVELS)
-    assert found.fallbacks == 2
+    assert found.replaced == 2
     assert not found.quantiles[:].any()
 
 
@@ -198,7 +198,7 @@ def test_too_few_returns_for_a_fit_fall_back_to_the_ewma_cone(log_prices):
     cutoffs = np.array([60, 1200])
     found = gjr_garch(log_prices, cutoffs, HORIZON, levels=LEVELS)
     cone = ewma_cone(log_prices, cutoffs, HORIZON, levels=LEVELS)
-    assert found.fallbacks == 1
+    assert found.replaced == 1
     np.testing.assert_array_equal(found.quantiles[0], cone.quantiles[0])
     assert not np.array_equal(found.quantiles[1], cone.quantiles[1])
 
