@@ -90,6 +90,7 @@ def test_gpus_of_a_task_are_a_fraction_or_a_whole_number(
     assert "expected a fraction below 1 as 0.25, or a whole number" in str(error_of("local"))
 
 
+@pytest.mark.slow
 def test_a_local_cluster_leaves_the_process_as_it_was() -> None:
     def now() -> list[object]:
         handlers = [signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)]

@@ -138,6 +138,7 @@ def test_the_task_of_a_worker_that_is_killed_is_done_by_another(
     assert capfd.readouterr() == ("", "")
 
 
+@pytest.mark.slow
 def test_a_task_that_kills_every_worker_fails_alone(
     cluster: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -71,6 +71,7 @@ def test_the_trials_of_a_list_are_those_of_a_search_without_a_cluster(
     assert there.recipe.read_text() == here.recipe.read_text().replace("study s:", "study there:")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stop_after", [1, 4])
 def test_a_search_that_learns_goes_on_to_the_same_end_however_it_was_stopped(
     stop_after: int, point: World, tmp_path: Path
@@ -111,6 +112,7 @@ def test_a_task_that_breaks_down_is_a_failed_trial_with_the_values_it_tried(
         assert trial == other or (trial is failed and trial.values == other.values)
 
 
+@pytest.mark.slow
 def test_where_every_task_breaks_down_the_first_reason_is_reported(point: World) -> None:
     with pytest.raises(TrainingError, match=r"no trial was completed.*trial 0: the task failed"):
         point.tune(options=on_cluster(on_epoch=fail))
