@@ -109,6 +109,7 @@ def test_prices_are_read_by_tasks_where_they_see_the_store_and_shipped_elsewhere
     assert read == ([] if shared else ["SA", "NONE", "SB", "SC"])
 
 
+@pytest.mark.slow
 def test_series_that_all_fail_end_with_the_same_error(home: Path) -> None:
     here, there = both("SHORT", "NONE", folder=home)
     assert here.code == 4
@@ -166,6 +167,7 @@ def test_a_stream_reads_no_more_than_a_few_batches_ahead(
     assert len(read) == 30
 
 
+@pytest.mark.slow
 def test_the_same_from_python(home: Path) -> None:
     how: dict[str, Any] = {"data_dir": home / "data", "model": "base"}
     here = lc.predict(["SA", "SB", "SC"], **how)
@@ -174,6 +176,7 @@ def test_the_same_from_python(home: Path) -> None:
     assert there.notes == here.notes
 
 
+@pytest.mark.slow
 def test_forecast_uses_the_cluster_for_its_forecasts(two_workers: None, tmp_path: Path) -> None:
     with stand_in() as script:
         for number, symbol in enumerate(("AAPL", "MSFT", "YOUNG")):

@@ -64,6 +64,7 @@ def test_a_worker_killed_in_the_middle_changes_nothing(fan: World) -> None:
     assert facts(there) == facts(here)
 
 
+@pytest.mark.slow
 def test_evaluate_prints_the_same_refits_and_figures(tmp_path: Path) -> None:
     World("fan", tmp_path)
 

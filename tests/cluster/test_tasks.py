@@ -147,6 +147,7 @@ def test_a_task_that_kills_every_worker_fails_alone(
     assert str(error) == "the task failed (local): its worker was lost 2 times"
 
 
+@pytest.mark.slow
 def test_what_runs_is_cancelled_when_the_results_are_no_longer_wanted(
     cluster: Cluster, tmp_path: Path
 ) -> None:
@@ -169,6 +170,7 @@ def test_what_runs_is_cancelled_when_the_results_are_no_longer_wanted(
     assert list(cluster.run(slowly, calls(1))) == [1]
 
 
+@pytest.mark.slow
 def test_a_worker_of_another_version_is_refused(
     cluster: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -100,6 +100,7 @@ def test_a_worker_that_dies_costs_no_trial(point: World, tmp_path: Path) -> None
     assert found == facts(point.tune(**search))
 
 
+@pytest.mark.slow
 def test_a_task_that_breaks_down_is_a_failed_trial_with_the_values_it_tried(
     point: World, tmp_path: Path
 ) -> None:
@@ -128,6 +129,7 @@ class Clock:
         return 100.0 if self.over.exists() else 0.0
 
 
+@pytest.mark.slow
 def test_the_time_is_over_for_tasks_too(point: World, tmp_path: Path) -> None:
     clock = Clock(tmp_path / "over")
     options = on_cluster(
@@ -173,6 +175,7 @@ def test_tune_prints_the_same_trials(place: Path) -> None:
     assert there.err == here.err == ""
 
 
+@pytest.mark.slow
 def test_tune_says_what_a_search_that_learns_depends_on(place: Path) -> None:
     first = tune(place, "--ray", "local")
     assert "2 trials at a time" in first.err
