@@ -17,6 +17,7 @@ from lstmcli.report.tables import (
     Column,
     NextSteps,
     fact_table,
+    in_prose,
     list_table,
     percent,
     sparkline,
@@ -218,8 +219,7 @@ def _tune_tables(report: "TuneReport") -> list[RenderableType]:
     why = [f"{count_of(len(failed), 'trial')} failed; trial {t.number}: {t.reason}" for t in failed]
     return [
         list_table(title, columns, report.trials, drop=("Seconds", "Epochs", "+-")),
-        *why[:1],
-        report.verdict,
+        *in_prose([*why[:1], report.verdict]),
         f"The settings of trial {best} are kept as a recipe: {report.recipe}",
         NextSteps(f"lstmcli train --config {report.recipe}"),
     ]
