@@ -8,7 +8,7 @@ which come to it, as the epochs do, through an actor.
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import partial
 from threading import Thread
@@ -210,7 +210,11 @@ def _follow(
 
     while True:
         is_last = bool(ended)
-        news: _News = ray.get(box.look.remote())
+        try:
+            news: _News = ray.get(box.look.remote())
+        except ray.exceptions.RayError as error:
+            why = str(error).strip().split("\n")[0]
+            raise TaskError("training broke down", where=cluster.address, why=why) from error
         for checkpoint in news.checkpoints:
             course.keep(checkpoint)
             course.on_epoch(checkpoint.history[-1])
@@ -226,7 +230,8 @@ def _stop(box: Any, thread: Thread) -> None:
     """Stop processes that still train; those that Ray Train starts in their place end at once."""
     import ray
 
-    if thread.is_alive():
-        for worker in ray.get(box.stop.remote()):
-            ray.kill(worker)
-    ray.kill(box)
+    with suppress(ray.exceptions.RayError):  # of a box that is lost
+        if thread.is_alive():
+            for worker in ray.get(box.stop.remote()):
+                ray.kill(worker)
+        ray.kill(box)

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 import torch
 
-from lstmcli.cluster import tasks
+from lstmcli.cluster import tasks, training
 from lstmcli.cluster.tasks import Cluster
 from lstmcli.cluster.training import fit_together, group_of
-from lstmcli.errors import TrainingError, UsageError
+from lstmcli.errors import TaskError, TrainingError, UsageError
 from lstmcli.learning.fit import Course, Fit, fit
 from lstmcli.runs.checkpoint import Checkpoint
 from lstmcli.sources.source import Source
@@ -121,6 +121,20 @@ def test_an_error_of_training_comes_back_as_itself(cluster: Cluster) -> None:
     with pytest.raises(TrainingError) as error:
         together(cluster, Course(has_time=break_down))
     assert vars(error.value) == vars(_BROKEN)
+
+
+class Lost(training._Box):
+    def look(self) -> Any:
+        os._exit(1)
+
+
+@pytest.mark.slow
+def test_where_what_stands_between_the_processes_is_lost_training_ends_with_the_reason(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(training, "_Box", Lost)
+    with pytest.raises(TaskError, match="training broke down"):
+        together(cluster, Course())
 
 
 @pytest.mark.slow
