@@ -30,9 +30,9 @@ from lstmcli.market.stamps import (
 from lstmcli.market.symbols import check_series_name, check_symbol, decode_symbol
 from lstmcli.market.validate import Checks, check_bars
 from lstmcli.printable import at_line, first_few
+from lstmcli.reading.contents import is_url, table_name
 from lstmcli.reading.dates import NO_OFFSET, Stamps, parse_stamps, read_time
 from lstmcli.reading.raw import Marks, RawTable, open_table
-from lstmcli.reading.sources import is_url, table_name
 
 _ZEROS = ("Volume", "Dividends", "Stock Splits")  # some fill in 0 where there are no prices
 _USUAL = "CSV separated by ','"  # which messages need not say

@@ -20,9 +20,9 @@ import numpy as np
 import pyarrow as pa
 
 from lstmcli.errors import DataError, UsageError, file_errors
+from lstmcli.reading.contents import MAX_BYTES, Content, decode_text, no_prices, read_source
 from lstmcli.reading.lines import Lines, PlainRows, split
 from lstmcli.reading.raw import Marks, RawColumns
-from lstmcli.reading.sources import MAX_BYTES, Content, decode_text, no_prices, read_source
 
 _SEPARATORS = {",": ",", ";": ";", "|": "|", "\t": "\t", "\\t": "\t", "tab": "\t"}
 _WORDS = {",": ",", ";": ";", "\t": "tab", "|": "|"}

@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from lstmcli.errors import DataError
 from lstmcli.printable import first_few
-from lstmcli.reading.sources import Content, decode_text, no_prices, too_large
+from lstmcli.reading.contents import Content, decode_text, no_prices, too_large
 from lstmcli.reading.typed import TypedTable, array_of, text_rows
 
 MAX_BYTES = 256 * 1024**2  # as Python objects it takes ten times as much

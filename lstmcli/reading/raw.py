@@ -12,7 +12,7 @@ from lstmcli.arrays import Floats, Ints
 from lstmcli.errors import DataError
 
 if TYPE_CHECKING:
-    from lstmcli.reading.sources import Content
+    from lstmcli.reading.contents import Content
 
 
 @dataclass(frozen=True)
@@ -94,8 +94,8 @@ def open_table(source: str | Path, marks: Marks, stdin: IO[bytes] | None = None)
 
     Raises FileError when it cannot be read, UsageError for bad options, DataError otherwise.
     """
+    from lstmcli.reading.contents import is_url, read_source
     from lstmcli.reading.delimited import open_streamed
-    from lstmcli.reading.sources import is_url, read_source
 
     table: RawTable | None = None
     if str(source) != "-" and not is_url(source):
@@ -112,8 +112,8 @@ def open_table(source: str | Path, marks: Marks, stdin: IO[bytes] | None = None)
 
 
 def _open(content: "Content", marks: Marks) -> RawTable:
+    from lstmcli.reading.contents import no_prices
     from lstmcli.reading.delimited import check_marks, open_csv
-    from lstmcli.reading.sources import no_prices
 
     check_marks(marks)
     data, decimal = content.data, marks.decimal

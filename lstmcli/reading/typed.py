@@ -17,9 +17,9 @@ import pyarrow.compute as pc
 
 from lstmcli.arrays import Floats, Ints
 from lstmcli.errors import DataError
+from lstmcli.reading.contents import Content, too_large
 from lstmcli.reading.numerals import Written
 from lstmcli.reading.raw import RawColumns
-from lstmcli.reading.sources import Content, too_large
 
 MAX_ROWS = 50_000_000
 _SHOWN = 2  # rows below the names in the head

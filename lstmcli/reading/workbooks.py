@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from lstmcli.errors import DataError, UsageError
 from lstmcli.printable import first_few
-from lstmcli.reading.sources import DAMAGED_ZIP, Content, too_large
+from lstmcli.reading.contents import DAMAGED_ZIP, Content, too_large
 from lstmcli.reading.typed import TypedTable, array_of, text_rows
 
 MAX_BYTES = 256 * 1024**2  # of XML, unpacked

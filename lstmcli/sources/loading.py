@@ -38,8 +38,8 @@ from lstmcli.market.symbols import (
 from lstmcli.market.tables import parse_csv_option, read_prices
 from lstmcli.printable import first_few
 from lstmcli.reading.ahead import FEW, work_ahead
+from lstmcli.reading.contents import list_tables
 from lstmcli.reading.raw import RawTable
-from lstmcli.reading.sources import list_tables
 from lstmcli.runs.choice import read_candidate, read_candidates
 from lstmcli.runs.last_runs import last_runs
 from lstmcli.runs.registry import champion, ownership_doubt, warn_ownership

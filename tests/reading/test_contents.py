@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from lstmcli.errors import DataError, LstmcliError, MissingFileError, UsageError
-from lstmcli.reading import sources
-from lstmcli.reading.sources import list_tables, read_source, table_name
+from lstmcli.reading import contents
+from lstmcli.reading.contents import list_tables, read_source, table_name
 from tests.reading.files import opened
 from tests.rows import for_each
 
@@ -94,8 +94,8 @@ def test_a_damaged_archive_gives_the_whole_text_or_an_error(kind: str) -> None:
 @for_each("pack", [gzip.compress, bz2.compress, lzma.compress, lambda data: zipped("a", data=data)])
 def test_unpacking_stops_at_the_limit(monkeypatch: pytest.MonkeyPatch, pack: object) -> None:
     assert callable(pack)
-    monkeypatch.setattr(sources, "MAX_BYTES", 1024**2)
-    monkeypatch.setattr(sources, "_PIECE", 2**16)
+    monkeypatch.setattr(contents, "MAX_BYTES", 1024**2)
+    monkeypatch.setattr(contents, "_PIECE", 2**16)
     bomb = pack(b"0,1\n" * 10**6)
     assert len(bomb) < 20_000
     with pytest.raises(DataError, match=r"too large.*more than 1 MiB of data"):
