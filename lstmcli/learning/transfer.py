@@ -5,6 +5,7 @@ for another horizon, other levels or of another kind is initialised again.
 """
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from operator import attrgetter
 from pathlib import Path
@@ -223,33 +224,33 @@ def plan_transfer(
 _ENOUGH = 20  # independent windows, from which a test says something
 
 
-def ready_made_donor(plan: Plan, settings: Settings, interval: str) -> Donor | str:
+def ready_made_donor(plan: Plan, settings: Settings, interval: str) -> tuple[Donor | None, str]:
     """Return the ready-made model where a plan of one series has few windows to validate on.
 
-    Else why not, in a sentence that is empty where there is no need of it.
+    With a note: how it helps, or why it cannot; empty where there is no need of it.
     """
     validating = sum(map(len, plan.validation))
     if settings.model.head != "direct" or len(plan.series) > 1:
-        return ""
+        return None, ""
     if -(-validating // settings.window.horizon) >= _ENOUGH:
-        return ""
+        return None, ""
     found = ready_made()
     model, metadata = load_bundle(found.folder, torch.device("cpu"))
     donor, seen = Donor(found, model, metadata), metadata.ready_made
     without = f"few windows validate, and {found.name}, the ready-made model, cannot help: "
     if interval != metadata.interval:
-        return without + "it is of daily bars"
+        return None, without + "it is of daily bars"
     if donor.linear(settings) is None:
-        return without + "it has another horizon or other levels"
+        return None, without + "it has another horizon or other levels"
     if seen is None or plan.validation_start is None or plan.test_start <= seen.until:
-        return without + f"it has seen the days up to {metadata.trained_until}"
+        return None, without + f"it has seen the days up to {metadata.trained_until}"
     if not held_back(donor, plan).validates:
-        return without + f"it has seen the days that would validate, up to {seen.until}"
-    try:
-        same = not match(donor, settings).notes
-    except UsageError:
-        same = False
-    return replace(donor, linear_only=not same)
+        return None, without + f"it has seen the days that would validate, up to {seen.until}"
+    note = f"few windows validate: the linear fan is drawn towards {found}, which ships"
+    with suppress(UsageError):  # of another body
+        if not match(donor, settings).notes:
+            return donor, f"{note}, and the network starts there; --scratch trains without it"
+    return replace(donor, linear_only=True), f"{note}; --scratch trains without it"
 
 
 def held_back(donor: Donor, plan: Plan) -> Plan:
