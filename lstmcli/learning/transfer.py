@@ -65,7 +65,7 @@ class Donor:
     def linear(self, settings: Settings) -> Har | None:
         """Return the ready-made linear fan of the settings' horizon and levels, else None."""
         window, levels = self.model.settings.window, self.model.levels
-        same = (window.horizon, levels) == (settings.window.horizon, _levels(settings))
+        same = (window.horizon, levels) == (settings.window.horizon, settings.levels)
         return self.model.har if same and self.reference.is_shipped else None
 
     def phases(self, learning_rate: float) -> tuple[Phase, ...]:
@@ -89,10 +89,6 @@ class Donor:
         if any(len(steps) < horizon for steps in trend.values()):
             return None
         return {name: steps[:horizon] for name, steps in trend.items()}
-
-
-def _levels(settings: Settings) -> tuple[float, ...]:
-    return settings.forecast.quantile_levels if settings.model.head == "direct" else ()
 
 
 def find_donor(
