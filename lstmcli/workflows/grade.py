@@ -82,11 +82,11 @@ class Grade:
     price: str
     steps: tuple[int, ...]
     counts: Counts
-    backtest: Backtest | None
-    scores: tuple[Scores, ...]
-    verdicts: tuple[Verdict, ...]
-    summaries: tuple[Summary, ...]
-    known: Yardsticks | None
+    backtest: Backtest | None = None
+    scores: tuple[Scores, ...] = ()
+    verdicts: tuple[Verdict, ...] = ()
+    summaries: tuple[Summary, ...] = ()
+    known: Yardsticks | None = None
 
 
 @dataclass(frozen=True)
@@ -124,13 +124,14 @@ def grade(
         versions = list(own.versions)
         several = f"{len(versions)} versions"
         name = f"{own.model}/{versions[0] if len(versions) == 1 else several}"  # as no baseline's
-        about = name, own.versions, own.interval, own.price, own.steps
         counts = Counts(repeated=own.repeated)
+        found = Grade(name, own.versions, own.interval, own.price, own.steps, counts)
         graded = _join(own, name, series[own.interval, own.price], counts)
         del own  # which is long
-        scored = (None, (), (), (), None) if graded is None else _scored(graded, name, n_models)
-        grades.append(Grade(*about, counts, *scored))
-        notes += [] if graded is None else _describe_short(graded, about[-1][-1])
+        if graded is not None:
+            found = _scored(found, graded, n_models)
+            notes += _describe_short(graded, found.steps[-1])
+        grades.append(found)
     return GradeReport(
         grades=tuple(grades),
         n_symbols=sum(map(len, series.values())),
@@ -340,18 +341,22 @@ def _describe_short(graded: _Graded, horizon: int) -> list[str]:
     return [f"{why}: {first_few(short, 5)} have fewer"] if short else []
 
 
-def _scored(
-    graded: _Graded, name: str, n_models: int
-) -> tuple[Backtest, tuple[Scores, ...], tuple[Verdict, ...], tuple[Summary, ...], Yardsticks]:
-    """Return the backtest, its scores, their verdicts and summaries, and what scores rest on."""
+def _scored(found: Grade, graded: _Graded, n_models: int) -> Grade:
+    """Return a grade with its backtest, the scores of that, and their verdicts and summaries."""
     # Nothing is known of the models' training.
     fitted = [Fitted(models={}, trend={}, rows=graded.fit_rows)]
+    name = found.model
     known = yardsticks(graded.backtest, name, graded.series, fitted, Evaluate().flat_band)
     parts = list(_parts(graded.backtest))
     scores = [score(part, name, known, n_judged=len(parts) * n_models) for part in parts]
-    verdicts = tuple(map(verdict, scores))
-    summaries = tuple(summary(*each, name) for each in zip(parts, scores, strict=True))
-    return graded.backtest, tuple(scores), verdicts, summaries, known
+    return replace(
+        found,
+        backtest=graded.backtest,
+        scores=tuple(scores),
+        verdicts=tuple(map(verdict, scores)),
+        summaries=tuple(summary(*each, name) for each in zip(parts, scores, strict=True)),
+        known=known,
+    )
 
 
 def _parts(result: Backtest) -> Iterator[Backtest]:
