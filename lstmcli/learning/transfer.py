@@ -283,6 +283,7 @@ def describe_donor(donor: Donor, settings: Settings, plan: Plan) -> dict[str, An
     how : for people. new : what was not taken over. learning_rates : of each phase.
     """
     rates = [phase.learning_rate for phase in donor.phases(settings.train.learning_rate)]
+    has_span = plan.validation_start is not None
     frozen = [] if donor.freeze is None else [f"{donor.freeze} frozen"]
     frozen += ["its linear fan alone"] * donor.linear_only
     how = [*frozen, f"learning rate {', then '.join(f'{rate:g}' for rate in rates)}"]
@@ -294,7 +295,8 @@ def describe_donor(donor: Donor, settings: Settings, plan: Plan) -> dict[str, An
         "linear_only": donor.linear_only,
         "freeze": donor.freeze,
         "learning_rates": rates,
-        "validation": _validation(plan),
+        # Rows that were to validate do not train where the ready-made model has seen their days.
+        "validation": "own" if plan.validates else "seen" if has_span else "none",
         "of_the_donor": [] if plan.validates else _settled(donor, settings),
     }
 
@@ -302,13 +304,6 @@ def describe_donor(donor: Donor, settings: Settings, plan: Plan) -> dict[str, An
 def _new(donor: Donor, settings: Settings) -> list[str]:
     """Return a sentence for all that is not taken over."""
     return [] if donor.linear_only else list(match(donor, settings).notes)
-
-
-def _validation(plan: Plan) -> str:
-    if plan.validates:
-        return "own"
-    # Rows that were to validate do not train where the ready-made model has seen their days.
-    return "none" if plan.validation_start is None else "seen"
 
 
 def _settled(donor: Donor, settings: Settings) -> list[str]:

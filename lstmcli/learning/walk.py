@@ -367,9 +367,9 @@ def make_walk(
             where=", ".join(names),
             next_step="Pass each --model once.",
         )
-    bundles = [load_bundle(each.folder, choose_device(device)) for each in references]
-    found = {name: model for name, (model, _) in zip(names, bundles, strict=True)}
-    metadata = {name: each for name, (_, each) in zip(names, bundles, strict=True)}
+    bundles = {str(each): load_bundle(each.folder, choose_device(device)) for each in references}
+    found = {name: model for name, (model, _) in bundles.items()}
+    metadata = {name: each for name, (_, each) in bundles.items()}
     if len({each.interval for each in metadata.values()}) > 1:
         raise UsageError(
             "cannot evaluate models of bars of different lengths together",
@@ -390,12 +390,12 @@ def make_walk(
         if refits is None and recipe.start is None:
             day = metadata[names[0]].test_start.astype(object)
             recipe = recipe.model_copy(update={"start": day})
-    if recipe.refit is not None or refits is not None or without is not None:
+    by_recipe = refits is not None or without is not None
+    if by_recipe or recipe.refit is not None:
         check_refittable(found)
     settings = settings.model_copy(update={"evaluate": recipe})
     steps = horizon or min(model.settings.window.horizon for model in found.values())
     step_size = recipe.step_size or steps
-    by_recipe = refits is not None or without is not None
     walk = Walk(references, found, metadata, settings, steps, step_size, by_recipe, without, pairs)
     check_unseen(walk.first, metadata)
     return walk
