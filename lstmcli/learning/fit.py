@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
-from typing import Literal, Protocol
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -75,17 +75,8 @@ class Fit:
         return losses[-1] if losses else self.start_loss
 
 
-class Fitting(Protocol):
-    """What fits a network as `fit` does, here or elsewhere."""
-
-    def __call__(
-        self,
-        plan: Plan,
-        settings: Settings,
-        device: torch.device,
-        course: Course = ...,
-        donor: Donor | None = None,
-    ) -> Fit: ...
+Fitting = Callable[[Plan, Settings, torch.device, Course, Donor | None], Fit]
+"""What fits a network as `fit` does, here or elsewhere."""
 
 
 def fit(

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from lstmcli.arrays import Floats
 from lstmcli.config import Data, Evaluate
 from lstmcli.dataset.series import Series, make_series
 from lstmcli.dataset.volatility import EWMA_START
@@ -37,8 +38,6 @@ from lstmcli.runs.base_fan import drawn_to_ready_made
 from lstmcli.runs.ledger import Damage, Entry, Issued, collect, read_ledger
 from lstmcli.sources.loading import stream_prices
 from lstmcli.sources.source import Source
-
-Floats = NDArray[np.float64]
 
 
 @dataclass
