@@ -11,11 +11,11 @@ from datetime import date
 from functools import cache, partial
 
 import numpy as np
-from numpy.typing import NDArray
 
-from lstmcli.arrays import Floats
+from lstmcli.arrays import Days, Floats
 from lstmcli.dataset.series import Series
 from lstmcli.errors import DataError, Failure, LstmcliError, UsageError, raise_if_all_failed
+from lstmcli.evaluation.backtest import Rows
 from lstmcli.forecasting.forecaster import forecast, forecast_alike
 from lstmcli.forecasting.har import bars_per_year
 from lstmcli.forecasting.model import series_for
@@ -36,8 +36,6 @@ PROBABILITY = 0.001
 _OWN_MOVES = 4000  # of one series, the latest
 _BEFORE = 20  # sessions drawn before the first that is judged
 _POOL_SERIES, _POOL_MOVES = 50, 10_000  # of the others; more cost time and say nothing new
-
-Rows = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -80,7 +78,7 @@ class Watched:
     symbol: str
     price: str
     currency: str
-    dates: NDArray[np.datetime64]
+    dates: Days
     prices: Floats
     low: Floats
     high: Floats

@@ -9,8 +9,8 @@ from itertools import compress
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
+from lstmcli.arrays import Mask
 from lstmcli.cluster.connection import workers_of
 from lstmcli.config import Settings
 from lstmcli.dataset.series import Series
@@ -91,7 +91,7 @@ class EvaluateReport:
     step_size: int
     test_start: np.datetime64
     trained_until: np.datetime64
-    in_training: NDArray[np.bool_]
+    in_training: Mask
     backtest: Backtest
     scores: Scores
     thresholds: dict[str, Thresholds]
@@ -329,7 +329,7 @@ def _off_grid(
     panel: _Panel,
     forecast: Callable[[list[Rows]], tuple[Backtest, Yardsticks]],
     since: np.datetime64,
-) -> tuple[NDArray[np.bool_], list[OffGrid]]:
+) -> tuple[Mask, list[OffGrid]]:
     """Forecast from five grids of cutoffs, of which the windows shown are a part.
 
     Returns which of the windows shown are on a grid, (N,), and the others from day `since` on.

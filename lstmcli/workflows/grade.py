@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from lstmcli.arrays import Floats
+from lstmcli.arrays import Days, Floats, Mask
 from lstmcli.config import Data, Evaluate
 from lstmcli.dataset.series import Series, make_series
 from lstmcli.dataset.volatility import EWMA_START
@@ -190,7 +190,7 @@ def _load(
     series: dict[tuple[str, str], dict[str, Series]] = {}
     notes: list[str] = []
     failures: list[Failure] = []
-    days: dict[bytes, NDArray[np.datetime64]] = {}  # those of most series are the same
+    days: dict[bytes, Days] = {}  # those of most series are the same
     for interval, price in dict.fromkeys((each.interval, each.price) for each in issued):
         alike = [each for each in issued if (each.interval, each.price) == (interval, price)]
         names = {symbol.upper(): symbol for each in alike for symbol in each.symbols}
@@ -328,7 +328,7 @@ def _look_up(
     return places, rows, sigma, actual
 
 
-def _count(chosen: NDArray[np.bool_]) -> int:
+def _count(chosen: Mask) -> int:
     return int(np.count_nonzero(chosen))
 
 

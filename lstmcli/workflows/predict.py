@@ -12,8 +12,8 @@ from functools import cache, partial
 from itertools import chain, islice
 
 import numpy as np
-from numpy.typing import NDArray
 
+from lstmcli.arrays import Days, Floats
 from lstmcli.dataset.series import Series
 from lstmcli.errors import DataError, Failure, UsageError, raise_if_all_failed
 from lstmcli.evaluation.backtest import context_sigma
@@ -62,11 +62,11 @@ class SymbolForecast:
     symbol: str
     cutoff: np.datetime64
     last_close: float
-    dates: NDArray[np.datetime64]
+    dates: Days
     forecast: Forecast
-    actual: NDArray[np.float64]
-    history_dates: NDArray[np.datetime64]
-    history: NDArray[np.float64]
+    actual: Floats
+    history_dates: Days
+    history: Floats
     price: str
     trained_on: bool
     price_as_trained: bool
