@@ -151,8 +151,8 @@ class Cluster:
             if "No module named 'lstmcli" in str(error):
                 raise self.refused("none") from error
             return TaskError("the task failed", where=self.address, why=_reason(error))
-        if isinstance(found, _Differs):
-            raise self.refused(found.versions)
+        if isinstance(found, _Versions):  # others than expected
+            raise self.refused(found)
         return found
 
     def refused(self, found: object, expected: object = None) -> UsageError:
@@ -184,10 +184,6 @@ class _Versions(NamedTuple):
         return f"lstmcli {self.lstmcli}, PyTorch {self.torch}, Python {self.python}"
 
 
-class _Differs(NamedTuple):
-    versions: _Versions
-
-
 def versions() -> _Versions:
     """Return the versions of this process."""
     import torch
@@ -197,11 +193,11 @@ def versions() -> _Versions:
 
 
 def _perform(expected: _Versions, number: int, work: Callable[..., Any], *call: Any) -> Any:
-    """Do a task, in a worker; return its result, or an error of the house."""
+    """Do a task, in a worker; return its result, an error of the house, or versions that differ."""
     from lstmcli.training.device import threads
 
     if versions() != expected:
-        return _Differs(versions())
+        return versions()
     try:
         with threads(number):
             return work(*call)

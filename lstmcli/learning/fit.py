@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
-from typing import Literal, Protocol
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -75,17 +75,8 @@ class Fit:
         return losses[-1] if losses else self.start_loss
 
 
-class Fitting(Protocol):
-    """What fits a network as `fit` does, here or elsewhere."""
-
-    def __call__(
-        self,
-        plan: Plan,
-        settings: Settings,
-        device: torch.device,
-        course: Course = ...,
-        donor: Donor | None = None,
-    ) -> Fit: ...
+Fitting = Callable[[Plan, Settings, torch.device, Course, Donor | None], Fit]
+"""What fits a network as `fit` does, here or elsewhere."""
 
 
 def fit(
@@ -118,27 +109,27 @@ def fit(
         har=har,
         inputs=inputs,
     )
+    run, members, start = Fit(model, [], "epochs"), list[nn.Module](), course.start
     if settings.model.network == "har":
-        return Fit(model, [], "epochs")
+        return run
     rows = rows.to(device)
     fitted = model.fitted if har is None else make_floor(rows, plan, settings, har)
-    run, start = _Run([], []), course.start
     if start is not None:
-        run = _Run([], list(start.history), start.error)
+        run.history, run.error = list(start.history), start.error
         for weights in start.members:
             with seeded(0, device):  # the weights drawn here are replaced at once
-                run.members.append(new_member(settings))
+                members.append(new_member(settings))
             with _checkpoint_errors():
-                run.members[-1].load_state_dict(weights)
-            run.members[-1].to(device)
+                members[-1].load_state_dict(weights)
+            members[-1].to(device)
     known, snapshot = len(run.history), None if start is None else start.snapshot
-    while len(run.members) < settings.train.members and run.stopped != "timeout":
-        seed = settings.train.seed + len(run.members)
+    while len(members) < settings.train.members and run.stopped != "timeout":
+        seed = settings.train.seed + len(members)
         with seeded(seed, device):
             network = new_member(settings)
             if donor is not None and not donor.linear_only:
-                found, members = match(donor, settings), donor.model.members
-                old = members[len(run.members) % len(members)]
+                found, theirs = match(donor, settings), donor.model.members
+                old = theirs[len(members) % len(theirs)]
                 take_over(network, old, found.inputs, head=found.head)
             network.to(device)
             generators = {
@@ -156,10 +147,11 @@ def fit(
                     samples.batch_size,
                     course.group,
                 )
+            train, before = settings.train, tuple(each.state_dict() for each in members)
             _fit_member(
-                run, network, samples, generators, settings.train, course, donor, snapshot, kept
+                run, before, network, samples, generators, train, course, donor, snapshot, kept
             )
-            run.members.append(network.requires_grad_())
+            members.append(network.requires_grad_())
             snapshot = None
     lacking = settings.train.members - len({epoch.member for epoch in run.history})
     if run.stopped == "timeout" and (lacking or len(run.history) == known):
@@ -170,23 +162,9 @@ def fit(
             else f"no epoch after epoch {run.history[-1].epoch} was done",
             next_step="Pass a longer --timeout; --resume goes on from the last epoch kept.",
         )
-    network = run.members[0] if len(run.members) == 1 else nn.ModuleList(run.members)
-    stopped: Stopped = "error" if run.error else run.stopped
-    return Fit(replace(model, network=network), run.history, stopped, run.error, run.start_loss)
-
-
-@dataclass
-class _Run:
-    """How far a fit has come: the networks that are done, all epochs, the first failure.
-
-    start_loss : on validation before the first epoch, where the start may be the best.
-    """
-
-    members: list[nn.Module]
-    history: list[Epoch]
-    error: TrainingError | None = None
-    stopped: Stopped = "epochs"
-    start_loss: float | None = None
+    network = members[0] if len(members) == 1 else nn.ModuleList(members)
+    run.model, run.stopped = replace(model, network=network), "error" if run.error else run.stopped
+    return run
 
 
 class _OutOfTime(Exception):
@@ -205,7 +183,8 @@ def _checkpoint_errors() -> Iterator[None]:
 
 
 def _fit_member(
-    run: _Run,
+    run: Fit,
+    before: tuple[dict[str, Tensor], ...],
     network: nn.Module,
     samples: Samples,
     generators: Mapping[str, torch.Generator],
@@ -216,6 +195,8 @@ def _fit_member(
     kept: Callable[[nn.Module], float] | None,
 ) -> None:
     """Train one network, phase by phase, from its start or from a snapshot of the last epoch.
+
+    run : gets its epochs. before : the weights of the networks that are done.
 
     A fan is the linear one before any epoch, and stays that where no epoch validates better.
 
@@ -232,8 +213,7 @@ def _fit_member(
             raise _OutOfTime
         return samples.objective(network, batch)
 
-    member, weights = len(run.members) + 1, tuple(each.state_dict() for each in run.members)
-    rate, before = train.learning_rate, None
+    member, rate, last = len(before) + 1, train.learning_rate, None
     phases = (Phase(False, rate),) if donor is None else donor.phases(rate)
     first = 1 if snapshot is None else run.history[-1].phase
     for number, phase in enumerate(phases[first - 1 :], first):
@@ -249,13 +229,13 @@ def _fit_member(
             generators=generators,
             done=sum(each.member == member and each.phase < number for each in run.history),
         )
-        if before is not None:
-            trainee.best_loss, trainee.best_weights = before.best_loss, before.best_weights
+        if last is not None:
+            trainee.best_loss, trainee.best_weights = last.best_loss, last.best_weights
         elif snapshot is not None:
             with _checkpoint_errors():
                 trainee.restore(snapshot)
         elif run.start_loss is not None:
-            trainee.keep_start(run.start_loss)
+            trainee.keep_weights(run.start_loss)
         epochs = train_epochs(
             trainee,
             objective,
@@ -273,7 +253,7 @@ def _fit_member(
                 for epoch in epochs:
                     epoch = replace(epoch, member=member, phase=number)
                     run.history.append(epoch)
-                    now = Checkpoint(weights, trainee.snapshot(), tuple(run.history), run.error)
+                    now = Checkpoint(before, trainee.snapshot(), tuple(run.history), run.error)
                     course.keep(now)
                     course.on_epoch(epoch)
                     if trainee.stopped is None and not has_time(epoch.seconds):
@@ -287,7 +267,7 @@ def _fit_member(
                 raise
             run.error, run.stopped = run.error or error, "error"
             return
-        before = trainee
+        last = trainee
 
 
 def _fit_scale(rows: Windows, plan: Plan, settings: Settings) -> Scale | None:

@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
+from lstmcli.arrays import Ints
 from lstmcli.config import Settings
 from lstmcli.dataset.series import Series, known_features
 from lstmcli.dataset.split import (
@@ -37,8 +37,8 @@ class Plan:
 
     series: tuple[Series, ...]
     splits: tuple[Split, ...]
-    train: tuple[NDArray[np.int64], ...]
-    validation: tuple[NDArray[np.int64], ...]
+    train: tuple[Ints, ...]
+    validation: tuple[Ints, ...]
     validation_start: np.datetime64 | None
     test_start: np.datetime64
 

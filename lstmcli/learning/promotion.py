@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
+from lstmcli.arrays import Floats
 from lstmcli.dataset.series import Series
 from lstmcli.errors import DataError, ModelError
 from lstmcli.evaluation.backtest import Rows, actual_moves, calendars_of, choose_cutoffs
@@ -30,7 +30,6 @@ from lstmcli.runs.evidence import count_looks, describe_looks, look, spans
 from lstmcli.runs.looks import By
 from lstmcli.runs.registry import ModelRef, champion
 
-Floats = NDArray[np.float64]
 Loss = Literal["pinball", "rmse"]
 
 FEWEST_WINDOWS = 8  # independent windows below which nothing is decided

@@ -11,8 +11,8 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
+from lstmcli.arrays import Days
 from lstmcli.config import Settings
 from lstmcli.dataset.series import Series
 from lstmcli.errors import Failure, LstmcliError, ModelError, TrainingError, UsageError
@@ -71,7 +71,7 @@ def refit_dates(
     return list(cutoff_dates(series, cutoffs)[0 if first else every :: every])
 
 
-def cutoff_dates(series: Sequence[Series], cutoffs: Sequence[Rows]) -> NDArray[np.datetime64]:
+def cutoff_dates(series: Sequence[Series], cutoffs: Sequence[Rows]) -> Days:
     """Return the cutoff dates of all series, ascending."""
     dates = [each.dates[rows] for each, rows in zip(series, cutoffs, strict=True)]
     return np.unique(np.concatenate(dates))

@@ -31,8 +31,8 @@ from lstmcli.learning.transfer import Donor, find_donor, held_back
 from lstmcli.market.columns import Reading
 from lstmcli.market.prices import Prices
 from lstmcli.runs.metadata import Metadata
-from lstmcli.sources.copies import copied, find_others
-from lstmcli.sources.loading import load_prices
+from lstmcli.sources.copies import copied
+from lstmcli.sources.loading import find_others, load_prices
 from lstmcli.sources.source import Source
 from lstmcli.training.device import threads
 from lstmcli.training.loop import Epoch

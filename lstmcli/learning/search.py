@@ -9,6 +9,7 @@ gets choices as JSON text.
 import itertools
 import json
 import math
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from operator import attrgetter
@@ -157,8 +158,8 @@ class Search:
     folds: int = 3
 
 
-class TimeUp(Exception):
-    """The time allowed is over; the trial counts as never begun."""
+class _TimeUp(Exception):
+    """The time allowed is over; it never leaves this file."""
 
 
 @dataclass(frozen=True)
@@ -182,14 +183,14 @@ class Bench:
         return not _SHAPE_THE_LOSS & set(self.search.space)
 
 
-def run_trial(bench: Bench, trial: optuna.Trial, values: Mapping[str, Any]) -> FrozenTrial:
+def run_trial(bench: Bench, trial: optuna.Trial, values: Mapping[str, Any]) -> FrozenTrial | None:
     """Fit and score the settings with some values changed on every fold, unless it is pruned.
 
     A trial that diverges, or whose settings or data do not go together, has failed.
 
-    Returns the trial as it ended, its value the mean score, with its `scores`, `epochs` and the
-    `reason` why it failed among its user attributes. Raises TimeUp.
+    Returns the trial as it ended; None where the time was over, as if it had never begun.
     """
+    began = time.perf_counter()
     scores: list[float] = []
     best: list[float] = []  # validation loss of each fit; their mean is the value at an epoch
     epochs: list[Epoch] = []
@@ -199,7 +200,7 @@ def run_trial(bench: Bench, trial: optuna.Trial, values: Mapping[str, Any]) -> F
         epochs.append(epoch)
         bench.on_epoch(epoch)
         if not bench.has_time():
-            raise TimeUp
+            raise _TimeUp
         assert epoch.validation_loss is not None  # every fold has windows that validate
         if epoch.epoch == 1:  # of the next fit: another fold, or another member on the same
             best.append(epoch.validation_loss)
@@ -226,11 +227,22 @@ def run_trial(bench: Bench, trial: optuna.Trial, values: Mapping[str, Any]) -> F
                 prune(len(scores) - 1, scores)
     except optuna.TrialPruned:
         state = TrialState.PRUNED
+    except _TimeUp:
+        return None
     except (TrainingError, DataError, UsageError) as error:
         state, reason = TrialState.FAIL, str(error)
     score = float(np.mean(scores)) if state == TrialState.COMPLETE else None
+    kept = {"scores": scores, "epochs": len(epochs), "reason": reason}
+    seconds = round(time.perf_counter() - began, 3)
+    return end_trial(trial, state, score, values=values, seconds=seconds, **kept)
+
+
+def end_trial(
+    trial: optuna.Trial, state: TrialState, score: float | None = None, **kept: Any
+) -> FrozenTrial:
+    """Return a trial as it ended, with what is kept of it as its user attributes."""
     ended = trial.study.tell(trial, score, state)
-    ended.user_attrs = {"scores": scores, "epochs": len(epochs), "reason": reason}
+    ended.user_attrs = {"scores": [], "epochs": 0, "seconds": 0.0, "reason": "", **kept}
     return ended
 
 

@@ -5,6 +5,7 @@ for another horizon, other levels or of another kind is initialised again.
 """
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from operator import attrgetter
 from pathlib import Path
@@ -64,7 +65,7 @@ class Donor:
     def linear(self, settings: Settings) -> Har | None:
         """Return the ready-made linear fan of the settings' horizon and levels, else None."""
         window, levels = self.model.settings.window, self.model.levels
-        same = (window.horizon, levels) == (settings.window.horizon, _levels(settings))
+        same = (window.horizon, levels) == (settings.window.horizon, settings.levels)
         return self.model.har if same and self.reference.is_shipped else None
 
     def phases(self, learning_rate: float) -> tuple[Phase, ...]:
@@ -88,10 +89,6 @@ class Donor:
         if any(len(steps) < horizon for steps in trend.values()):
             return None
         return {name: steps[:horizon] for name, steps in trend.items()}
-
-
-def _levels(settings: Settings) -> tuple[float, ...]:
-    return settings.forecast.quantile_levels if settings.model.head == "direct" else ()
 
 
 def find_donor(
@@ -223,33 +220,33 @@ def plan_transfer(
 _ENOUGH = 20  # independent windows, from which a test says something
 
 
-def ready_made_donor(plan: Plan, settings: Settings, interval: str) -> Donor | str:
+def ready_made_donor(plan: Plan, settings: Settings, interval: str) -> tuple[Donor | None, str]:
     """Return the ready-made model where a plan of one series has few windows to validate on.
 
-    Else why not, in a sentence that is empty where there is no need of it.
+    With a note: how it helps, or why it cannot; empty where there is no need of it.
     """
     validating = sum(map(len, plan.validation))
     if settings.model.head != "direct" or len(plan.series) > 1:
-        return ""
+        return None, ""
     if -(-validating // settings.window.horizon) >= _ENOUGH:
-        return ""
+        return None, ""
     found = ready_made()
     model, metadata = load_bundle(found.folder, torch.device("cpu"))
     donor, seen = Donor(found, model, metadata), metadata.ready_made
     without = f"few windows validate, and {found.name}, the ready-made model, cannot help: "
     if interval != metadata.interval:
-        return without + "it is of daily bars"
+        return None, without + "it is of daily bars"
     if donor.linear(settings) is None:
-        return without + "it has another horizon or other levels"
+        return None, without + "it has another horizon or other levels"
     if seen is None or plan.validation_start is None or plan.test_start <= seen.until:
-        return without + f"it has seen the days up to {metadata.trained_until}"
+        return None, without + f"it has seen the days up to {metadata.trained_until}"
     if not held_back(donor, plan).validates:
-        return without + f"it has seen the days that would validate, up to {seen.until}"
-    try:
-        same = not match(donor, settings).notes
-    except UsageError:
-        same = False
-    return replace(donor, linear_only=not same)
+        return None, without + f"it has seen the days that would validate, up to {seen.until}"
+    note = f"few windows validate: the linear fan is drawn towards {found}, which ships"
+    with suppress(UsageError):  # of another body
+        if not match(donor, settings).notes:
+            return donor, f"{note}, and the network starts there; --scratch trains without it"
+    return replace(donor, linear_only=True), f"{note}; --scratch trains without it"
 
 
 def held_back(donor: Donor, plan: Plan) -> Plan:
@@ -286,6 +283,7 @@ def describe_donor(donor: Donor, settings: Settings, plan: Plan) -> dict[str, An
     how : for people. new : what was not taken over. learning_rates : of each phase.
     """
     rates = [phase.learning_rate for phase in donor.phases(settings.train.learning_rate)]
+    has_span = plan.validation_start is not None
     frozen = [] if donor.freeze is None else [f"{donor.freeze} frozen"]
     frozen += ["its linear fan alone"] * donor.linear_only
     how = [*frozen, f"learning rate {', then '.join(f'{rate:g}' for rate in rates)}"]
@@ -297,7 +295,8 @@ def describe_donor(donor: Donor, settings: Settings, plan: Plan) -> dict[str, An
         "linear_only": donor.linear_only,
         "freeze": donor.freeze,
         "learning_rates": rates,
-        "validation": _validation(plan),
+        # Rows that were to validate do not train where the ready-made model has seen their days.
+        "validation": "own" if plan.validates else "seen" if has_span else "none",
         "of_the_donor": [] if plan.validates else _settled(donor, settings),
     }
 
@@ -305,13 +304,6 @@ def describe_donor(donor: Donor, settings: Settings, plan: Plan) -> dict[str, An
 def _new(donor: Donor, settings: Settings) -> list[str]:
     """Return a sentence for all that is not taken over."""
     return [] if donor.linear_only else list(match(donor, settings).notes)
-
-
-def _validation(plan: Plan) -> str:
-    if plan.validates:
-        return "own"
-    # Rows that were to validate do not train where the ready-made model has seen their days.
-    return "none" if plan.validation_start is None else "seen"
 
 
 def _settled(donor: Donor, settings: Settings) -> list[str]:

@@ -17,10 +17,24 @@ from lstmcli.evaluation.significance import MIN_WINDOWS
 from lstmcli.features import BAR_FEATURES, OwnInput
 from lstmcli.forecasting.har import bars_per_year
 from lstmcli.forecasting.model import TrainedModel
-from lstmcli.learning.refit import cutoff_dates, known_span, plan_refit, refit_dates
+from lstmcli.learning.refit import (
+    Refit,
+    check_refittable,
+    cutoff_dates,
+    known_span,
+    plan_refit,
+    refit_dates,
+)
+from lstmcli.market.prices import bars_of
 from lstmcli.printable import count_of
+from lstmcli.runs.bundle import load_bundle
+from lstmcli.runs.choice import find_or_only
+from lstmcli.runs.evidence import check_unseen, looks_at_test_spans
+from lstmcli.runs.looks import Look
 from lstmcli.runs.metadata import Metadata
 from lstmcli.runs.registry import ModelRef
+from lstmcli.sources.source import Source, settings_for
+from lstmcli.training.device import choose_device
 
 _MOST_DAYS = 50_000  # forecasts of one step; a network of the default recipe makes them in seconds
 _ENOUGH = 24  # windows: some more than a test needs, since calendars may differ
@@ -44,7 +58,7 @@ partly luck: of one seed each, noise was found to help in 2 of 12 cases (tests/c
 has the data), of three in none."""
 
 
-def paired(
+def _paired(
     models: Mapping[str, TrainedModel], feature: str
 ) -> tuple[dict[str, TrainedModel], tuple[tuple[str, str], ...]]:
     """Return a model with and without a feature for each of SEEDS seeds, and the pairs of names.
@@ -135,6 +149,12 @@ class Walk:
         seen = [each.ready_made.until + 1 for each in self.metadata.values() if each.ready_made]
         return max(seen, default=ALWAYS)
 
+    def seen_until(self, done: Sequence[Refit]) -> np.datetime64:
+        """Return the day before which windows prove nothing, since models were fitted on them."""
+        if self.by_recipe:
+            return np.datetime64(done[0].since)
+        return max(each.trained_until for each in self.metadata.values())
+
     @property
     def inputs(self) -> tuple[OwnInput, ...]:
         """Return the own inputs of all models."""
@@ -156,6 +176,22 @@ class Walk:
             f"n_windows={own.n_windows} refit={own.refit and (own.refit, own.refit_window)}"
             + " by_recipe" * self.by_recipe
             + (f" without={self.without}" if self.without else "")
+        )
+
+    @property
+    def asked_for(self) -> list[tuple[ModelRef, TrainedModel, Metadata]]:
+        """Return the models asked for, in that order."""
+        return [
+            (each, self.models[str(each)], self.metadata[str(each)]) for each in self.references
+        ]
+
+    def looks(
+        self, series: Sequence[Series], cutoffs: Sequence[Rows], done: Sequence[Refit]
+    ) -> list[Look]:
+        """Return the looks at test spans that forecasts from the cutoffs are, after some refits."""
+        since = [np.datetime64(each.since) for each in done]
+        return looks_at_test_spans(
+            self.asked_for, series, cutoffs, self.horizon, since, self.description
         )
 
     def cutoffs(self, series: Sequence[Series], **grid: Any) -> list[Rows]:
@@ -297,7 +333,7 @@ class Walk:
         return seconds
 
 
-def check_chosen_by_refits(given: Mapping[str, object]) -> None:
+def _check_chosen_by_refits(given: Mapping[str, object]) -> None:
     """Raise UsageError for an option that `refits` leaves no room for."""
     for name in ("start", "step_size", "n_windows"):
         if name in given:
@@ -307,3 +343,59 @@ def check_chosen_by_refits(given: Mapping[str, object]) -> None:
                 why="--refits chooses the windows itself",
                 next_step="Leave one of the two out.",
             )
+
+
+def make_walk(
+    source: Source,
+    models: Sequence[str],
+    device: str,
+    horizon: int | None,
+    asked: Mapping[str, object],
+    refits: int | None,
+    without: str | None,
+) -> Walk:
+    """Load the models and put the options that are given in place of the recipe's.
+
+    asked : settings of `evaluate` by name, None where they are not given; refit may be "never".
+    Raises UsageError for models or options that do not go together.
+    """
+    references = tuple(find_or_only(source.data_dir, model) for model in models or (None,))
+    names = [str(each) for each in references]
+    if len(set(names)) < len(names):
+        raise UsageError(
+            "a model is given twice",
+            where=", ".join(names),
+            next_step="Pass each --model once.",
+        )
+    bundles = {str(each): load_bundle(each.folder, choose_device(device)) for each in references}
+    found = {name: model for name, (model, _) in bundles.items()}
+    metadata = {name: each for name, (_, each) in bundles.items()}
+    if len({each.interval for each in metadata.values()}) > 1:
+        raise UsageError(
+            "cannot evaluate models of bars of different lengths together",
+            why=", ".join(f"{name} reads {bars_of(x.interval)}" for name, x in metadata.items()),
+            next_step="Evaluate each alone.",
+        )
+    settings = settings_for(source, found[names[0]].settings)
+    given = {key: None if value == "never" else value for key, value in asked.items() if value}
+    recipe = settings.evaluate.model_copy(update=given)
+    if refits is not None:
+        _check_chosen_by_refits(given)
+        own = {"start": None, "step_size": None, "n_windows": refits}
+        recipe = recipe.model_copy(update=own)
+    pairs: tuple[tuple[str, str], ...] = ()
+    if without is not None:
+        found, pairs = _paired(found, without)
+        metadata = dict.fromkeys(found, metadata[names[0]])
+        if refits is None and recipe.start is None:
+            day = metadata[names[0]].test_start.astype(object)
+            recipe = recipe.model_copy(update={"start": day})
+    by_recipe = refits is not None or without is not None
+    if by_recipe or recipe.refit is not None:
+        check_refittable(found)
+    settings = settings.model_copy(update={"evaluate": recipe})
+    steps = horizon or min(model.settings.window.horizon for model in found.values())
+    step_size = recipe.step_size or steps
+    walk = Walk(references, found, metadata, settings, steps, step_size, by_recipe, without, pairs)
+    check_unseen(walk.first, metadata)
+    return walk

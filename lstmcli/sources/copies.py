@@ -11,23 +11,12 @@ from pathlib import Path
 
 import pandas as pd
 
-from lstmcli.config import Data
-from lstmcli.features import OwnInput
 from lstmcli.market.columns import Reading
 from lstmcli.market.prices import COLUMNS, STORE, Prices
 from lstmcli.market.symbols import encode_symbol, price_path, sidecar_path
-from lstmcli.sources.loading import find_other
 from lstmcli.sources.source import Source
 
 Change = Callable[[Prices], Prices]
-
-
-def find_others(
-    source: Source, data: Data, inputs: Sequence[OwnInput], interval: str
-) -> list[Prices]:
-    """Return the other series that inputs are made of."""
-    names = dict.fromkeys(each.name for each in inputs if each.kind == "symbol")
-    return [find_other(source, data, None, name, interval) for name in names]
 
 
 def copied(

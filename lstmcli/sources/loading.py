@@ -177,6 +177,14 @@ def find_other(
     return found
 
 
+def find_others(
+    source: Source, data: Data, inputs: Sequence[OwnInput], interval: str
+) -> list[Prices]:
+    """Return the other series that inputs are made of."""
+    names = dict.fromkeys(each.name for each in inputs if each.kind == "symbol")
+    return [find_other(source, data, None, name, interval) for name in names]
+
+
 def load_alike(
     source: Source,
     data: Data,

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from lstmcli.dataset.series import Series
 from lstmcli.errors import DataError, Failure
 from lstmcli.evaluation.trend import Thresholds, Yardsticks
 from lstmcli.forecasting.model import TrainedModel
@@ -48,6 +49,13 @@ class Predictor:
     symbols: list[str] = field(default_factory=list)
     other_prices: dict[str, str] = field(default_factory=dict)
     scored: list[Span] = field(default_factory=list)
+
+    def learned_from(self, series: Series) -> bool:
+        """Return whether training saw this price column of the symbol, or of any if not of it."""
+        trained = self.metadata.trained_prices
+        if series.symbol in trained:
+            return series.price == trained[series.symbol]
+        return not trained or series.price in trained.values()
 
 
 @dataclass(frozen=True)

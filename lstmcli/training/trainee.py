@@ -66,9 +66,7 @@ class Trainee:
         is_best = validation_loss is None or validation_loss < self.best_loss
         self.waited = 0 if is_best else self.waited + 1
         if is_best:
-            self.best_loss = math.inf if validation_loss is None else validation_loss
-            state = self.network.state_dict()
-            self.best_weights = {name: value.clone() for name, value in state.items()}
+            self.keep_weights(math.inf if validation_loss is None else validation_loss)
         if isinstance(self.rates, lr_scheduler.ReduceLROnPlateau):
             if validation_loss is not None:
                 self.rates.step(validation_loss)
@@ -76,8 +74,8 @@ class Trainee:
             self.rates.step()
         return is_best
 
-    def keep_start(self, validation_loss: float) -> None:
-        """Count the weights before the first epoch as the best so far."""
+    def keep_weights(self, validation_loss: float) -> None:
+        """Count the weights of now, also those before the first epoch, as the best so far."""
         self.best_loss = validation_loss
         state = self.network.state_dict()
         self.best_weights = {name: value.clone() for name, value in state.items()}

@@ -11,17 +11,17 @@ from datetime import date
 from functools import cache, partial
 
 import numpy as np
-from numpy.typing import NDArray
 
-from lstmcli.arrays import Floats
+from lstmcli.arrays import Days, Floats
 from lstmcli.dataset.series import Series
 from lstmcli.errors import DataError, Failure, LstmcliError, UsageError, raise_if_all_failed
+from lstmcli.evaluation.backtest import Rows
 from lstmcli.forecasting.forecaster import forecast, forecast_alike
 from lstmcli.forecasting.har import bars_per_year
 from lstmcli.forecasting.model import series_for
 from lstmcli.forecasting.tail import Tail, distances, fit_tail
 from lstmcli.market.columns import Reading
-from lstmcli.market.prices import Prices, unit_of
+from lstmcli.market.prices import Prices, as_days, unit_of
 from lstmcli.market.sessions import schedule_for, sessions_behind
 from lstmcli.printable import Note, count_of
 from lstmcli.runs.registry import ModelRef
@@ -36,8 +36,6 @@ PROBABILITY = 0.001
 _OWN_MOVES = 4000  # of one series, the latest
 _BEFORE = 20  # sessions drawn before the first that is judged
 _POOL_SERIES, _POOL_MOVES = 50, 10_000  # of the others; more cost time and say nothing new
-
-Rows = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -80,7 +78,7 @@ class Watched:
     symbol: str
     price: str
     currency: str
-    dates: NDArray[np.datetime64]
+    dates: Days
     prices: Floats
     low: Floats
     high: Floats
@@ -142,7 +140,8 @@ def anomalies(
     load = cache(partial(load_predictor, source.data_dir, device=on, horizon=None))
     lineup = Lineup(load, report.models)
     judges: dict[ModelRef, _Judge] = {}
-    judged = left_out = 0
+    judged, left_out, interval = 0, 0, "1d"
+    firsts, years = list[str](), list[float]()
     with threads(number_of_threads):
         for read in lineup.read(shares(source, model, steps)):
             if isinstance(read, Failure):
@@ -162,22 +161,27 @@ def anomalies(
             report.symbols.append(each.symbol)
             report.watched.extend([watched] if pictured else [])
             report.latest.append(sessions[-1])
-            report.found.extend(one for one in sessions if _is_rare(one, probability))
-            report = replace(
-                report,
-                first=min(filter(None, (report.first, sessions[0].date))),
-                years=max(report.years, judges[by.reference].years(each)),
-                interval=each.interval,
+            report.found.extend(
+                one
+                for one in sessions
+                if one.probability is not None and one.probability < probability
             )
+            firsts.append(sessions[0].date)
+            years.append(1 / (probability * bars_per_year(as_days(each.frame.index))))
+            interval = each.interval
     raise_if_all_failed(len(report.symbols), report.failures)
     report.found.sort(key=lambda one: (one.probability, -abs(one.move) / (one.high - one.low)))
     tails = [note for judge in judges.values() for note in judge.notes]
     notes = [*lineup.notes(source), *tails, *report.notes]
-    return replace(report, judged=judged, left_out=left_out, notes=notes)
-
-
-def _is_rare(one: Session, probability: float) -> bool:
-    return one.probability is not None and one.probability < probability
+    return replace(
+        report,
+        judged=judged,
+        left_out=left_out,
+        first=min(firsts),
+        years=max(years),
+        interval=interval,
+        notes=notes,
+    )
 
 
 def _age(prices: Prices, today: date) -> Iterator[str]:
@@ -199,11 +203,6 @@ class _Judge:
         self._probability = probability
         self._pool: dict[str, Floats] | None = None
         self._gap = 1
-
-    def years(self, prices: Prices) -> float:
-        """Return in how many years one warning is to be expected of a symbol without cause."""
-        days = prices.frame.index.to_numpy().astype("datetime64[D]")
-        return 1 / (self._probability * bars_per_year(days))
 
     def judge(self, prices: Prices, since: date | None) -> tuple[list[Session], int, Watched]:
         """Return the sessions of a symbol, oldest first; how many were left out; and its prices.
@@ -241,9 +240,7 @@ class _Judge:
             tail = self._tail(series)
             chances = tail.probability(z)
         self.by.symbols.append(series.symbol)
-        trained = self.by.metadata.trained_prices
-        suited = {trained[series.symbol]} if series.symbol in trained else set(trained.values())
-        if trained and series.price not in suited:
+        if not self.by.learned_from(series):
             self.by.other_prices[series.symbol] = series.price
         yearly = bars_per_year(series.dates)
         made = zip(usable.tolist(), actual, quantiles, chances.tolist(), strict=True)

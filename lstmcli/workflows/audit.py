@@ -39,8 +39,8 @@ from lstmcli.learning.repeat import (
 from lstmcli.market.prices import Prices
 from lstmcli.runs.bundle import load_bundle, save_bundle
 from lstmcli.runs.registry import ModelRef, find_model
-from lstmcli.sources.copies import Change, copied, find_others
-from lstmcli.sources.loading import load_prices
+from lstmcli.sources.copies import Change, copied
+from lstmcli.sources.loading import find_others, load_prices
 from lstmcli.sources.shares import only_share
 from lstmcli.sources.source import Source, settings_for
 from lstmcli.training.device import choose_device, threads

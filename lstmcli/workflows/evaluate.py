@@ -1,7 +1,7 @@
 """Evaluate: walk forward over past cutoffs, next to the baselines, to a verdict."""
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from functools import partial
@@ -9,12 +9,12 @@ from itertools import compress
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
+from lstmcli.arrays import Mask
 from lstmcli.cluster.connection import workers_of
 from lstmcli.config import Settings
 from lstmcli.dataset.series import Series
-from lstmcli.errors import DataError, Failure, UsageError, raise_if_all_failed
+from lstmcli.errors import DataError, Failure, raise_if_all_failed
 from lstmcli.evaluation.backtest import Backtest, Rows, turn_of
 from lstmcli.evaluation.comparisons import OffGrid, grid_offsets, reduce_grid
 from lstmcli.evaluation.forecasters import (
@@ -38,21 +38,17 @@ from lstmcli.evaluation.verdict import (
     verdict,
 )
 from lstmcli.forecasting.baselines import fewest_climatology_rows
-from lstmcli.forecasting.model import series_for
+from lstmcli.forecasting.model import TrainedModel, series_for
 from lstmcli.learning import refit as refitting
 from lstmcli.learning.folds import tried
 from lstmcli.learning.refit import OnRefit, Refit, RefitWindow
-from lstmcli.learning.walk import Answer, Walk, check_chosen_by_refits, paired
+from lstmcli.learning.walk import Answer, Walk, make_walk
 from lstmcli.learning.workers import Workers
-from lstmcli.market.prices import Prices, bars_of
+from lstmcli.market.prices import Prices
 from lstmcli.runs.base_fan import drawn_to_ready_made
-from lstmcli.runs.bundle import load_bundle
-from lstmcli.runs.choice import find_or_only
 from lstmcli.runs.evidence import (
     check_cut,
-    check_unseen,
     count_looks,
-    looks_at_test_spans,
     note_held,
     warn_hindsight,
     warn_untrained,
@@ -63,8 +59,8 @@ from lstmcli.runs.metadata import Metadata
 from lstmcli.runs.registry import ModelRef, doubtful_paths, warn_ownership
 from lstmcli.runs.stale import stale_because, warn_stale
 from lstmcli.sources.loading import load_prices
-from lstmcli.sources.source import Source, doubtful_folders, settings_for
-from lstmcli.training.device import choose_device, threads
+from lstmcli.sources.source import Source, doubtful_folders
+from lstmcli.training.device import threads
 
 OnWindows = Callable[[Backtest, Yardsticks, bool], None]
 """Callback: called with windows, what they are scored by, and whether they are shown."""
@@ -95,7 +91,7 @@ class EvaluateReport:
     step_size: int
     test_start: np.datetime64
     trained_until: np.datetime64
-    in_training: NDArray[np.bool_]
+    in_training: Mask
     backtest: Backtest
     scores: Scores
     thresholds: dict[str, Thresholds]
@@ -156,7 +152,7 @@ def evaluate(
     check_baselines(baselines)
     asked: dict[str, object] = {"start": start, "end": end, "step_size": step_size}
     asked |= {"n_windows": n_windows, "refit": refit, "refit_window": refit_window}
-    walk = _settle(source, models, device, horizon, asked, refits, without)
+    walk = make_walk(source, models, device, horizon, asked, refits, without)
     panel = _choose_series(walk, source)
     series = panel.evaluated[walk.main]
     with threads(number_of_threads) as number:
@@ -165,10 +161,7 @@ def evaluate(
             fits, done = _fit_in_turn(walk, panel, dates, on_refit, workers)
         forecast = partial(_forecast, walk, panel, fits, baselines, on_windows, beyond)
         result, known = forecast(panel.cutoffs, shown=True)
-        until = max(each.trained_until for each in walk.metadata.values())
-        since = [each.since for each in fits]
-        if walk.by_recipe:
-            until = np.datetime64(done[0].since)
+        until, since = walk.seen_until(done), [each.since for each in fits]
         in_training = (result.cutoff < until) & (turn_of(result.cutoff, since) == 0)
         # What a model was fitted on is no evidence.
         first = min([until, *since[1:]])
@@ -184,26 +177,16 @@ def evaluate(
         further=further,
         n_judged=len(walk.references),
     )
-    known_models = [
-        (ref, walk.models[str(ref)], walk.metadata[str(ref)]) for ref in walk.references
-    ]
-    seen = looks_at_test_spans(
-        known_models,
-        series,
-        panel.cutoffs,
-        walk.horizon,
-        [np.datetime64(each.since) for each in done],
-        walk.description,
-    )
-    looks, uncounted = count_looks(source.data_dir, seen if counted else ())
+    seen = walk.looks(series, panel.cutoffs, done) if counted else ()
+    looks, uncounted = count_looks(source.data_dir, seen)
     past = warn_hindsight(in_training, until)
     answer = None
     if scores.n_independent < MIN_WINDOWS and not done:
         answer = walk.answer(panel.own, time.monotonic() - began)
     return EvaluateReport(
         models=tuple(walk.references),
-        metadata=tuple(each for *_, each in known_models),
-        recipes=tuple(each.settings for _, each, _ in known_models),
+        metadata=tuple(metadata for *_, metadata in walk.asked_for),
+        recipes=tuple(model.settings for _, model, _ in walk.asked_for),
         series=tuple(series),
         horizon=walk.horizon,
         step_size=walk.step_size,
@@ -216,9 +199,7 @@ def evaluate(
         refits=tuple(done),
         looks=looks,
         verdicts={
-            name: replace(found, lines=(*past, *found.lines, *tried(each.settings.tuning.trials)))
-            for name, each in ((str(ref), model) for ref, model, _ in known_models)
-            for found in [verdict(scores, name)]
+            str(ref): _verdict(scores, str(ref), model, past) for ref, model, _ in walk.asked_for
         },
         by_recipe=walk.by_recipe,
         answer=answer,
@@ -244,60 +225,6 @@ class _Panel:
     cutoffs: list[Rows]
     fewest: int
     failures: list[Failure]
-
-
-def _settle(
-    source: Source,
-    models: Sequence[str],
-    device: str,
-    horizon: int | None,
-    asked: Mapping[str, object],
-    refits: int | None,
-    without: str | None,
-) -> Walk:
-    """Load the models and put the options that are given in place of the recipe's."""
-    references = tuple(find_or_only(source.data_dir, model) for model in models or (None,))
-    names = [str(each) for each in references]
-    if len(set(names)) < len(names):
-        raise UsageError(
-            "a model is given twice",
-            where=", ".join(names),
-            next_step="Pass each --model once.",
-        )
-    bundles = [load_bundle(each.folder, choose_device(device)) for each in references]
-    found = {name: model for name, (model, _) in zip(names, bundles, strict=True)}
-    metadata = {name: each for name, (_, each) in zip(names, bundles, strict=True)}
-    if len({each.interval for each in metadata.values()}) > 1:
-        raise UsageError(
-            "cannot evaluate models of bars of different lengths together",
-            why=", ".join(f"{name} reads {bars_of(x.interval)}" for name, x in metadata.items()),
-            next_step="Evaluate each alone.",
-        )
-    settings = settings_for(source, found[names[0]].settings)
-    given = {key: None if value == "never" else value for key, value in asked.items() if value}
-    recipe = settings.evaluate.model_copy(update=given)
-    if refits is not None:
-        check_chosen_by_refits(given)
-        own = {"start": None, "step_size": None, "n_windows": refits}
-        recipe = recipe.model_copy(update=own)
-    pairs: tuple[tuple[str, str], ...] = ()
-    if without is not None:
-        found, pairs = paired(found, without)
-        metadata = dict.fromkeys(found, metadata[names[0]])
-        if refits is None and recipe.start is None:
-            day = metadata[names[0]].test_start.astype(object)
-            recipe = recipe.model_copy(update={"start": day})
-    if recipe.refit is not None or refits is not None or without is not None:
-        refitting.check_refittable(found)
-    settings = settings.model_copy(update={"evaluate": recipe})
-    steps = horizon or min(model.settings.window.horizon for model in found.values())
-    step_size = recipe.step_size or steps
-    by_recipe = refits is not None or without is not None
-    walk = Walk(
-        references, found, metadata, settings, steps, step_size, by_recipe, without, tuple(pairs)
-    )
-    check_unseen(walk.first, metadata)
-    return walk
 
 
 def _choose_series(walk: Walk, source: Source) -> _Panel:
@@ -402,7 +329,7 @@ def _off_grid(
     panel: _Panel,
     forecast: Callable[[list[Rows]], tuple[Backtest, Yardsticks]],
     since: np.datetime64,
-) -> tuple[NDArray[np.bool_], list[OffGrid]]:
+) -> tuple[Mask, list[OffGrid]]:
     """Forecast from five grids of cutoffs, of which the windows shown are a part.
 
     Returns which of the windows shown are on a grid, (N,), and the others from day `since` on.
@@ -424,6 +351,12 @@ def _off_grid(
     return np.concatenate(decides), further
 
 
+def _verdict(scores: Scores, name: str, model: TrainedModel, past: tuple[str, ...]) -> Verdict:
+    """Return the verdict on a model; its lines begin with those on the past."""
+    found = verdict(scores, name)
+    return replace(found, lines=(*past, *found.lines, *tried(model.settings.tuning.trials)))
+
+
 def _notes(
     source: Source,
     walk: Walk,
@@ -433,15 +366,15 @@ def _notes(
     done: Sequence[Refit],
 ) -> Iterator[str]:
     doubts, stale = [*doubtful_folders(source, walk.settings.data.interval)], list[str]()
-    for each in walk.references:
-        doubts += doubtful_paths(each)
-        stale += warn_stale(each, stale_because(walk.metadata[str(each)], source.data_dir))
+    for reference, _, metadata in walk.asked_for:
+        doubts += doubtful_paths(reference)
+        stale += warn_stale(reference, stale_because(metadata, source.data_dir))
     yield from (*warn_ownership(doubts), *stale, *uncounted)
     series, main = panel.evaluated[walk.main], walk.models[walk.main]
     yield from warn_untrained([each.symbol for each in series], main.trained_on)
     yield from note_held(main.settings)
     yield from warn_young(series, panel.cutoffs, main.settings.window.context_length)
-    own = {str(each): walk.models[str(each)] for each in walk.references}
+    own = {str(reference): model for reference, model, _ in walk.asked_for}
     done = [each for each in done if each.model in own]
     yield from refitting.describe_refits(done, own, walk.metadata)
     for name, made in result.forecasts.items():

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from lstmcli.arrays import Days, Floats, Mask
 from lstmcli.config import Data, Evaluate
 from lstmcli.dataset.series import Series, make_series
 from lstmcli.dataset.volatility import EWMA_START
@@ -37,8 +38,6 @@ from lstmcli.runs.base_fan import drawn_to_ready_made
 from lstmcli.runs.ledger import Damage, Entry, Issued, collect, read_ledger
 from lstmcli.sources.loading import stream_prices
 from lstmcli.sources.source import Source
-
-Floats = NDArray[np.float64]
 
 
 @dataclass
@@ -82,11 +81,11 @@ class Grade:
     price: str
     steps: tuple[int, ...]
     counts: Counts
-    backtest: Backtest | None
-    scores: tuple[Scores, ...]
-    verdicts: tuple[Verdict, ...]
-    summaries: tuple[Summary, ...]
-    known: Yardsticks | None
+    backtest: Backtest | None = None
+    scores: tuple[Scores, ...] = ()
+    verdicts: tuple[Verdict, ...] = ()
+    summaries: tuple[Summary, ...] = ()
+    known: Yardsticks | None = None
 
 
 @dataclass(frozen=True)
@@ -124,13 +123,14 @@ def grade(
         versions = list(own.versions)
         several = f"{len(versions)} versions"
         name = f"{own.model}/{versions[0] if len(versions) == 1 else several}"  # as no baseline's
-        about = name, own.versions, own.interval, own.price, own.steps
         counts = Counts(repeated=own.repeated)
+        found = Grade(name, own.versions, own.interval, own.price, own.steps, counts)
         graded = _join(own, name, series[own.interval, own.price], counts)
         del own  # which is long
-        scored = (None, (), (), (), None) if graded is None else _scored(graded, name, n_models)
-        grades.append(Grade(*about, counts, *scored))
-        notes += [] if graded is None else _describe_short(graded, about[-1][-1])
+        if graded is not None:
+            found = _scored(found, graded, n_models)
+            notes += _describe_short(graded, found.steps[-1])
+        grades.append(found)
     return GradeReport(
         grades=tuple(grades),
         n_symbols=sum(map(len, series.values())),
@@ -190,7 +190,7 @@ def _load(
     series: dict[tuple[str, str], dict[str, Series]] = {}
     notes: list[str] = []
     failures: list[Failure] = []
-    days: dict[bytes, NDArray[np.datetime64]] = {}  # those of most series are the same
+    days: dict[bytes, Days] = {}  # those of most series are the same
     for interval, price in dict.fromkeys((each.interval, each.price) for each in issued):
         alike = [each for each in issued if (each.interval, each.price) == (interval, price)]
         names = {symbol.upper(): symbol for each in alike for symbol in each.symbols}
@@ -328,7 +328,7 @@ def _look_up(
     return places, rows, sigma, actual
 
 
-def _count(chosen: NDArray[np.bool_]) -> int:
+def _count(chosen: Mask) -> int:
     return int(np.count_nonzero(chosen))
 
 
@@ -340,18 +340,22 @@ def _describe_short(graded: _Graded, horizon: int) -> list[str]:
     return [f"{why}: {first_few(short, 5)} have fewer"] if short else []
 
 
-def _scored(
-    graded: _Graded, name: str, n_models: int
-) -> tuple[Backtest, tuple[Scores, ...], tuple[Verdict, ...], tuple[Summary, ...], Yardsticks]:
-    """Return the backtest, its scores, their verdicts and summaries, and what scores rest on."""
+def _scored(found: Grade, graded: _Graded, n_models: int) -> Grade:
+    """Return a grade with its backtest, the scores of that, and their verdicts and summaries."""
     # Nothing is known of the models' training.
     fitted = [Fitted(models={}, trend={}, rows=graded.fit_rows)]
+    name = found.model
     known = yardsticks(graded.backtest, name, graded.series, fitted, Evaluate().flat_band)
     parts = list(_parts(graded.backtest))
     scores = [score(part, name, known, n_judged=len(parts) * n_models) for part in parts]
-    verdicts = tuple(map(verdict, scores))
-    summaries = tuple(summary(*each, name) for each in zip(parts, scores, strict=True))
-    return graded.backtest, tuple(scores), verdicts, summaries, known
+    return replace(
+        found,
+        backtest=graded.backtest,
+        scores=tuple(scores),
+        verdicts=tuple(map(verdict, scores)),
+        summaries=tuple(summary(*each, name) for each in zip(parts, scores, strict=True)),
+        known=known,
+    )
 
 
 def _parts(result: Backtest) -> Iterator[Backtest]:

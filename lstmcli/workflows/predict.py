@@ -12,8 +12,8 @@ from functools import cache, partial
 from itertools import chain, islice
 
 import numpy as np
-from numpy.typing import NDArray
 
+from lstmcli.arrays import Days, Floats
 from lstmcli.dataset.series import Series
 from lstmcli.errors import DataError, Failure, UsageError, raise_if_all_failed
 from lstmcli.evaluation.backtest import context_sigma
@@ -23,7 +23,7 @@ from lstmcli.evaluation.scores import HEADLINE_STEPS
 from lstmcli.forecasting.explain import Explanation, explain
 from lstmcli.forecasting.forecast import Forecast
 from lstmcli.forecasting.model import series_for
-from lstmcli.market.prices import STORE, Prices, unit_of
+from lstmcli.market.prices import STORE, Prices, as_days, unit_of
 from lstmcli.market.sessions import future_dates, note_unknown, schedule_for, sessions_behind
 from lstmcli.printable import Note
 from lstmcli.runs.evidence import Span, hindsight, warn_shorter
@@ -62,11 +62,11 @@ class SymbolForecast:
     symbol: str
     cutoff: np.datetime64
     last_close: float
-    dates: NDArray[np.datetime64]
+    dates: Days
     forecast: Forecast
-    actual: NDArray[np.float64]
-    history_dates: NDArray[np.datetime64]
-    history: NDArray[np.float64]
+    actual: Floats
+    history_dates: Days
+    history: Floats
     price: str
     trained_on: bool
     price_as_trained: bool
@@ -304,8 +304,6 @@ def make_ready(
     in_training = hindsight(metadata, past.dates[-1])
     if in_training is not None:
         warnings.append(in_training)
-    trained = metadata.trained_prices  # by symbol; of a symbol not seen any column seen will do
-    suited = {trained[series.symbol]} if series.symbol in trained else set(trained.values())
     tested = int(past_prices.frame.index.searchsorted(metadata.test_start))
     trained_rows = max(0, tested - model.settings.split.embargo)
     prices_past = past_prices.frame[series.price].to_numpy(np.float64)
@@ -333,7 +331,7 @@ def make_ready(
         history=past.last_close[-HISTORY:].copy(),
         price=series.price,
         trained_on=series.symbol in model.trained_on,
-        price_as_trained=not trained or series.price in suited,
+        price_as_trained=by.learned_from(series),
         in_training=in_training is not None,
         sigma=float(context_sigma(window, np.array([len(window) - 1]), len(window))[0]),
         mase_scale=mase_scale(prices_past[:trained_rows]),
@@ -348,9 +346,7 @@ def make_ready(
     )
     scored, unseen = None, max(past.dates[-1], metadata.span_start)
     if series.dates[-1] > unseen:
-        days = prices.frame.index.to_numpy().astype("datetime64[D]")
-        scored_days = sketch(
-            series.symbol, days, np.log(prices.frame[series.price].to_numpy(np.float64))
-        )
-        scored = Span(scored_days, unseen, series.dates[-1])
+        closes = np.log(prices.frame[series.price].to_numpy(np.float64))
+        seen_days = sketch(series.symbol, as_days(prices.frame.index), closes)
+        scored = Span(seen_days, unseen, series.dates[-1])
     return Ready(seen, finish, scored)

@@ -119,12 +119,8 @@ def _part(name: str, look: Callable[[], _Found]) -> Part:
         cause = ": ".join(filter(None, (error.where, error.why)))
         return Part(name, "none" if is_absent else "bad", error.what, cause, error.next_step)
     except OSError as error:
-        return _unreadable(name, error)
-
-
-def _unreadable(name: str, error: OSError) -> Part:
-    cause = f"{error.filename}: {error.strerror or error}"
-    return Part(name, "bad", "cannot be used", cause, "Check the folder and its permissions.")
+        cause = f"{error.filename}: {error.strerror or error}"
+        return Part(name, "bad", "cannot be used", cause, "Check the folder and its permissions.")
 
 
 def _store(data_dir: Path, today: date) -> _Found:
@@ -176,11 +172,8 @@ def _models(data_dir: Path) -> list[Part]:
         return "none", "no model of your own yet", "", "Run: lstmcli train SYMBOL.", None
 
     absent = _part("model", look)
-    return (
-        [absent]
-        if not names
-        else [_part(f"model {name}", partial(_model, data_dir, name)) for name in names]
-    )
+    found = [_part(f"model {name}", partial(_model, data_dir, name)) for name in names]
+    return found or [absent]
 
 
 def _model(data_dir: Path, name: str) -> _Found:
@@ -207,13 +200,8 @@ def _model(data_dir: Path, name: str) -> _Found:
     ]
     if absent and metadata.stored is not None:
         typed = shlex.join(absent) + interval_option(metadata.interval)
-        return (
-            "old",
-            what,
-            f"reads {_first(absent)}, not stored",
-            f"Run: lstmcli fetch {typed}.",
-            since,
-        )
+        cause = f"reads {_first(absent)}, not stored"
+        return "old", what, cause, f"Run: lstmcli fetch {typed}.", since
     return "ok", what, "", "", since
 
 
@@ -281,13 +269,7 @@ def _feed(known: Mapping[str, LastRuns]) -> _Found:
         last.command == FORECAST and "requests" in last.counts
     )
     if last.is_good or (unasked and not counts.get("unanswered")):
-        return (
-            "old" if late else "ok",
-            what,
-            cause,
-            again,
-            since,
-        )
+        return "old" if late else "ok", what, cause, again, since
     return "bad", what, cause, _again(last.command), since
 
 

@@ -12,7 +12,7 @@ from typing import Any
 from lstmcli.cluster.connection import check_used
 from lstmcli.cluster.training import group_of
 from lstmcli.config import Settings
-from lstmcli.dataset.series import Series, make_series
+from lstmcli.dataset.series import make_series
 from lstmcli.errors import Failure, ModelError, TrainingError, UsageError, noted_when_stopped
 from lstmcli.evaluation.scores import Scores
 from lstmcli.files.locks import hold
@@ -43,7 +43,7 @@ from lstmcli.runs.registry import (
     warn_ownership,
 )
 from lstmcli.runs.stale import histories
-from lstmcli.sources.loading import find_other, load_alike, load_for_both
+from lstmcli.sources.loading import find_others, load_alike, load_for_both
 from lstmcli.sources.source import Source, doubtful_folders, lasting_data
 from lstmcli.training.device import choose_device, describe_choice, threads
 from lstmcli.training.loop import Epoch
@@ -120,26 +120,17 @@ def train(
         choose_device(settings.train.device)  # before prices are read
     if name is not None:
         model_folder(home, name)
-    settings, plan, used, failures = _prepare(settings, source, donor)
+    settings, plan, used, failures, donor, short = _prepare(settings, source, donor, scratch)
     on_prices(used)
+    interval = used[0].interval
     symbols = [*(each.symbol for each in used), *(each.symbol for each in failures)]
     own_name = recipe
     if source.names_data and len(symbols) == 1:
-        own_name = name_for(home, symbols[0], used[0].interval)
+        own_name = name_for(home, symbols[0], interval)
     name = own_name if name is None else name
     folder = model_folder(home, name)
-    short = "" if scratch or donor else ready_made_donor(plan, settings, used[0].interval)
-    if isinstance(short, Donor):
-        donor, plan = short, held_back(short, plan)
-    stored, interval = used[0].source == STORE, used[0].interval
-    others = _others(source, settings, interval) if stored else []
-    learned_from = histories(home, (*plan.series, *others), interval) if stored else {}
-    read = {"store": stored, "read_at": read_at, "histories": learned_from}
-    if others:
-        read["others"] = [describe_series(each) for each in others]
-    notes = tuple(_notes(source, folder, settings, plan, used, donor))
-    if short:
-        notes = (_describe_short(short) if isinstance(short, Donor) else short, *notes)
+    read = _describe_read(source, settings, plan, used, read_at)
+    notes = (*short, *_notes(source, folder, settings, plan, used, donor))
     with (
         hold(folder / ".lock", wait=wait),
         threads(settings.train.threads) as number,
@@ -148,16 +139,14 @@ def train(
         fitting, device, size = group
         alike = _check_champion(source, name, own_name, symbols, interval, replace, typed)
         version = next_version(home, name)
-        origin = checkpoint.origin_of(settings, plan.fingerprint(), device, number)
-        origin |= {} if donor is None else donor.origin
         shared = {"workers": size} if size > 1 else {}
-        origin |= shared
+        origin = checkpoint.origin_of(settings, plan.fingerprint(), device, number) | shared
+        origin |= {} if donor is None else donor.origin
         same = None if force else checkpoint.find_unchanged(home, name, origin)
         if same is not None:
             return _finish(home, *same, notes, tuple(failures))
         start, resumed = checkpoint.checkpoint_to_resume(folder, origin, resume=resume)
         before = sum(epoch.seconds for epoch in start.history) if start else 0.0
-        judged = partial(load_for_both, source, settings, name, used)
         course = Course(
             on_epoch=on_epoch,
             keep=partial(checkpoint.save_checkpoint, folder, origin),
@@ -168,15 +157,14 @@ def train(
         )
         with noted_when_stopped(lambda: checkpoint.note_kept(folder, name, origin)):
             learned = learn(plan, settings, device, interval, course, donor, fitting)
-            decision, looked = BROKE_DOWN, tuple[str, ...]()
-            if learned.fit.error is None:
+            if learned.fit.error is not None:
+                decision, looked = BROKE_DOWN, tuple[str, ...]()
+            elif promotion == "if-better" and not alike:
+                decision, looked = Decision(True, "--replace"), ()
+            else:
+                judged = load_for_both(source, settings, name, used)
                 candidate = learned.model, version, plan.test_start
-                if promotion == "if-better" and not alike:
-                    decision = Decision(True, "--replace")
-                else:
-                    decision, looked = decide(
-                        promotion, *candidate, judged(), data_dir=home, level=level
-                    )
+                decision, looked = decide(promotion, *candidate, judged, data_dir=home, level=level)
             record = describe(
                 learned,
                 plan,
@@ -226,9 +214,13 @@ def describe_shipped(source: Source, used: Sequence[Prices]) -> tuple[str, ...]:
 
 
 def _prepare(
-    settings: Settings, source: Source, donor: Donor | None
-) -> tuple[Settings, Plan, list[Prices], list[Failure]]:
-    """Return the settings and the plan of all that is suitable, its prices, and what is not."""
+    settings: Settings, source: Source, donor: Donor | None, scratch: bool
+) -> tuple[Settings, Plan, list[Prices], list[Failure], Donor | None, tuple[str, ...]]:
+    """Read the prices and split them.
+
+    Returns the settings and the plan of all that is suitable, its prices, and what is not; the
+    model to start from, given or ready-made, and a note on the latter.
+    """
     asked = () if donor is None else (donor.metadata.interval, f"{donor.reference} reads")
     loaded, failures = load_alike(source, settings.data, settings.window.inputs, *asked)
     settings = with_known_features(settings, loaded)
@@ -237,15 +229,27 @@ def _prepare(
     else:
         settings, plan, failures = plan_transfer(donor, loaded, settings, failures)
     used = [each for each in loaded if each.symbol in {one.symbol for one in plan.series}]
-    data = lasting_data(source, settings.data, used[0].interval)
-    return settings.model_copy(update={"data": data}), plan, used, failures
+    interval, note = used[0].interval, ""
+    if donor is None and not scratch:
+        donor, note = ready_made_donor(plan, settings, interval)
+        plan = plan if donor is None else held_back(donor, plan)
+    data = lasting_data(source, settings.data, interval)
+    notes = (note,) if note else ()
+    return settings.model_copy(update={"data": data}), plan, used, failures, donor, notes
 
 
-def _others(source: Source, settings: Settings, interval: str) -> list[Series]:
-    """Return the closes of the other series that inputs are made of."""
-    names = {each.name: each for each in settings.window.inputs if each.kind == "symbol"}
-    found = [find_other(source, settings.data, None, name, interval) for name in names]
-    return [make_series(each, features=("close",), price="close") for each in found]
+def _describe_read(
+    source: Source, settings: Settings, plan: Plan, used: Sequence[Prices], read_at: str
+) -> dict[str, Any]:
+    """Say what a version keeps of where its prices came from, also those that are inputs alone."""
+    if used[0].source != STORE:
+        return {"store": False, "read_at": read_at, "histories": {}}
+    interval = used[0].interval
+    found = find_others(source, settings.data, settings.window.inputs, interval)
+    others = [make_series(each, features=("close",), price="close") for each in found]
+    learned_from = histories(source.data_dir, (*plan.series, *others), interval)
+    named = {"others": [describe_series(each) for each in others]} if others else {}
+    return {"store": True, "read_at": read_at, "histories": learned_from, **named}
 
 
 def _check_champion(
@@ -280,14 +284,6 @@ def _check_champion(
         why=f"{name} was trained on {trained_on(found.metadata)}, the new one would be on "
         f"{first_few(symbols)}",
         next_step=f"Give the new one a name: {called} (or --replace).",
-    )
-
-
-def _describe_short(donor: Donor) -> str:
-    starts = "" if donor.linear_only else ", and the network starts there"
-    return (
-        f"few windows validate: the linear fan is drawn towards {donor.reference}, which ships"
-        f"{starts}; --scratch trains without it"
     )
 
 

@@ -52,7 +52,7 @@ from lstmcli.learning.search import (
     Bench,
     Dimension,
     Search,
-    TimeUp,
+    end_trial,
     from_param,
     grid,
     holds,
@@ -298,14 +298,18 @@ def _run_left(
             yield shared, task.trial, task.values
 
     try:
-        for found in workers.run(_run, calls(), ahead=at_once):
+        for found in workers.run(run_trial, calls(), ahead=at_once):
             task = waiting.popleft()
             with task.claim:
                 if found is None:
                     proposed.close()
                     continue
+                if isinstance(found, TaskError):
+                    found = end_trial(
+                        task.trial, TrialState.FAIL, values=task.values, reason=str(found)
+                    )
                 if isinstance(found, LstmcliError):
-                    found = _broken(task, found)
+                    raise found
                 study.keep(task.number, found)
             yield task.number
     finally:
@@ -344,27 +348,6 @@ def _propose(
             found = {key: from_param(space[key], each) for key, each in trial.params.items()}
             task = _Task(number, stack.pop_all(), trial, fixed or found)
         yield task
-
-
-def _run(bench: Bench, trial: optuna.Trial, values: Mapping[str, Any]) -> FrozenTrial | None:
-    """Return a trial as it ended, None where the time was over."""
-    began = time.perf_counter()
-    try:
-        ended = run_trial(bench, trial, values)
-    except TimeUp:
-        return None
-    ended.user_attrs |= {"values": values, "seconds": round(time.perf_counter() - began, 3)}
-    return ended
-
-
-def _broken(task: _Task, error: LstmcliError) -> FrozenTrial:
-    """Return the failed trial of a task that broke down; raise an error of any other kind."""
-    if not isinstance(error, TaskError):
-        raise error
-    ended = task.trial.study.tell(task.trial, state=TrialState.FAIL)
-    ended.user_attrs = {"scores": [], "epochs": 0, "reason": str(error)}
-    ended.user_attrs |= {"values": task.values, "seconds": 0.0}
-    return ended
 
 
 def _ranked(study: Study, at_work: Sequence[int] = ()) -> list[Trial]:

@@ -11,7 +11,7 @@ from lstmcli.config import DEFAULT_LEVELS
 from lstmcli.dataset.series import Series
 from lstmcli.evaluation.forecasters import Fitted
 from lstmcli.learning.learn import learn
-from lstmcli.learning.transfer import Donor, held_back, ready_made_donor
+from lstmcli.learning.transfer import held_back, ready_made_donor
 from lstmcli.recipes import load_settings
 from lstmcli.runs.base_fan import drawn_to_ready_made
 from tests.synthetic import make_plan, random_walk, series_of, tiny_settings
@@ -47,9 +47,10 @@ def test_of_another_horizon_or_bars_it_is_no_help(horizon: int, interval: str) -
 def test_the_har_that_a_short_training_is_held_against_is_drawn_as_its_own_is() -> None:
     settings = load_settings("default", ['window.features=["close"]', "model.network=har"])
     plan = make_plan([young(1500, "2015-01-02")], settings)
-    donor = ready_made_donor(plan, settings, "1d")
-    assert isinstance(donor, Donor)
+    donor, note = ready_made_donor(plan, settings, "1d")
+    assert donor is not None
     assert donor.linear_only
+    assert note.startswith("few windows validate: the linear fan is drawn towards base")
     losses = []
     for start in (donor, None):
         cpu = torch.device("cpu")
@@ -61,6 +62,9 @@ def test_the_har_that_a_short_training_is_held_against_is_drawn_as_its_own_is() 
     assert losses[0] != pytest.approx(losses[1], rel=1e-3)
 
 
+_WITHOUT = "few windows validate, and base, the ready-made model, cannot help: "
+
+
 def test_a_short_training_says_why_it_gets_no_help() -> None:
     fan: dict[str, Any] = {
         "window": {"context_length": 60, "horizon": 10, "scaling": "volatility"},
@@ -69,14 +73,16 @@ def test_a_short_training_says_why_it_gets_no_help() -> None:
     }
     settings = tiny_settings(**fan)
     plan = make_plan([young()], settings)
-    found = ready_made_donor(plan, settings, "1d")
-    assert isinstance(found, str)
-    assert found.endswith("it has another horizon or other levels")
-    assert str(ready_made_donor(plan, settings, "1wk")).endswith("it is of daily bars")
+    assert ready_made_donor(plan, settings, "1d") == (
+        None,
+        f"{_WITHOUT}it has another horizon or other levels",
+    )
+    assert ready_made_donor(plan, settings, "1wk") == (None, f"{_WITHOUT}it is of daily bars")
     several = replace(plan, series=(plan.series[0], plan.series[0]))
-    assert ready_made_donor(several, settings, "1d") == ""
-    assert ready_made_donor(plan, tiny_settings(), "1d") == ""
+    assert ready_made_donor(several, settings, "1d") == (None, "")
+    assert ready_made_donor(plan, tiny_settings(), "1d") == (None, "")
     default = load_settings("default", ['window.features=["close"]', "model.network=har"])
     enough, seen = (make_plan([young(rows, "1980-01-01")], default) for rows in (9000, 1500))
-    assert ready_made_donor(enough, default, "1d") == ""
-    assert str(ready_made_donor(seen, default, "1d")).endswith("seen the days up to 2018-01-16")
+    assert ready_made_donor(enough, default, "1d") == (None, "")
+    late = f"{_WITHOUT}it has seen the days up to 2018-01-16"
+    assert ready_made_donor(seen, default, "1d") == (None, late)

@@ -12,7 +12,7 @@ import numpy as np
 import optuna
 import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
-from optuna.trial import FrozenTrial
+from optuna.trial import FrozenTrial, TrialState
 
 from lstmcli.config import Settings
 from lstmcli.errors import DataError, TrainingError, UsageError
@@ -20,7 +20,7 @@ from lstmcli.files.locks import hold
 from lstmcli.learning import search as search_module
 from lstmcli.learning.fit import fit
 from lstmcli.learning.folds import Fold
-from lstmcli.learning.search import Search, Space, holds
+from lstmcli.learning.search import Search, Space, end_trial, holds
 from lstmcli.recipes import load_settings
 from lstmcli.runs.study import DATABASE
 from lstmcli.sources.source import Source
@@ -222,9 +222,8 @@ class Instant:
             raise SystemExit(143)
         self.params.append(trial.params)
         score = abs(math.log(values["train.learning_rate"] / 4e-3)) + len(values) / 10
-        ended = trial.study.tell(trial, score)
-        ended.user_attrs = {"scores": [score] * 3, "epochs": 1, "reason": ""}
-        return ended
+        kept = {"values": values, "scores": [score] * 3, "epochs": 1}
+        return end_trial(trial, TrialState.COMPLETE, score, **kept)
 
 
 WIDE: Space = {
