@@ -109,20 +109,18 @@ def check_plot(target: str | None, form: Format = "table") -> None:
 
     form : of the result, which standard output holds too.
     """
-    if target is None:
-        return
-    if target == "-" and form != "table":
-        raise UsageError(
-            "two results on standard output",
-            where=f"--plot - with --format {form}",
-            next_step="Draw to a file, or leave --format out.",
-        )
     if target == "-":
+        if form != "table":
+            raise UsageError(
+                "two results on standard output",
+                where=f"--plot - with --format {form}",
+                next_step="Draw to a file, or leave --format out.",
+            )
         check_package("plotext")
-        return
-    check_picture(target)
-    check_file(target)
-    check_package("matplotlib")
+    elif target is not None:
+        check_picture(target)
+        check_file(target)
+        check_package("matplotlib")
 
 
 def check_package(package: str, option: str = "--plot") -> None:
