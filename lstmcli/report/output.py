@@ -182,14 +182,6 @@ def emit(view: View, form: Format, output: str | None) -> None:
                 shutil.copyfileobj(io.TextIOWrapper(file, "utf-8", newline=""), sys.stdout)
 
 
-def rows_csv(rows: Iterable[Row], columns: Sequence[str] = ()) -> str:
-    """Return rows as CSV with a header, which is `columns` where there is no row.
-
-    None is empty, floats keep every digit.
-    """
-    return "".join(_csv(rows, columns))
-
-
 def write_file(path: Path, data: str | bytes) -> None:
     """Replace a file by the data; a device or pipe is written to as it is."""
     raw = data.encode("utf-8") if isinstance(data, str) else data
