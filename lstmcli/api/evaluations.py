@@ -115,8 +115,7 @@ class Evaluation(Shown):
         for report in self.reports:
             for name, each in report.scores.models.items():
                 last, test = each.direction[-1], each.tests.get("naive")
-                held = [one.coverage for one in each.bands if one.step == last.step]
-                nominal = [one.nominal for one in each.bands if one.step == last.step]
+                held = {one.nominal: one.coverage for one in each.bands if one.step == last.step}
                 rows.append(
                     {
                         "evaluated": str(report.models[0]),
@@ -125,7 +124,7 @@ class Evaluation(Shown):
                         "skill_naive": each.path.skill.get("naive"),
                         "p_naive": test and test.test.p,
                         "direction_accuracy": last.two_way.accuracy,
-                        "coverage80": dict(zip(nominal, held, strict=True)).get(0.8),
+                        "coverage80": held.get(0.8),
                         "windows": report.scores.n_windows,
                     }
                 )

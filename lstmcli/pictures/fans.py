@@ -21,7 +21,7 @@ from lstmcli.printable import count_of
 from lstmcli.report.evaluate import made_by
 from lstmcli.report.tables import percent, price
 from lstmcli.workflows.evaluate import EvaluateReport
-from lstmcli.workflows.predict import PredictReport, SymbolForecast
+from lstmcli.workflows.predict import SymbolForecast
 
 Floats = NDArray[np.float64]
 Dates = NDArray[np.datetime64]
@@ -227,11 +227,6 @@ def forecast_fan(each: SymbolForecast) -> Fan:
         bands=_bands(each.forecast, 0, each.last_close),
         actual=each.last_close * np.exp(each.actual),
     )
-
-
-def forecast_fans(report: PredictReport) -> Iterator[Fan]:
-    """Yield the fan of each symbol that was forecast."""
-    return map(forecast_fan, report.forecasts)
 
 
 def window_fan(report: EvaluateReport, model: str, index: int) -> Fan:
