@@ -5,17 +5,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from rich.console import RenderableType
 
 from lstmcli.evaluation.scores import ModelScores, Scores
-from lstmcli.evaluation.significance import Interval
 from lstmcli.evaluation.trend import CLASSES
 from lstmcli.evaluation.verdict import shown_name
-from lstmcli.report.tables import (
-    Column,
-    list_table,
-    make_table,
-    move,
-    number,
-    percent,
-)
+from lstmcli.report.tables import Column, list_table, make_table, move, number, percent, span
 
 _SHOWN_BANDS = (0.5, 0.8, 0.95)
 _CALLS = CLASSES[::-1]  # up first
@@ -36,7 +28,7 @@ _PAIRS: list[Column] = [
     ("Against", lambda pair: shown_name(pair.other)),
     ("On", lambda pair: "RMSE" if pair.loss == "squared" else "CRPS"),
     ("Skill", lambda pair: _skill(pair.skill)),
-    ("95 % interval", lambda pair: _interval(pair.interval, sign=True)),
+    ("95 % interval", lambda pair: span(pair.interval, sign=True)),
     ("p", lambda pair: number(pair.test.test.p)),
     (
         "Phases better",
@@ -237,7 +229,7 @@ def _two_way(main: ModelScores) -> RenderableType:
                 *([found.n_unchanged] if unchanged else []),
                 percent(found.independent_accuracy, 1),
                 found.n_independent,
-                _interval(found.interval),
+                span(found.interval),
                 number(found.test.p),
             ]
             for each in main.direction
@@ -307,10 +299,3 @@ def _tails(main: ModelScores) -> RenderableType:
 
 def _skill(skill: float | None) -> str:
     return percent(skill, 1, sign=True)
-
-
-def _interval(interval: Interval | None, *, sign: bool = False) -> str:
-    """Return an interval of shares as "38.6 % to 90.9 %"; a dash where it is undefined."""
-    if interval is None or interval.low is None or interval.high is None:
-        return "-"
-    return f"{percent(interval.low, 1, sign=sign)} to {percent(interval.high, 1, sign=sign)}"
