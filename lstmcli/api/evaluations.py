@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lstmcli.api.results import DAYS, LEVELS, range_of, ranges_of
-from lstmcli.api.shown import lines_of, page_of, rounded
+from lstmcli.api.shown import Shown, rounded
 from lstmcli.errors import Failure
 from lstmcli.printable import count_of
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, repr=False, eq=False)
-class Evaluation:
+class Evaluation(Shown):
     """Forecasts from past dates, compared with what happened and with simple baselines.
 
     reports : the workflow's own results, one for each choice of models. scored : of each report the
@@ -115,8 +115,7 @@ class Evaluation:
         for report in self.reports:
             for name, each in report.scores.models.items():
                 last, test = each.direction[-1], each.tests.get("naive")
-                held = [one.coverage for one in each.bands if one.step == last.step]
-                nominal = [one.nominal for one in each.bands if one.step == last.step]
+                held = {one.nominal: one.coverage for one in each.bands if one.step == last.step}
                 rows.append(
                     {
                         "evaluated": str(report.models[0]),
@@ -125,7 +124,7 @@ class Evaluation:
                         "skill_naive": each.path.skill.get("naive"),
                         "p_naive": test and test.test.p,
                         "direction_accuracy": last.two_way.accuracy,
-                        "coverage80": dict(zip(nominal, held, strict=True)).get(0.8),
+                        "coverage80": held.get(0.8),
                         "windows": report.scores.n_windows,
                     }
                 )
@@ -196,13 +195,8 @@ class Evaluation:
             frames.append(pd.DataFrame(found))
         return pd.concat(frames, ignore_index=True)
 
-    def __repr__(self) -> str:
-        shown = rounded(self.scores.drop(columns="windows"), 4).to_string(index=False)
-        return lines_of(self._head(), shown, self._known(), self.failures)
-
-    def _repr_html_(self) -> str:
-        shown = rounded(self.scores.drop(columns="windows"), 4)
-        return page_of(self._head(), shown, self._known(), self.failures)
+    def _shown(self) -> pd.DataFrame:
+        return rounded(self.scores.drop(columns="windows"), 4)
 
     def _known(self) -> tuple[str, ...]:
         helps = "" if self.without is None else self.without["sentence"]

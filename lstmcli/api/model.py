@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from lstmcli.api.evaluations import Evaluation
 from lstmcli.api.results import Anomalies, Predictions
-from lstmcli.api.shown import lines_of, page_of, rounded
+from lstmcli.api.shown import Shown, rounded
 from lstmcli.errors import file_errors
 from lstmcli.printable import count_of, first_few
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, repr=False, eq=False)
-class Model:
+class Model(Shown):
     """A trained model: one version, in the data folder or in one that goes away with Python.
 
     reference : its name, version and folder. data_dir : where it lies. notes : of its training.
@@ -46,6 +46,7 @@ class Model:
     notes: tuple[str, ...] = ()
     report: TrainReport | None = None
     own: Source | None = None
+    _indexed = True
 
     @property
     def name(self) -> str:
@@ -121,24 +122,17 @@ class Model:
                 shutil.rmtree(half, ignore_errors=True)
         return target
 
-    def __repr__(self) -> str:
-        return lines_of(self._head(), rounded(self._errors(), 5).to_string(), self.notes)
-
-    def _repr_html_(self) -> str:
-        return page_of(self._head(), rounded(self._errors(), 5), self.notes, index=True)
-
     def _head(self) -> str:
-        return f"Model {self.reference} of {first_few(self.symbols)}, {self._trained()}"
+        epochs = count_of(self.metadata.epochs, "epoch")
+        symbols = first_few(self.symbols)
+        return f"Model {self.reference} of {symbols}, {self.summary['network']}, {epochs}"
 
-    def _trained(self) -> str:
-        network = self.summary["network"]
-        return f"{network}, {count_of(self.metadata.epochs, 'epoch')}"
-
-    def _errors(self) -> pd.DataFrame:
+    def _shown(self) -> pd.DataFrame:
         """Return the errors on validation, one row a model."""
         import pandas as pd
 
         found = self.metadata.validation
         rows = {} if found is None else {k: [v.rmse, v.crps] for k, v in found.models.items()}
         columns = ["rmse", "crps"]
-        return pd.DataFrame.from_dict(rows, orient="index", columns=columns).astype(float)
+        errors = pd.DataFrame.from_dict(rows, orient="index", columns=columns)
+        return rounded(errors.astype(float), 5)

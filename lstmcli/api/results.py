@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from lstmcli.api.shown import CHANCES, lines_of, page_of, rounded
+from lstmcli.api.shown import CHANCES, Shown, rounded
 from lstmcli.errors import Failure, UsageError
 from lstmcli.printable import count_of, first_few
 
@@ -31,7 +31,7 @@ LEVELS = (80,)  # per cent, of the ranges in Nixtla's layout
 
 
 @dataclass(frozen=True, repr=False, eq=False)
-class Predictions:
+class Predictions(Shown):
     """Forecasts of the next sessions, one symbol or many.
 
     report : the workflow's own result. notes : what to know before they are trusted. failures : the
@@ -168,17 +168,15 @@ class Predictions:
                 found[f"{name}-{side}-{level}"] = range_of(frame, side, level)
         return pd.DataFrame(found)
 
-    def __repr__(self) -> str:
-        symbols, ahead = self.report.symbols, self.report.main.horizon
-        by = first_few(str(each.reference) for each in self.report.models)
-        head = f"Forecasts of {first_few(symbols)}, {count_of(ahead, 'step')}, by {by}"
-        return lines_of(head, self._shown().to_string(index=False), self._known(), self.failures)
+    def _head(self) -> str:
+        return f"Forecasts of {first_few(self.report.symbols)}, {self._ahead()}"
 
-    def _repr_html_(self) -> str:
-        symbols, ahead = self.report.symbols, self.report.main.horizon
+    def _title(self) -> str:
+        return f"{first_few(self.report.symbols)}: next {self._ahead()}"
+
+    def _ahead(self) -> str:
         by = first_few(str(each.reference) for each in self.report.models)
-        head = f"{first_few(symbols)}: next {count_of(ahead, 'step')}, by {by}"
-        return page_of(head, self._shown(), self._known(), self.failures)
+        return f"{count_of(self.report.main.horizon, 'step')}, by {by}"
 
     def _known(self) -> tuple[str, ...]:
         from lstmcli.report.tables import price_basis
@@ -195,7 +193,7 @@ class Predictions:
 
 
 @dataclass(frozen=True, repr=False, eq=False)
-class Anomalies:
+class Anomalies(Shown):
     """Moves that the forecast of the day before held nearly impossible.
 
     report : the workflow's own result. notes : what to know before they are trusted. failures : the
@@ -248,13 +246,6 @@ class Anomalies:
         # Also where there is no row, or no chance.
         return found.astype(kinds | dict.fromkeys(("cutoff", "date"), DAYS))
 
-    def __repr__(self) -> str:
-        shown = self._shown().to_string(index=False)
-        return lines_of(self._head(), shown, self.notes, self.failures)
-
-    def _repr_html_(self) -> str:
-        return page_of(self._head(), self._shown(), self.notes, self.failures)
-
     def _head(self) -> str:
         from lstmcli.report.anomalies import expected, format_chance
 
@@ -277,7 +268,7 @@ class Anomalies:
 
 
 @dataclass(frozen=True, repr=False, eq=False)
-class Fetched:
+class Fetched(Shown):
     """What a fetch brought into the store.
 
     failures : the symbols that failed, which keep the prices that they had.
@@ -293,11 +284,8 @@ class Fetched:
 
         return pd.DataFrame([asdict(each) for each in self.report.results])
 
-    def __repr__(self) -> str:
-        return lines_of("Fetched", self._shown().to_string(index=False), (), self.failures)
-
-    def _repr_html_(self) -> str:
-        return page_of("Fetched", self._shown(), (), self.failures)
+    def _head(self) -> str:
+        return "Fetched"
 
     def _shown(self) -> pd.DataFrame:
         return self.frame[["symbol", "status", "rows", "added", "first", "last", "note"]]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
@@ -26,22 +27,36 @@ def rounded(frame: pd.DataFrame, digits: int = 2) -> pd.DataFrame:
     return found
 
 
-def lines_of(head: str, table: str, notes: Iterable[str], failures: Iterable[Failure] = ()) -> str:
-    """Return a result as text: what it is, a table, and what there is to know."""
-    failed = [f"failed: {each.symbol}: {each.reason}" for each in failures]
-    return "\n".join([head, "", table, "", *notes, *failed]).rstrip()
+class Shown(ABC):
+    """A result that shows itself as text and, in a notebook, as HTML, where text is escaped."""
 
+    _indexed = False  # whether the rows of its table have names
 
-def page_of(
-    head: str,
-    frame: pd.DataFrame,
-    notes: Iterable[str],
-    failures: Iterable[Failure] = (),
-    *,
-    index: bool = False,
-) -> str:
-    """Return the same for a notebook, as HTML; all text is escaped."""
-    table = frame.to_html(index=index, max_rows=_MOST_ROWS, na_rep="", border=0)
-    failed = [f"failed: {each.symbol}: {each.reason}" for each in failures]
-    items = "".join(f"<li>{html.escape(each)}</li>" for each in [*notes, *failed])
-    return f"<p><b>{html.escape(head)}</b></p>{table}<ul>{items}</ul>"
+    @abstractmethod
+    def _head(self) -> str:
+        """Say in a line what it is."""
+
+    @abstractmethod
+    def _shown(self) -> pd.DataFrame:
+        """Return its table."""
+
+    def _title(self) -> str:
+        """Return the line above the table in a notebook."""
+        return self._head()
+
+    def _known(self) -> Iterable[str]:
+        """Return what there is to know."""
+        return getattr(self, "notes", ())
+
+    def _lines(self) -> list[str]:
+        failures: Iterable[Failure] = getattr(self, "failures", ())
+        return [*self._known(), *(f"failed: {each.symbol}: {each.reason}" for each in failures)]
+
+    def __repr__(self) -> str:
+        table = self._shown().to_string(index=self._indexed)
+        return "\n".join([self._head(), "", table, "", *self._lines()]).rstrip()
+
+    def _repr_html_(self) -> str:
+        table = self._shown().to_html(index=self._indexed, max_rows=_MOST_ROWS, na_rep="", border=0)
+        items = "".join(f"<li>{html.escape(each)}</li>" for each in self._lines())
+        return f"<p><b>{html.escape(self._title())}</b></p>{table}<ul>{items}</ul>"

@@ -20,21 +20,8 @@ _SAME_DATA = (  # parameters of the command that `_command` repeats
     *("resample", "strict", "data_dir"),
 )
 _NEEDS_WALK = (  # parameters that --issued does not use
-    *(
-        "horizon",
-        "step_size",
-        "n_windows",
-        "refit",
-        "refits",
-        "without",
-        "refit_window",
-        "baselines",
-        "ray",
-        "report",
-        "plot",
-        "price",
-    ),
-    *("audit", "audit_epochs", "device", "threads"),
+    *("horizon", "step_size", "n_windows", "refit", "refits", "without", "refit_window"),
+    *("baselines", "price", "report", "plot", "audit", "audit_epochs", "device", "threads", "ray"),
 )
 
 
@@ -109,11 +96,6 @@ class ForecastsFile:
                 why="it chooses what --forecasts writes",
                 next_step="Pass --forecasts FILE.",
             )
-
-    @property
-    def only(self) -> list[str]:
-        """The models asked for, none for all."""
-        return self.forecasts_of or []
 
 
 @spread
@@ -218,7 +200,7 @@ def _score(
 
         pictures.check(out.form)
         logged = journal.logged("refit", on_part)
-        with forecasts_file(file.forecasts, file.only) as on_windows:
+        with forecasts_file(file.forecasts, file.forecasts_of or ()) as on_windows:
 
             def on_set(*windows: Any) -> None:
                 on_windows(*windows)
@@ -283,7 +265,7 @@ def _grade(
     out.show_notes(report)
     if file.forecasts is not None:
         form: Format = "parquet" if is_parquet(file.forecasts) else "csv"
-        emit(forecasts_view(report, file.only), form, file.forecasts)
+        emit(forecasts_view(report, file.forecasts_of or ()), form, file.forecasts)
     out.emit(grade_view(report, details=details))
     report_failures(report.failures, report.n_symbols)
 

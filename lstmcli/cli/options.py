@@ -213,12 +213,8 @@ class RecipeOptions(DeviceOptions):
         """
         from lstmcli.sources.source import chosen_settings
 
-        options = {
-            "train.seed": self.seed,
-            "train.device": self.device,
-            "train.threads": self.threads,
-        }
-        named = [f"{key}={value}" for key, value in options.items() if value is not None]
+        options = self.given | ({} if self.seed is None else {"seed": self.seed})
+        named = [f"train.{key}={value}" for key, value in options.items()]
         return chosen_settings(recipe, source, [*named, *(self.set_ or ())])
 
     def typed(self, origin: str | None) -> str:

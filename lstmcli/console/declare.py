@@ -32,15 +32,7 @@ from lstmcli.errors import LstmcliError
 
 # An option of such a name can be set by LSTMCLI_CONFIG and so on.
 _IN_ENVIRONMENT = (
-    "config",
-    "data-dir",
-    "device",
-    "format",
-    "log-file",
-    "model",
-    "ray",
-    "seed",
-    "threads",
+    *("config", "data-dir", "device", "format", "log-file", "model", "ray", "seed", "threads"),
 )
 DEFAULT_DATA_DIR = Path("data")
 

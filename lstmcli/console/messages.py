@@ -160,11 +160,10 @@ class BatchOptions(OutputOptions):
         """Write the symbols that failed to the --errors file."""
         if self.errors is None:
             return
-        from lstmcli.report.output import rows_csv, write_file
+        from lstmcli.report.output import emit
 
         columns = ("symbol", "exit_code", "reason")
-        rows = [{name: getattr(each, name) for name in columns} for each in failures]
-        write_file(Path(self.errors), rows_csv(rows, columns=columns))
+        emit(View(list, dict, lambda: failures, columns), "csv", self.errors)
 
     def show_notes(self, report: Report) -> None:
         """Write the file of failed symbols and print the notes, before the result."""

@@ -19,9 +19,9 @@ from lstmcli.forecasting.forecast import Forecast, central_bands
 from lstmcli.market.prices import unit_of
 from lstmcli.printable import count_of
 from lstmcli.report.evaluate import made_by
-from lstmcli.report.tables import percent, price
+from lstmcli.report.tables import percent, price, span
 from lstmcli.workflows.evaluate import EvaluateReport
-from lstmcli.workflows.predict import PredictReport, SymbolForecast
+from lstmcli.workflows.predict import SymbolForecast
 
 Floats = NDArray[np.float64]
 Dates = NDArray[np.datetime64]
@@ -229,11 +229,6 @@ def forecast_fan(each: SymbolForecast) -> Fan:
     )
 
 
-def forecast_fans(report: PredictReport) -> Iterator[Fan]:
-    """Yield the fan of each symbol that was forecast."""
-    return map(forecast_fan, report.forecasts)
-
-
 def window_fan(report: EvaluateReport, model: str, index: int) -> Fan:
     """Return one window of a backtest as a fan, in prices on the last close."""
     result = report.backtest
@@ -377,11 +372,8 @@ def skills_of(report: EvaluateReport, model: ModelScores) -> list[Skills]:
 
 
 def _saved(skill: float | None, interval: Interval | None) -> str:
-    words = percent(skill, 1, sign=True)
-    if interval is None or interval.low is None or interval.high is None:
-        return words
-    ends = (percent(end, 1, sign=True) for end in (interval.low, interval.high))
-    return f"{words} ({' to '.join(ends)})"
+    words, ends = percent(skill, 1, sign=True), span(interval, sign=True)
+    return words if ends == "-" else f"{words} ({ends})"
 
 
 def _apart(windows: Sequence[tuple[int, int]], horizon: int) -> list[tuple[int, int]]:

@@ -24,7 +24,6 @@ from lstmcli.pictures.fans import (
     Walk,
     choose_windows,
     forecast_fan,
-    forecast_fans,
     moves_of,
     skills_of,
     walk_of,
@@ -148,7 +147,7 @@ def write_page(report: EvaluateReport, target: str | None) -> None:
 def draw_forecasts(report: PredictReport, page: str | None, plot: str | None) -> None:
     """Write the page and draw the picture of forecasts, each if it has a target."""
     write_forecast_page(report, page)
-    draw_plot(forecast_fans(report), plot)
+    draw_plot(map(forecast_fan, report.forecasts), plot)
 
 
 def write_forecast_page(report: PredictReport, target: str | None) -> None:

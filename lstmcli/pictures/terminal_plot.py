@@ -67,12 +67,20 @@ class _Canvas:
         lower, upper = (self.line(fine, np.interp(fine, x, y), nominal) for y in (low, high))
         self.plotext.figure.draw(upper.fill(lower))
 
+    def labelled(self, dates: Dates) -> Dates:
+        """Return as many of the dates as have room for their labels."""
+        places = np.linspace(0, len(dates) - 1, min(self.most_labels, len(dates)))
+        return dates[places.astype(np.int64)]
+
     def text(
-        self, ticks: Sequence[float], labels: Sequence[str], drawn: Floats, legend: Sequence[str]
+        self, labelled: Dates, origin: np.datetime64, drawn: Floats, legend: Sequence[str]
     ) -> str:
-        """Return the drawing: dates below, round prices of what was drawn at the left, a legend."""
+        """Return the drawing: dates below, round prices of what was drawn at the left, a legend.
+
+        origin : the date that is drawn at 0.
+        """
         figure, heights = self.plotext.figure, _price_ticks(drawn)
-        figure.ruler("x", "lower").ticks(ticks, labels)
+        figure.ruler("x", "lower").ticks(_days(labelled, origin).tolist(), list(map(str, labelled)))
         figure.ruler("y", "left").ticks(heights, [f"{height:,.7g}" for height in heights])
         text: str = figure.build().string(colorless=not self.colour)
         figure.clear.all()
@@ -155,7 +163,7 @@ def _draw_fan(canvas: _Canvas, fan: Fan) -> str:
         np.linspace(0, before.size - 1, behind_room + 1)[:-1],
         np.linspace(before.size - 1, sessions.size - 1, ahead_room + 1)[:ahead_room],
     ]
-    return canvas.text(*_labels(sessions[places.astype(np.int64)], start), fan.drawn, legend)
+    return canvas.text(sessions[places.astype(np.int64)], start, fan.drawn, legend)
 
 
 def _draw_walk(canvas: _Canvas, walk: Walk) -> str:
@@ -166,10 +174,8 @@ def _draw_walk(canvas: _Canvas, walk: Walk) -> str:
     canvas.line(_days(walk.dates, first), walk.prices, "history")
     for window in walk.windows:
         canvas.line(_days(window.dates, first), window.median, "median")
-    places = np.linspace(0, len(walk.dates) - 1, min(canvas.most_labels, len(walk.dates)))
-    shown = walk.dates[places.astype(np.int64)]
     legend = canvas.legend("price", {band[0] for _, band in bands})
-    return canvas.text(*_labels(shown, first), walk.drawn, legend)
+    return canvas.text(canvas.labelled(walk.dates), first, walk.drawn, legend)
 
 
 def _draw_surprises(canvas: _Canvas, shown: Surprises) -> str:
@@ -185,12 +191,7 @@ def _draw_surprises(canvas: _Canvas, shown: Surprises) -> str:
     if shown.found.any():
         canvas.points(days[shown.found], shown.prices[shown.found], "actual")
         legend.append(f"{canvas.marks['actual']} surprise")
-    places = np.linspace(0, len(days) - 1, min(canvas.most_labels, len(days))).astype(np.int64)
-    return canvas.text(*_labels(shown.dates[places], first), shown.drawn, legend)
-
-
-def _labels(days: Dates, first: np.datetime64) -> tuple[list[float], list[str]]:
-    return _days(days, first).tolist(), list(map(str, days))
+    return canvas.text(canvas.labelled(shown.dates), first, shown.drawn, legend)
 
 
 def _days(dates: Dates, first: np.datetime64) -> Floats:

@@ -31,25 +31,6 @@ class View:
     differ: bool = False
 
 
-def one_after_another(command: str, views: Sequence[View]) -> View:
-    """Join the views of several models: the document lists theirs under `evaluations`.
-
-    It begins with a list of their summaries.
-    """
-    if len(views) == 1:
-        return views[0]
-
-    def document() -> dict[str, Any]:
-        each = [view.document() for view in views]
-        return make_document(command, summary=[one["summary"] for one in each], evaluations=each)
-
-    return View(
-        lambda: [each for view in views for each in (*view.tables(), "")],
-        document,
-        lambda: (row for view in views for row in view.rows()),
-    )
-
-
 def make_document(command: str, **content: Any) -> dict[str, Any]:
     """Return the JSON document of a command."""
     return {"schema_version": 1, "command": command, **content}

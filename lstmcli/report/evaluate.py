@@ -1,7 +1,7 @@
 """The backtest for a reader: on one screen the windows, the scores and the verdict; or in full."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from itertools import zip_longest
 from typing import Any
 
@@ -15,7 +15,7 @@ from lstmcli.evaluation.trend import CLASSES, actual_trend, predicted_trend
 from lstmcli.learning.walk import Answer
 from lstmcli.market.prices import unit_of
 from lstmcli.printable import count_of, first_few
-from lstmcli.report import View, make_document, one_after_another
+from lstmcli.report import View, make_document
 from lstmcli.report.risk import beyond_table, loss_table
 from lstmcli.report.score_lines import directions, errors, share_of, verdict_lines, verdict_word
 from lstmcli.report.score_tables import score_tables
@@ -64,14 +64,40 @@ _REFITS: list[Column] = [
 ]
 
 
-def evaluate_view(
-    report: EvaluateReport, command: str = "", *, details: bool = False, beyond: bool = False
+def evaluate_views(
+    reports: Sequence[EvaluateReport], command: str, *, details: bool = False, beyond: bool = False
 ) -> View:
-    """Show the answer on one screen, or everything; the rows are the windows of every network.
+    """Show the answer on one screen, of several models a row each, or everything.
+
+    The rows are the windows of every network. The document of several models lists theirs under
+    `evaluations`.
 
     command : the command line that evaluates the same models on the same data. beyond : show the
-    scores of large moves on that screen too.
+    scores of large moves on the screen of one model too.
     """
+    views = [_view(each, command, details, beyond) for each in reports]
+    if len(reports) == 1:
+        return views[0]
+
+    def tables() -> list[RenderableType]:
+        if details:
+            return [each for view in views for each in (*view.tables(), "")]
+        without = [
+            Prose(f"{first_few(each.symbol for each in report.series)}: {report.without}")
+            for report in reports
+            if report.without is not None
+        ]
+        return [_reports_table(reports), *without, _MORE_OF_SEVERAL]
+
+    def document() -> dict[str, Any]:
+        each = [view.document() for view in views]
+        return make_document("evaluate", summary=[one["summary"] for one in each], evaluations=each)
+
+    return View(tables, document, lambda: (row for view in views for row in view.rows()))
+
+
+def _view(report: EvaluateReport, command: str, details: bool, beyond: bool) -> View:
+    """Show one backtest."""
 
     def document() -> dict[str, Any]:
         windows = report.metadata[0].windows
@@ -112,22 +138,6 @@ def contribution_document(report: EvaluateReport) -> dict[str, Any]:
     """Return whether a feature helps, in figures and in words."""
     assert report.without is not None, "it was asked"
     return asdict(report.without) | {"sentence": str(report.without)}
-
-
-def evaluate_views(
-    reports: Sequence[EvaluateReport], command: str, *, details: bool = False, beyond: bool = False
-) -> View:
-    """Show the backtests of several models: a row each on one screen, or all of them in full."""
-    views = [evaluate_view(each, command, details=details, beyond=beyond) for each in reports]
-    whole = one_after_another("evaluate", views)
-    if len(reports) == 1 or details:
-        return whole
-    without = [
-        Prose(f"{first_few(each.symbol for each in report.series)}: {report.without}")
-        for report in reports
-        if report.without is not None
-    ]
-    return replace(whole, tables=lambda: [_reports_table(reports), *without, _MORE_OF_SEVERAL])
 
 
 def _reports_table(reports: Sequence[EvaluateReport]) -> RenderableType:

@@ -147,13 +147,9 @@ def prune_view(report: PruneReport) -> View:
     )
 
 
-def _minute(time: str) -> str:
-    return time[:16].replace("T", " ")
-
-
 def _decision(kept: Mapping[str, Any]) -> str:
     verb = "promoted" if kept.get("promoted") else "not promoted"
-    return f"{_minute(str(kept['created']))[:10]}, {verb}: {kept.get('why')}"
+    return f"{str(kept['created'])[:10]}, {verb}: {kept.get('why')}"
 
 
 def _state(each: ModelVersion) -> Text:
@@ -193,7 +189,7 @@ def _facts(report: ModelDetail) -> Iterator[tuple[str, str]]:
         champions = ", ".join(report.champions) or "none"
         yield "Champion", f"{'yes' if each.champion else 'no'}; now and before: {champions}"
     took = f"{counted('duration_seconds', '.1f')} s on {found('device')}"
-    yield "Created", f"{_minute(each.created)} UTC in {took}"
+    yield "Created", f"{each.created[:16].replace('T', ' ')} UTC in {took}"
     yield "By", f"lstmcli {found('lstmcli_version')}, PyTorch {found('torch_version')}"
     network, head = settings.model.network, settings.model.head
     yield "Network", f"{network}, {counted('parameters')} weights, {head} head"

@@ -109,20 +109,18 @@ def check_plot(target: str | None, form: Format = "table") -> None:
 
     form : of the result, which standard output holds too.
     """
-    if target is None:
-        return
-    if target == "-" and form != "table":
-        raise UsageError(
-            "two results on standard output",
-            where=f"--plot - with --format {form}",
-            next_step="Draw to a file, or leave --format out.",
-        )
     if target == "-":
+        if form != "table":
+            raise UsageError(
+                "two results on standard output",
+                where=f"--plot - with --format {form}",
+                next_step="Draw to a file, or leave --format out.",
+            )
         check_package("plotext")
-        return
-    check_picture(target)
-    check_file(target)
-    check_package("matplotlib")
+    elif target is not None:
+        check_picture(target)
+        check_file(target)
+        check_package("matplotlib")
 
 
 def check_package(package: str, option: str = "--plot") -> None:
@@ -182,14 +180,6 @@ def emit(view: View, form: Format, output: str | None) -> None:
             else:
                 # JSON and CSV go through the text layer, so that a terminal's encoding holds.
                 shutil.copyfileobj(io.TextIOWrapper(file, "utf-8", newline=""), sys.stdout)
-
-
-def rows_csv(rows: Iterable[Row], columns: Sequence[str] = ()) -> str:
-    """Return rows as CSV with a header, which is `columns` where there is no row.
-
-    None is empty, floats keep every digit.
-    """
-    return "".join(_csv(rows, columns))
 
 
 def write_file(path: Path, data: str | bytes) -> None:

@@ -177,7 +177,7 @@ def _block(each: SymbolForecast, cells: Sequence[_Cells], all_steps: bool) -> li
     numbers = [step for step in each.forecast.steps if all_steps or step in wanted]
     shown = [cells[step - 1] for step in numbers]
     title = styled(f"{each.symbol}, next {ahead}, by {each.by.reference}", "bold")
-    table = _step_table("", shown)
+    table = _step_table(shown)
     return [title, "", fact_table(facts), "", table, *risk_tables(each, numbers)]
 
 
@@ -201,7 +201,7 @@ def _one_row_each(
     rows = [
         {name: cell for name, cell in each.items() if name not in hidden} for each in steps or ends
     ]
-    lines: list[RenderableType] = [styled(title, "bold"), "", _step_table("", rows)]
+    lines: list[RenderableType] = [styled(title, "bold"), "", _step_table(rows)]
     if _CHANCE in ends[0] and one_rate:
         view = "No view on direction. " if main.metadata.har else ""
         lines.append(f"{view}Chance of a rise in {_ahead(main)}: {_in_the_past(ends[0])}.")
@@ -234,7 +234,7 @@ def _in_the_past(end: _Cells) -> str:
     return f"in the past {end[_PAST]}" if end.get(_PAST) else BASE_RATE_UNKNOWN
 
 
-def _step_table(title: str, rows: Sequence[_Cells]) -> RenderableType:
+def _step_table(rows: Sequence[_Cells]) -> RenderableType:
     # A truth in one row makes a column for all.
     names = list(dict.fromkeys(name for cells in rows for name in cells))
     spans = [span.split(" to ") for each in rows if (span := each.get(_RANGE))]
@@ -247,7 +247,7 @@ def _step_table(title: str, rows: Sequence[_Cells]) -> RenderableType:
 
     cells = ([cell(name, each.get(name)) for name in names] for each in rows)
     left = names.index("Last close") if "Last close" in names else names.index("Date") + 1
-    return make_table(title, names, cells, left=left, drop=_DROPPED)
+    return make_table("", names, cells, left=left, drop=_DROPPED)
 
 
 def _cells(each: SymbolForecast, row: dict[str, Any]) -> _Cells:

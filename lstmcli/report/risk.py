@@ -50,7 +50,7 @@ def price_rows(each: SymbolForecast) -> list[dict[str, Any]]:
             "below": None if each.constant else float(below[k, step - 1]),
             "above": None if each.constant else 1.0 - float(below[k, step - 1]),
             "beyond_fan": bool(beyond[k, step - 1]),
-            "past_below": None if past is None else past,
+            "past_below": past,
             "past_above": None if past is None else 1.0 - past,
             "past_moves": int(asked.n_past[step - 1]),
         }

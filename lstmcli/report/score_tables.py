@@ -1,22 +1,13 @@
 """The scores of a backtest as tables, one a question."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from rich.console import RenderableType
 
-from lstmcli.evaluation.comparisons import Pair
 from lstmcli.evaluation.scores import ModelScores, Scores
-from lstmcli.evaluation.significance import Interval
 from lstmcli.evaluation.trend import CLASSES
 from lstmcli.evaluation.verdict import shown_name
-from lstmcli.report.tables import (
-    Column,
-    list_table,
-    make_table,
-    move,
-    number,
-    percent,
-)
+from lstmcli.report.tables import Column, list_table, make_table, move, number, percent, span
 
 _SHOWN_BANDS = (0.5, 0.8, 0.95)
 _CALLS = CLASSES[::-1]  # up first
@@ -37,7 +28,7 @@ _PAIRS: list[Column] = [
     ("Against", lambda pair: shown_name(pair.other)),
     ("On", lambda pair: "RMSE" if pair.loss == "squared" else "CRPS"),
     ("Skill", lambda pair: _skill(pair.skill)),
-    ("95 % interval", lambda pair: _interval(pair.interval, sign=True)),
+    ("95 % interval", lambda pair: span(pair.interval, sign=True)),
     ("p", lambda pair: number(pair.test.test.p)),
     (
         "Phases better",
@@ -74,13 +65,15 @@ def score_tables(scores: Scores, over: str) -> list[RenderableType]:
     pairs = [
         pair for pair in scores.pairwise if pair.loss == "crps" or pair.other not in _SAME_AS_NAIVE
     ]
+    missing = [(pair.test.test.why, "p") for pair in pairs]
+    missing += [(pair.interval.why, "95 % interval") for pair in pairs if pair.interval]
     chances = "Chance of a rise (Brier score: 0 is perfect; skill against the base rate)"
     title = "Pair by pair: skill, its 95 % interval, and Diebold-Mariano's p over all phases"
     copies = "Is it just repeating the last price? Size, spread and correlations of its moves"
     return [
         _scores(scores, over, against),
         list_table(title, _PAIRS, pairs, left=3, drop=["Phases better", "95 % interval"]),
-        *_missing(pairs),
+        *(f"No {' and no '.join(columns)}: {why}." for why, columns in _reasons(missing).items()),
         _steps(scores, main, against),
         *_fans(scores, main),
         *(
@@ -122,19 +115,13 @@ def _scores(scores: Scores, over: str, against: Sequence[str]) -> RenderableType
     )
 
 
-def _missing(pairs: Sequence[Pair]) -> list[str]:
-    """Give each reason for a missing figure once."""
+def _reasons(found: Iterable[tuple[str | None, str]]) -> dict[str, list[str]]:
+    """Return each reason for a missing figure with the figures that it explains, once each."""
     reasons: dict[str, list[str]] = {}
-    for pair in pairs:
-        _add(reasons, pair.test.test.why, "p")
-    for pair in pairs:
-        _add(reasons, pair.interval.why if pair.interval else None, "95 % interval")
-    return [f"No {' and no '.join(columns)}: {why}." for why, columns in reasons.items()]
-
-
-def _add(reasons: dict[str, list[str]], why: str | None, of: str) -> None:
-    if why is not None and of not in reasons.setdefault(why, []):
-        reasons[why].append(of)
+    for why, of in found:
+        if why is not None and of not in reasons.setdefault(why, []):
+            reasons[why].append(of)
+    return reasons
 
 
 def _shown_steps(main: ModelScores) -> list[tuple[int, int]]:
@@ -213,9 +200,7 @@ def _fans(scores: Scores, main: ModelScores) -> Iterator[RenderableType]:
 def _directions(scores: Scores, main: ModelScores) -> Iterator[RenderableType]:
     """Show the directions, the trends and the crashes of one model at every reported step."""
     yield _two_way(main)
-    reasons: dict[str, list[str]] = {}
-    for each in main.direction:
-        _add(reasons, each.two_way.test.why, str(each.step))
+    reasons = _reasons((each.two_way.test.why, str(each.step)) for each in main.direction)
     yield from (
         f"No p at step{'s' * (len(steps) > 1)} {', '.join(steps)} ({why})."
         for why, steps in reasons.items()
@@ -244,7 +229,7 @@ def _two_way(main: ModelScores) -> RenderableType:
                 *([found.n_unchanged] if unchanged else []),
                 percent(found.independent_accuracy, 1),
                 found.n_independent,
-                _interval(found.interval),
+                span(found.interval),
                 number(found.test.p),
             ]
             for each in main.direction
@@ -314,10 +299,3 @@ def _tails(main: ModelScores) -> RenderableType:
 
 def _skill(skill: float | None) -> str:
     return percent(skill, 1, sign=True)
-
-
-def _interval(interval: Interval | None, *, sign: bool = False) -> str:
-    """Return an interval of shares as "38.6 % to 90.9 %"; a dash where it is undefined."""
-    if interval is None or interval.low is None or interval.high is None:
-        return "-"
-    return f"{percent(interval.low, 1, sign=sign)} to {percent(interval.high, 1, sign=sign)}"

@@ -11,7 +11,7 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from operator import attrgetter
 from textwrap import wrap
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 from rich.constrain import Constrain
@@ -21,8 +21,10 @@ from rich.table import Column as RichColumn
 from rich.table import Table
 from rich.text import Text
 
-from lstmcli.market.prices import unit_of
-from lstmcli.printable import count_of, printable, wrapped
+from lstmcli.printable import printable, wrapped
+
+if TYPE_CHECKING:  # the lists of stored data need no statistics
+    from lstmcli.evaluation.significance import Interval
 
 PROSE_WIDTH = 80  # of sentences, also where more would fit
 GOOD, BAD, OWN, DIM = "green", "red", "cyan", "bright_black"
@@ -225,10 +227,11 @@ def move(log_move: float, digits: int = 2) -> str:
     return percent(math.expm1(log_move), digits, sign=True)
 
 
-def ahead(steps: int, interval: str) -> str:
-    """Format a horizon: "50 steps ahead", "12 months ahead"."""
-    unit = unit_of(interval)
-    return f"{count_of(steps, 'step' if unit in ('session', 'bar') else unit)} ahead"
+def span(interval: "Interval | None", *, sign: bool = False) -> str:
+    """Format an interval of shares: "38.6 % to 90.9 %"; a dash where it is undefined."""
+    if interval is None or interval.low is None or interval.high is None:
+        return "-"
+    return f"{percent(interval.low, 1, sign=sign)} to {percent(interval.high, 1, sign=sign)}"
 
 
 def _fixed(value: float, digits: int, sign: str = "") -> str:

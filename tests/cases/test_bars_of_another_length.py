@@ -7,8 +7,15 @@ import pandas as pd
 import pytest
 
 from lstmcli.errors import Failure
-from lstmcli.market.prices import Prices, are_alike, as_read, bars_of, may_be, most_common_interval
-from lstmcli.report.tables import ahead
+from lstmcli.market.prices import (
+    Prices,
+    are_alike,
+    as_read,
+    bars_of,
+    may_be,
+    most_common_interval,
+    unit_of,
+)
 from tests.command_line import TINY, Outcome, assert_one_error, in_process, walk
 from tests.rows import for_each
 
@@ -160,9 +167,9 @@ def test_the_first_of_as_many_decides_and_weekly_bars_in_the_daily_folder_are_we
 
 
 @for_each(
-    ("interval", "text"),
-    [("1d", "8 steps"), ("1wk", "8 weeks"), ("1mo", "8 months"), ("3mo", "8 quarters")]
-    + [("1y", "8 years"), ("14D", "8 steps")],
+    ("interval", "unit"),
+    [("1d", "session"), ("1wk", "week"), ("1mo", "month"), ("3mo", "quarter")]
+    + [("1y", "year"), ("14D", "bar")],
 )
-def test_a_horizon_is_in_the_unit_of_the_bars(interval: str, text: str) -> None:
-    assert ahead(8, interval) == f"{text} ahead"
+def test_a_horizon_is_in_the_unit_of_the_bars(interval: str, unit: str) -> None:
+    assert unit_of(interval) == unit

@@ -68,6 +68,7 @@ def test_fan_has_a_column_a_level_and_its_chance_of_a_rise() -> None:
     assert first["q0.5"] == first["median"] == pytest.approx(55.0)
     assert first["change"] == pytest.approx(0.1)
     assert second["q0.025"] == pytest.approx(60.0 * np.exp(-0.3))
+    assert FAN.quantiles is not None
     below = np.interp(0.0, FAN.quantiles[0, 0], LEVELS)
     assert first["probability_of_rise"] == pytest.approx(1 - below)
     assert second["flat_low"] == pytest.approx(50 * np.exp(-0.25 * 0.01 * 2**0.5))

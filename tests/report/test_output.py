@@ -4,9 +4,10 @@ import csv
 import io
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,7 @@ from hypothesis import strategies as st
 from lstmcli.errors import DataError, FileError, UsageError
 from lstmcli.printable import json_text, printable
 from lstmcli.report import Format, View, output
-from lstmcli.report.output import check_file, check_output, emit, rows_csv, write_file
+from lstmcli.report.output import check_file, check_output, emit, write_file
 
 TREES: list[dict[str, Any]] = [
     {
@@ -38,6 +39,11 @@ def view(rows: Any = (), document: Any = None) -> View:
 def written(what: View, form: Format, folder: Path) -> bytes:
     emit(what, form, str(folder / "result"))
     return (folder / "result").read_bytes()
+
+
+def rows_csv(rows: list[dict[str, Any]], columns: Sequence[str] = ()) -> str:
+    with TemporaryDirectory() as folder:
+        return written(View(list, dict, lambda: rows, columns), "csv", Path(folder)).decode()
 
 
 def test_rows_keep_every_digit_and_leave_missing_values_empty() -> None:
