@@ -7,6 +7,7 @@ log that another process keeps locked is a warning at any time, and is waited fo
 """
 
 import json
+import logging
 import os
 import re
 import secrets
@@ -38,13 +39,15 @@ class _Run:
     clock: float = field(default_factory=time.monotonic)
     command: str = ""
     data_dir: Path | None = None
-    log: Path | None = None
     has_warned: bool = False
     counts: dict[str, float] = field(default_factory=dict)
     error: str = ""
 
 
 _run = _Run()
+_events = logging.getLogger("lstmcli.events")
+_events.setLevel(logging.INFO)
+_events.propagate = False
 _URL = r"(\w:/+|//)"  # a path has lost one of the slashes
 _USER = re.compile(_URL + "(.*)@", re.DOTALL)
 _CUT_USER = re.compile(_URL + r"(?!\*\*\*@)[^/\s:]+:(?!\d{1,5}(?!\w))\S+")
@@ -55,22 +58,45 @@ _SECRET_FIELD = re.compile(
 _SHORTEST = 3  # characters of a secret that is masked outside its URL too
 
 
-def line_of(event: str, facts: Mapping[str, Any]) -> str:
-    """Return an event as one line of printable JSON, without the password of any URL in it."""
-    head = {
-        "time": datetime.now(UTC).isoformat(timespec="milliseconds"),
-        "run_id": _run.run_id,
-        "command": _run.command,
-        "event": event,
-    }
-    plain = json.loads(json.dumps(facts, default=str), parse_constant=str)
-    return json_text({**head, **_without_passwords(plain)}) + "\n"
+class JsonFormatter(logging.Formatter):
+    """Format an event, the record's `msg` and `facts`, as one line of printable JSON."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the line, without the password of any URL in it."""
+        head = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "run_id": _run.run_id,
+            "command": _run.command,
+            "event": record.msg,
+        }
+        facts = json.loads(json.dumps(vars(record)["facts"], default=str), parse_constant=str)
+        return json_text({**head, **_without_passwords(facts)}) + "\n"
+
+
+class _LogFile(logging.Handler):
+    """Collects events until `append` writes them under one lock."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self.path = path
+        self.lines: list[str] = []
+        self.setFormatter(JsonFormatter())
+
+    def append(self) -> int:
+        """Append the events, all on the disk on return; return the bytes of a torn line cut."""
+        lines, self.lines = self.lines, []
+        return _append(self.path, lines) if lines else 0
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Collect an event."""
+        self.lines.append(self.format(record))
 
 
 def whole_run(work: Callable[[], int]) -> int:
     """Do the work of a new run, and record how it ended, whatever ended it."""
     global _run
     _run = _Run()
+    _events.handlers.clear()
     code = 1  # that of an error of our own, which leaves a traceback
     try:
         code = work()
@@ -86,19 +112,20 @@ def open_log(context: typer.Context, name: str | None) -> str | None:
     """Start the log as soon as its option is read. Raises FileError if that is impossible."""
     if name is None or context.resilient_parsing:
         return name
-    path = Path(name)
-    if _is_foreign(path):
+    log = _LogFile(Path(name))
+    if _is_foreign(log.path):
         raise UsageError(
             "not a log", where=name, why="it holds something else", next_step="Name another file."
         )
     _run.command = context.command_path.partition(" ")[2]
     start = {"version": __version__, "arguments": sys.argv[1:], "environment": _variables()}
-    torn = 0
+    log.emit(logging.makeLogRecord({"msg": "start", "facts": start}))
     try:
-        torn = _append(path, [line_of("start", start)])
+        torn = log.append()
     except LockedError as error:
+        torn = 0
         _warn_missing(error)
-    _run.log = path
+    _events.addHandler(log)
     if torn:
         warn(f"{name}: removed a last line that was cut short, {torn} bytes")
     return name
@@ -117,12 +144,14 @@ def log(event: str, **facts: Any) -> None:
 
 def log_each(event: str, rows: Iterable[Mapping[str, Any]]) -> None:
     """Log one event per row, all on the disk on return."""
-    if _run.log is None or not (lines := [line_of(event, row) for row in rows]):
-        return
-    try:
-        _append(_run.log, lines)
-    except (FileError, LockedError) as error:
-        _warn_missing(error)
+    for row in rows:
+        _events.info(event, extra={"facts": row})
+    for log in _events.handlers:
+        assert isinstance(log, _LogFile)
+        try:
+            log.append()
+        except (FileError, LockedError) as error:
+            _warn_missing(error)
 
 
 def logged(event: str, show: Callable[..., None]) -> Callable[..., None]:

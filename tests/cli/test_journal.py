@@ -2,6 +2,7 @@
 
 import fcntl
 import json
+import logging
 import os
 import signal
 import time
@@ -46,6 +47,11 @@ def events(folder: Path) -> list[dict[str, Any]]:
         assert list(line)[:4] == ["time", "run_id", "command", "event"]
         assert datetime.fromisoformat(line["time"]).tzinfo is not None
     return lines
+
+
+def line_of(event: str, facts: dict[str, Any]) -> str:
+    record = logging.makeLogRecord({"msg": event, "facts": facts})
+    return journal.JsonFormatter().format(record)
 
 
 def names(folder: Path) -> list[str]:
@@ -288,16 +294,16 @@ def test_no_password_of_a_url_comes_into_the_log_or_the_record(home: Path, secre
     ["http://127.0.0.1:8080/x", "https://example.org/a:b", "data//prices", "see https://a.org: b"],
 )
 def test_a_url_without_a_password_stays_as_it_is(text: str) -> None:
-    assert json.loads(journal.line_of("note", {"message": text}))["message"] == text
+    assert json.loads(line_of("note", {"message": text}))["message"] == text
 
 
 def test_a_url_that_was_cut_within_its_password_loses_it() -> None:
     for text in ("found https://me:secr", "https:/me:secr...", ["//me:secret@host"]):
-        assert "secr" not in journal.line_of("note", {"message": text})
+        assert "secr" not in line_of("note", {"message": text})
 
 
 def test_figures_that_are_none_stay_json() -> None:
-    line = journal.line_of("epoch", {"loss": float("nan"), "best": float("inf")})
+    line = line_of("epoch", {"loss": float("nan"), "best": float("inf")})
     found = json.loads(line, parse_constant=pytest.fail)
     assert (found["loss"], found["best"]) == ("NaN", "Infinity")
 
