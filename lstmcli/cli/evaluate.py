@@ -1,6 +1,7 @@
 """`lstmcli evaluate`: scores of a backtest, the leak audit, and grades of issued forecasts."""
 
 import shlex
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
@@ -14,6 +15,7 @@ from lstmcli.console.progress import show_backtest
 from lstmcli.errors import UsageError
 from lstmcli.report import Format
 
+_OF_ONE_MODEL = ("forecasts", "report", "plot")  # files of a result
 _SAME_DATA = (  # parameters of the command that `_command` repeats
     *("models", "horizon", "end", "refit_window", "baselines", "device", "threads"),
     *("symbols", "symbols_file", "csv", "sep", "decimal", "columns", "date_format"),
@@ -23,6 +25,13 @@ _NEEDS_WALK = (  # parameters that --issued does not use
     *("horizon", "step_size", "n_windows", "refit", "refits", "without", "refit_window"),
     *("baselines", "price", "report", "plot", "audit", "audit_epochs", "device", "threads", "ray"),
 )
+_NOT_ISSUED = dict.fromkeys(_NEEDS_WALK, "--issued grades forecasts as they were issued")
+_NOT_AUDITED = {
+    "price": "--audit scores no chances",
+    **dict.fromkeys(_OF_ONE_MODEL, "--audit compares forecasts and writes none"),
+    "refits": "--audit takes its windows from --start on",
+    "without": "--audit compares forecasts of the model alone",
+}
 
 
 def _parse_refit(text: str) -> int | Literal["never"]:
@@ -67,12 +76,9 @@ class WalkOptions:
     def __post_init__(self) -> None:
         """Raise if no date can lie between the first and the last."""
         if self.start and self.end and self.start > self.end:
-            raise UsageError(
-                "no day to evaluate",
-                where=f"--start {self.start} --end {self.end}",
-                why="the start is after the end",
-                next_step="Pass an earlier --start or a later --end.",
-            )
+            where, why = f"--start {self.start} --end {self.end}", "the start is after the end"
+            step = "Pass an earlier --start or a later --end."
+            raise UsageError("no day to evaluate", where=where, why=why, next_step=step)
 
 
 @dataclass(frozen=True)
@@ -90,12 +96,12 @@ class ForecastsFile:
     def __post_init__(self) -> None:
         """Raise if models are chosen for no file."""
         if self.forecasts_of and self.forecasts is None:
-            raise UsageError(
-                "nothing to write",
-                where=f"--forecasts-of {self.forecasts_of[0]}",
-                why="it chooses what --forecasts writes",
-                next_step="Pass --forecasts FILE.",
+            where, why = (
+                f"--forecasts-of {self.forecasts_of[0]}",
+                "it chooses what --forecasts writes",
             )
+            step = "Pass --forecasts FILE."
+            raise UsageError("nothing to write", where=where, why=why, next_step=step)
 
 
 @spread
@@ -137,46 +143,54 @@ def evaluate(
     """
     journal.begin("evaluate", prices.data_dir)
     out.check(file.forecasts)
+    asked = device.chosen | {key: value for key, value in vars(walk).items() if value is not None}
     with out.failures_listed():
         if issued:
-            _grade(context, prices, walk, file, details, out)
-            return
-        asked = device.chosen | {
-            key: value for key, value in vars(walk).items() if value is not None
-        }
-        from lstmcli.evaluation.risk import asked_changes
-
-        if audit:
+            _check_unused(context, _NOT_ISSUED)
+            _grade(prices, walk, file, details, out)
+        elif audit:
+            _check_unused(context, _NOT_AUDITED)
             asked.pop("ray", None)  # its few refits are quicker here
-            _check_unused("--price", price is not None, "--audit scores no chances")
-            _audit(prices, asked, audit_epochs, _files(file, pictures), details, out)
+            _audit(prices, asked, audit_epochs, details, out)
         else:
+            from lstmcli.evaluation.risk import asked_changes
+
             asked |= {"risk": True} if details or pictures.report else {}  # a page has every table
             asked |= {"beyond": asked_changes(price)} if price else {}
             _score(prices, asked, file, pictures, details, _command(context), out)
 
 
-def _files(file: ForecastsFile, pictures: options.PictureOptions) -> dict[str, str | None]:
-    """Return the files besides the result, by their options."""
-    return {"--forecasts": file.forecasts, "--report": pictures.report, "--plot": pictures.plot}
+def _typed(context: typer.Context) -> Iterator[tuple[Any, Any]]:
+    """Yield each parameter that the command line gives, not the environment, and its value."""
+    for each in context.command.params:
+        source = context.get_parameter_source(each.name or "")
+        if source is not None and source.name == "COMMANDLINE":
+            yield each, context.params[each.name or ""]
+
+
+def _check_unused(context: typer.Context, unused: Mapping[str, str]) -> None:
+    """Raise UsageError for an option on the command line that would do nothing."""
+    for each, _ in _typed(context):
+        if each.name in unused:
+            option, why = each.opts[0], unused[each.name]
+            step = "Leave one of the two out."
+            raise UsageError("option not used", where=option, why=why, next_step=step)
 
 
 def _command(context: typer.Context) -> str:
     """Return the command line that evaluates the same models on the same data."""
-    words = ["lstmcli", "evaluate"]
-    for each in context.command.params:
-        name = each.name or ""
-        source, value = context.get_parameter_source(name), context.params[name]
-        if name not in _SAME_DATA or source is None or source.name != "COMMANDLINE":
-            continue
+    arguments, options = list[str](), list[str]()
+    for each, value in _typed(context):
         values = value if isinstance(value, (list, tuple)) else [value]
+        if each.name not in _SAME_DATA:
+            continue
         if each.param_type_name == "argument":
-            words[2:2] = map(str, values)
+            arguments += map(str, values)
         elif value is True:
-            words.append(each.opts[0])
+            options.append(each.opts[0])
         else:
-            words += [word for one in values for word in (each.opts[0], str(one))]
-    return shlex.join(words)
+            options += [word for one in values for word in (each.opts[0], str(one))]
+    return shlex.join(["lstmcli", "evaluate", *arguments, *options])
 
 
 def _score(
@@ -199,16 +213,16 @@ def _score(
         from lstmcli.workflows.evaluate import evaluate as run
 
         pictures.check(out.form)
-        logged = journal.logged("refit", on_part)
+        asked["on_refit"] = journal.logged("refit", on_part)
         with forecasts_file(file.forecasts, file.forecasts_of or ()) as on_windows:
 
             def on_set(*windows: Any) -> None:
                 on_windows(*windows)
                 on_part()
 
-            alone = next((name for name, each in _files(file, pictures).items() if each), "")
-            how = asked | dict(on_refit=logged, on_windows=on_set)
-            reports = run_each(run, prices.chosen(), alone=alone, **how)
+            files = vars(file) | vars(pictures)
+            alone = next((f"--{name}" for name in _OF_ONE_MODEL if files[name]), "")
+            reports = run_each(run, prices.chosen(), alone=alone, on_windows=on_set, **asked)
     failures = [one for each in reports for one in each.failures]
     out.list_failures(failures)
     out.note([note for each in reports for note in each.notes])
@@ -222,7 +236,6 @@ def _audit(
     prices: options.PriceOptions,
     asked: dict[str, Any],
     epochs: int,
-    files: dict[str, str | None],
     details: bool,
     out: BatchOptions,
 ) -> None:
@@ -230,10 +243,6 @@ def _audit(
     from lstmcli.report.audit import audit_view
     from lstmcli.workflows.audit import audit
 
-    for name, file in files.items():
-        _check_unused(name, file is not None, "--audit compares forecasts and writes none")
-    _check_unused("--refits", "refits" in asked, "--audit takes its windows from --start on")
-    _check_unused("--without", "without" in asked, "--audit compares forecasts of the model alone")
     report = audit(prices.chosen(), epochs=epochs, **asked)
     out.show_notes(report)
     out.emit(audit_view(report, details=details))
@@ -242,7 +251,6 @@ def _audit(
 
 
 def _grade(
-    context: typer.Context,
     prices: options.PriceOptions,
     walk: WalkOptions,
     file: ForecastsFile,
@@ -255,11 +263,6 @@ def _grade(
     from lstmcli.report.output import emit
     from lstmcli.workflows.grade import grade
 
-    for each in context.command.params:  # the environment may set some of them
-        source = context.get_parameter_source(each.name or "")
-        given = source is not None and source.name == "COMMANDLINE"
-        why = "--issued grades forecasts as they were issued"
-        _check_unused(each.opts[0], given and each.name in _NEEDS_WALK, why)
     report = grade(prices.chosen(), models=walk.models or (), start=walk.start, end=walk.end)
     out.note([str(each) for each in report.damages])
     out.show_notes(report)
@@ -268,10 +271,3 @@ def _grade(
         emit(forecasts_view(report, file.forecasts_of or ()), form, file.forecasts)
     out.emit(grade_view(report, details=details))
     report_failures(report.failures, report.n_symbols)
-
-
-def _check_unused(option: str, unused: bool, why: str) -> None:
-    if unused:
-        raise UsageError(
-            "option not used", where=option, why=why, next_step="Leave one of the two out."
-        )

@@ -18,7 +18,6 @@ from lstmcli.console.progress import show_epochs, show_symbols
 
 if TYPE_CHECKING:
     from lstmcli.config import Settings
-    from lstmcli.report.risk import Sort
     from lstmcli.workflows.forecast import ForecastReport
     from lstmcli.workflows.train import TrainReport
 
@@ -87,9 +86,18 @@ def forecast(
             ray=ray,
             **device.chosen,
         )
+    from lstmcli.report.predict import predict_view
+    from lstmcli.report.risk import ranked
+    from lstmcli.workflows.record import recorded
+
     named = None if symbols_file else report.made.symbols
     prices = options.PriceOptions(data_dir=data_dir, symbols=named, symbols_file=symbols_file)
-    _emit(report, record, all_steps, sort, watch.top, prices, out)
+    # The ledger is written first, then the notes, then the result.
+    issued = recorded(report.made, data_dir, datetime.now(UTC)) if record else report.made
+    shown = messages.before_end(ranked(issued, sort, watch.top), lambda: out.show_notes(report))
+    view = predict_view(shown, all_steps=all_steps, typed=prices.typed(), sort=sort)
+    more = {"command": "forecast", "incomplete": report.incomplete}
+    out.emit(replace(view, document=lambda: view.document() | more))
     _report(report)
     raise typer.Exit(report.exit_code)
 
@@ -110,28 +118,6 @@ def _show_training(
 
 def _log_version(trained: "TrainReport") -> None:
     journal.log("version", model=str(trained.model), **asdict(trained.decision))
-
-
-def _emit(
-    report: "ForecastReport",
-    record: bool,
-    all_steps: bool,
-    sort: "Sort | None",
-    top: int | None,
-    prices: options.PriceOptions,
-    out: BatchOptions,
-) -> None:
-    """Write the ledger, then the notes, then the result."""
-    from lstmcli.report.predict import predict_view
-    from lstmcli.report.risk import ranked
-    from lstmcli.workflows.record import recorded
-
-    made = report.made
-    issued = recorded(made, prices.data_dir, datetime.now(UTC)) if record else made
-    shown = messages.before_end(ranked(issued, sort, top), lambda: out.show_notes(report))
-    view = predict_view(shown, all_steps=all_steps, typed=prices.typed(), sort=sort)
-    more = {"command": "forecast", "incomplete": report.incomplete}
-    out.emit(replace(view, document=lambda: view.document() | more))
 
 
 def _report(report: "ForecastReport") -> None:
