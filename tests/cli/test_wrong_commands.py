@@ -1,17 +1,41 @@
-"""Command lines that are wrong in the ways of people: what is said of each, and its exit code."""
+"""Command lines that are wrong in the ways of people: what is said of each, and its exit code.
+
+None of them asks the feed or leaves anything behind.
+"""
 
 import re
 import shlex
 from pathlib import Path
 
+import pytest
+
 from lstmcli.console import help
 from tests.cli.test_help import COMMANDS, VERBS, command_of
-from tests.command_line import assert_one_error, csv_text, in_process, walk
+from tests.command_line import assert_one_error, csv_text, hashes, in_process, walk
 from tests.rows import for_each
+from tests.yahoo_stand_in import stand_in
 
 # Words of libraries, which say nothing to who typed the command.
 FOREIGN = ("Input should", "Value error", "Errno", "pydantic", "site-packages", "strptime", "%Y")
 
+SPACE = '"train.learning_rate" = { low = 1e-3, high = 1e-2, log = true }'
+FILES = {
+    "AAPL.csv": csv_text(walk(60)).encode(),
+    "none.txt": b"# none\r\n\r\n",
+    "bad.txt": b"AAPL\nMS FT\n",
+    "utf16.txt": b"\xff\xfeA\x00",
+    "endless.txt": b"AAA\n" * 300_000,
+    "range.toml": b"[window]\nhorizon = 0\n",
+    "open.toml": b"[window\n",
+    "binary.toml": b"\0\0\xff",
+    "space.toml": SPACE.encode(),
+    "typo.toml": b"train.epcohs = {low = 1, high = 2}",
+    "turned.toml": b"train.epochs = {low = 2, high = 1}",
+    "zero.toml": b"train.epochs = {choices = [0]}",
+}
+TUNE = "tune --config tiny.toml --space"
+
+# What is typed, the exit code, and parts of the error in their order.
 WRONG = [
     # A command that does not exist
     ("predct AAPL", 2, "no such command (predct). Did you mean predict? See lstmcli --help."),
@@ -40,6 +64,9 @@ WRONG = [
     ("status --data-dir prices.csv", 2, "found the file 'prices.csv', expected a folder"),
     ("models use tiny/v0001", 2, "A name means its champion: lstmcli models use tiny."),
     ("evaluate prices.csv", 2, "not a symbol (prices.csv). Pass a file with --csv."),
+    ("predict --explain --format csv", 2, "no table of rows (--explain --format csv) ... json"),
+    ("predict --explain --format jsonl -m x", 2, "(--explain --format jsonl)"),
+    ("evaluate --plot - --format json", 2, "two results on standard output"),
     # An option that does not exist
     ("predict --steps 50", 2, "no such option (--steps). Did you mean --horizon?"),
     ("predict --jsn", 2, "Did you mean --format json?"),
@@ -75,6 +102,9 @@ WRONG = [
     ("fetch A --rate 0", 2, "found '0', expected a number from 0.01 to 100."),
     ("fetch A --timeout 5x", 2, "found '5x', expected a time as 90s, 15m, 26h or 8d."),
     ("fetch A --timeout 0", 2, "found '0', expected at least 0.1s."),
+    ("fetch A --rate -1", 2, "cannot use --rate"),
+    ("fetch A --max-wait -1", 2, "cannot use --max-wait"),
+    ("train --promote-level 0.7", 2, "cannot use --promote-level: found '0.7' ... to 0.2."),
     ("status --max-age yesterday", 2, "found 'yesterday', expected a time as"),
     ("status nightly", 2, "found 'nightly', expected fetch, train, predict, forecast or evaluate."),
     ("evaluate --start 2018-08-01 --end 2018-01-01", 2, "the start is after the end"),
@@ -91,6 +121,12 @@ WRONG = [
     ("train --promote maybe", 2, "found 'maybe', expected if-better, always or never."),
     ("train --name 'my model'", 2, "not a model name (my model)"),
     ("train --name ../x", 2, "not a model name (../x)"),
+    ("train AAPL --name base", 2, "base"),
+    ("train --from nobody", 4, "no such model (nobody)"),
+    ("train --csv prices.csv --freeze body", 2, "nothing to fine-tune (--freeze) ... --from"),
+    ("train --csv prices.csv --fine-tune-lr 1e-5", 2, "nothing to fine-tune (--fine-tune-lr)"),
+    ("predict --model Tinny", 4, "no such model (Tinny) ... Did you mean tiny?"),
+    ("predict --model tiny/v0009", 4, "no such version (tiny/v0009) ... tiny has v0001"),
     # A setting or a recipe
     ("train --set train.epoch=5", 2, "Did you mean train.epochs? Run: lstmcli config show."),
     ("train --set epochs=5", 2, "bad --set (epochs=5): expected SECTION.KEY=VALUE. Did you mean"),
@@ -100,15 +136,33 @@ WRONG = [
     ("train --set window.horizon=5000", 2, "found 5000, expected at most 1000."),
     ("train --set train.optimizer=sgd", 2, "expected one of 'adam', 'adamw' or 'rmsprop'."),
     ("train --set train.epochs", 2, "bad --set (train.epochs): expected SECTION.KEY=VALUE."),
-    ("train --set split.purge=1", 2, "recipe default with --set"),
+    ("train --set split.purge=1 -c tiny.toml", 2, "(tiny.toml with --set) ... horizon (5)"),
+    ("train --set train.learning_rate=1e9", 2, "(--set train.learning_rate=1e9) ... at most 1"),
+    ("train --set split.train_fraction=1.2", 2, "split.train_fraction ... less than 1.0"),
+    ("train --config range.toml", 2, "range.toml ... window.horizon"),
+    ("train --config open.toml", 2, "not valid TOML (open.toml) ... line 1"),
+    ("train --config binary.toml", 2, "not valid TOML (binary.toml)"),
     ("train --config lab-correcte", 2, "Did you mean lab-corrected?"),
     ("train --config nope", 2, "neither a file nor one of default, lab, lab-corrected, wine"),
     ("train --config prices.csv", 2, "Did you mean --csv prices.csv?"),
     ("tune --space nope", 2, "no such search space (nope)"),
+    (f"{TUNE} typo.toml", 2, "train.epcohs cannot be searched (typo.toml)"),
+    (f"{TUNE} turned.toml", 2, "train.epochs (turned.toml) ... low <= high"),
+    (f"{TUNE} zero.toml", 2, "train.epochs ... found 0, expected at least 1"),
+    (f"{TUNE} space.toml --sampler grid", 2, "train.learning_rate ... --sampler random"),
+    (f"{TUNE} space.toml --folds 9", 4, "fold 1 of 9 ... --folds"),
+    (f"{TUNE} space.toml --name ../up", 2, "../up ... --name"),
+    (f"{TUNE} space.toml --recipe no/such/folder.toml", 2, "no/such"),
+    (f"{TUNE} space.toml --config lab", 2, "split.method ... shuffled"),
+    (f"{TUNE} space.toml --csv nosuch.csv", 2, "nosuch.csv"),
     ("config show train.epoch", 2, "Did you mean train.epochs?"),
     # A file
     ("predict --csv price.csv", 2, "No such file or directory. Did you mean prices.csv?"),
     ("predict --csv data/models", 4, "no tables in the folder (data/models): found "),
+    ("predict --csv MINE=data", 2, "a name for a folder (MINE=data)"),
+    ("predict --csv https://example.org/x.csv?a=b", 2, "example.org ... curl -O"),
+    ("train --config tiny.toml --name x --csv absent.csv", 2, "(absent.csv) ... No such file"),
+    ("evaluate --csv absent.csv", 2, "(absent.csv) ... No such file"),
     ("data import nofile", 2, "cannot read the file (nofile): No such file"),
     ("data import AAPL=", 2, "no file is named (AAPL=): expected NAME=FILE"),
     ("data import", 2, "[NAME=]FILE is missing. See lstmcli data import --help."),
@@ -117,29 +171,46 @@ WRONG = [
     ("predict --plot nodir/fan.png", 2, "Make it first: mkdir -p nodir."),
     ("predict -o nodir/f.csv", 2, "Make it first: mkdir -p nodir."),
     ("evaluate --report x.pdf", 2, "found .pdf, expected .html"),
+    ("evaluate --plot walk.gif", 2, "expected .png or .svg"),
+    ("evaluate --plot none/walk.png", 2, "no such folder"),
     # A symbol
     ("fetch", 2, "no symbols. Name some"),
     ("fetch '$AAPL'", 2, "Give a symbol such as AAPL"),
+    ("fetch AAPL a/b", 2, "not a ticker"),
+    ("fetch AAPL ''", 2, "not a ticker"),
+    ("fetch -rf", 2, "-r"),
+    ("fetch -- -rf", 2, "not a ticker"),
+    ("fetch --symbols-file none.txt", 2, "no symbols ... --symbols-file"),
+    ("fetch --symbols-file bad.txt", 2, "not a ticker (line 2"),
+    ("fetch --symbols-file utf16.txt", 2, "not a list of symbols"),
+    ("predict --symbols-file endless.txt", 2, "endless.txt ... more than 1000000 characters"),
+    ("predict AAPL", 4, "AAPL ... lstmcli fetch AAPL"),
+    ("predict --csv prices.csv AAPL", 4, "AAPL ... prices ... --csv NAME=FILE"),
     ("fetch AAPL --start 2099-01-01", 2, "Give an earlier --start."),
     ("data show", 2, "SYMBOL is missing. See lstmcli data show --help."),
     ("data remove AAPL", 2, "this is not a terminal. Pass --yes to confirm."),
 ]
 
 
-@for_each(("typed", "code", "words"), WRONG)
-def test_a_wrong_command_is_answered_in_one_line(
-    home: Path, typed: str, code: int, words: str
+def test_a_wrong_command_is_answered_in_one_line_and_changes_nothing(
+    home: Path, subtests: pytest.Subtests
 ) -> None:
-    (home / "AAPL.csv").write_text(csv_text(walk(60)))
-    outcome = in_process(*shlex.split(typed), folder=home)
-    *_, line = outcome.err.splitlines()
-    assert (outcome.code, outcome.out) == (code, ""), line
-    assert line.startswith("lstmcli: error: ")
-    assert words in line
-    assert not [word for word in FOREIGN if word in line], line
-    assert len(line) < 300
-    assert ".?" not in line
-    assert "?." not in line
+    for name, content in FILES.items():
+        (home / name).write_bytes(content)
+    before, folders = hashes(home), sorted(home.glob("**/"))
+    with stand_in() as server:
+        for typed, code, words in WRONG:
+            with subtests.test(typed):
+                outcome = in_process(*shlex.split(typed), folder=home)
+                assert_one_error(outcome, code)
+                line = outcome.err.splitlines()[-1]
+                assert re.search(".*".join(map(re.escape, words.split(" ... "))), line), line
+                assert not [word for word in FOREIGN if word in line], line
+                assert len(line) < 300
+                assert ".?" not in line
+                assert "?." not in line
+                assert (hashes(home), sorted(home.glob("**/"))) == (before, folders)
+                assert server.requests == 0
 
 
 @for_each(
