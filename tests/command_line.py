@@ -13,7 +13,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack, chdir, suppress
 from dataclasses import dataclass
 from functools import cache
@@ -217,10 +217,9 @@ def assert_one_error(outcome: Outcome, code: int, *words: str) -> None:
     assert not missing, (missing, errors[0])
 
 
-def document_of(folder: Path, *arguments: object) -> dict[str, Any]:
+def document_of(folder: Path, *arguments: object, **options: Any) -> dict[str, Any]:
     """Return the JSON that a command prints, which must succeed."""
-    done = in_process(*arguments, "--format", "json", folder=folder)
-    assert done.code == 0, done.err
+    done = succeed(*arguments, "--format", "json", folder=folder, **options)
     found: dict[str, Any] = json.loads(done.out)
     return found
 
@@ -246,6 +245,13 @@ def csv_text(prices: NDArray[np.float64], last: np.datetime64 = LAST_DAY) -> str
     """Return prices as a CSV of dates and closes."""
     rows = zip(sessions(len(prices), last), prices, strict=True)
     return "Date,Close\n" + "".join(f"{day},{price:.6f}\n" for day, price in rows)
+
+
+def wide_csv(symbols: Sequence[str], rows: int = 60) -> str:
+    """Return a CSV of closes with a column a symbol."""
+    columns = {symbol: walk(rows, seed) for seed, symbol in enumerate(symbols)}
+    days = pd.Index(sessions(rows), name="Date")
+    return pd.DataFrame(columns, days).to_csv(float_format="%.6f")
 
 
 def read_exactly(text: str) -> pd.DataFrame:

@@ -21,6 +21,7 @@ from tests.command_line import (
     sessions,
     succeed,
     walk,
+    wide_csv,
     words_of,
 )
 
@@ -31,30 +32,22 @@ def predict(home: Path, *options: object, **rest: Any) -> Outcome:
     return in_process("predict", *options, folder=home, **rest)
 
 
-def document(home: Path, *options: object, **rest: Any) -> dict[str, Any]:
-    outcome = predict(home, "--format", "json", *options, **rest)
-    assert outcome.code == 0, outcome.err
-    found: dict[str, Any] = json.loads(outcome.out)
+def forecasts(home: Path, *options: object, **rest: Any) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = document_of(home, "predict", *options, **rest)["forecasts"]
     return found
 
 
-def steps(home: Path, *options: object, **rest: Any) -> list[dict[str, Any]]:
-    (found,) = document(home, *options, **rest)["forecasts"]
+def steps(home: Path, *options: object) -> list[dict[str, Any]]:
+    (found,) = forecasts(home, *options)
     listed: list[dict[str, Any]] = found["steps"]
     return listed
 
 
-def wide(home: Path, names: str = "AAA BBB CCC", rows: int = 60) -> list[str]:
-    """Write wide.csv with a column a symbol and return their names."""
-    symbols = names.split()
-    columns = np.column_stack([walk(rows, seed) for seed in range(len(symbols))])
-    lines = [",".join(["Date", *symbols])]
-    lines += [
-        ",".join([day, *(f"{price:.6f}" for price in row)])
-        for day, row in zip(sessions(rows), columns, strict=True)
-    ]
-    (home / "wide.csv").write_text("\n".join(lines) + "\n")
-    return symbols
+@pytest.fixture
+def wide(home: Path) -> Path:
+    """The folder of the model with a file of three series, AAA, BBB and CCC."""
+    (home / "wide.csv").write_text(wide_csv(["AAA", "BBB", "CCC"]))
+    return home
 
 
 def test_as_of_forecasts_what_the_file_cut_at_that_day_would_have_given(home: Path) -> None:
@@ -62,35 +55,32 @@ def test_as_of_forecasts_what_the_file_cut_at_that_day_would_have_given(home: Pa
     (home / "cut").mkdir()
     (home / "cut" / "prices.csv").write_text("".join(lines[:-20]))
     day, last = (lines[-21].split(",")[0], lines[-1].split(",")[0])
-    then = steps(home, "--as-of", day)
-    cut = steps(home, "--csv", "cut/prices.csv")
-    assert [each["median"] for each in then] == [each["median"] for each in cut]
-    assert [each["date"] for each in then] == [each["date"] for each in cut]
-    assert [each["actual"] for each in cut] == [None] * HORIZON
-    for each, line in zip(then, lines[-20:], strict=False):
-        assert each["date"] == line.split(",")[0]
-        assert each["actual"] == pytest.approx(float(line.split(",")[1]), rel=1e-12)
+    then, cut = steps(home, "--as-of", day), steps(home, "--csv", "cut/prices.csv")
+    for each, before, line in zip(then, cut, lines[-20:], strict=False):
+        happened, close = line.split(",")
+        assert (each["date"], each["median"]) == (before["date"], before["median"])
+        assert (each["date"], before["actual"]) == (happened, None)
+        assert each["actual"] == pytest.approx(float(close), rel=1e-12)
     assert steps(home, "--as-of", last) == steps(home)
 
 
 def test_as_of_a_day_without_a_bar_takes_the_last_one_before(home: Path) -> None:
-    saturday = "2018-08-25"
-    found = document(home, "--as-of", saturday)["forecasts"][0]
+    (found,) = forecasts(home, "--as-of", "2018-08-25")  # a Saturday
     assert found["cutoff"] == "2018-08-24"
     said = "prices: no bar on 2018-08-25, forecast from the last one before it, 2018-08-24"
     assert found["warnings"] == [said]
 
 
-def test_as_of_before_the_first_bar_is_refused(home: Path) -> None:
-    assert_one_error(predict(home, "--as-of", "1999-01-04"), 4, "needs 10 rows", "has 0")
-
-
-def test_shorter_horizon_cuts_and_a_longer_one_goes_on(home: Path) -> None:
-    trained = steps(home)
+def test_shorter_horizon_cuts_and_a_longer_one_goes_on_along_the_sessions(home: Path) -> None:
+    trained, longer = steps(home), steps(home, "--horizon", 400)
+    assert len(trained) == HORIZON
     assert steps(home, "--horizon", 2) == trained[:2]
-    longer = steps(home, "--horizon", 30)
     assert longer[:HORIZON] == trained
-    assert [each["step"] for each in longer] == list(range(1, 31))
+    days = sessions_of("XNYS")
+    expected = days[days > np.datetime64("2018-08-31")][:400]
+    assert [each["date"] for each in longer] == [str(day) for day in expected]
+    assert [each["step"] for each in longer] == list(range(1, 401))
+    assert all(each["median"] > 0 for each in longer)
 
 
 def test_table_shows_the_headline_steps_and_the_last_or_all(home: Path) -> None:
@@ -103,95 +93,64 @@ def test_table_shows_the_headline_steps_and_the_last_or_all(home: Path) -> None:
     assert shown("--horizon", 8, "--all-steps") == list(range(1, 9))
 
 
-def test_table_names_the_column_and_that_too_few_windows_prove_nothing(home: Path) -> None:
+@pytest.mark.parametrize("tested", [True, False], ids=["tested", "of an earlier version"])
+def test_validation_is_quoted_with_its_tests_and_past_moves(home: Path, tested: bool) -> None:
     text = words_of(predict(home).out)
-    assert "Returns of Close, applied to the last close." in text
     assert "(7 validation windows, too few for a test)" in text
     assert "p = " not in text
-    assert "dividends" not in text
-
-
-def test_validation_is_quoted_with_its_tests_and_past_moves(home: Path) -> None:
-    scores = {"network": 0.03, "naive": 0.031, "drift": 0.0305, "scaled_climatology": 0.0302}
-    p = {"naive": 0.0313, "drift": 0.41, "scaled_climatology": 0.7}
-    edit_metadata(home, "tiny", validation=validation(24, scores, p))
+    path = home / "data/models/tiny/v0001/metadata.json"
+    record = json.loads(path.read_text())
+    found = record["validation"]
+    p = found["models"]["network"].pop("p")
+    assert {"naive": None, "drift": None}.items() <= p.items()  # 7 windows
+    rmse = {"network": 0.03, "naive": 0.031, "drift": 0.0305, "scaled_climatology": 0.0302}
+    found |= {"n_windows": 24, "n_independent": 24}
+    found["models"] = {name: {"rmse": each} for name, each in rmse.items()}
+    if tested:
+        p = {"naive": 0.0313, "drift": 0.41, "scaled_climatology": 0.7}
+        found["models"]["network"]["p"] = p
+    path.write_text(json.dumps(record))
+    first, second, third = (" (p = 0.031)", " (p = 0.41)", " (p = 0.70)") if tested else [""] * 3
     assert (
-        "How far to trust it typical error 3.00 %, naive 3.10 % (p = 0.031), drift 3.05 % "
-        "(p = 0.41), past moves 3.02 % (p = 0.70) (24 validation windows, optimistic)"
+        f"How far to trust it typical error 3.00 %, naive 3.10 %{first}, drift 3.05 %{second}, "
+        f"past moves 3.02 %{third} (24 validation windows, optimistic)"
     ) in words_of(predict(home).out)
-
-
-def test_validation_of_an_earlier_version_is_quoted_without_tests(home: Path) -> None:
-    scores = {"network": 0.03, "naive": 0.031, "drift": 0.0305, "scaled_climatology": 0.0302}
-    found = validation(24, scores, {})
-    del found["models"]["network"]["p"]
-    edit_metadata(home, "tiny", validation=found)
-    text = words_of(predict(home).out)
-    assert "typical error 3.00 %, naive 3.10 %, drift 3.05 %, past moves 3.02 % (24 " in text
-
-
-def test_training_keeps_the_tests_that_a_forecast_is_quoted_with(home: Path) -> None:
-    metadata = json.loads((home / "data/models/tiny/v0001/metadata.json").read_text())
-    kept = metadata["validation"]["models"]["network"]["p"]
-    assert {"naive", "drift"} <= set(kept)
-    assert set(kept.values()) == {None}  # 7 windows
 
 
 def test_scale_of_mase_is_that_of_evaluate_and_never_of_bars_after_the_cutoff(home: Path) -> None:
     prices = pd.read_csv(home / "prices.csv")["Close"]
-    early = json.loads(predict(home, "--as-of", str(sessions(300)[100]), "--format", "json").out)
-    scale = prices[:101].diff().abs().mean()
-    assert early["forecasts"][0]["mase_scale"] == pytest.approx(scale, rel=1e-12)
-    in_process("evaluate", "--forecasts", "long.csv", folder=home)
-    now = json.loads(predict(home, "--format", "json").out)["forecasts"][0]["mase_scale"]
+    (early,) = forecasts(home, "--as-of", sessions(300)[100])
+    assert early["mase_scale"] == pytest.approx(prices[:101].diff().abs().mean(), rel=1e-12)
+    succeed("evaluate", "--forecasts", "long.csv", folder=home)
+    now = forecasts(home)[0]["mase_scale"]
     np.testing.assert_allclose(pd.read_csv(home / "long.csv")["mase_scale"], now, rtol=1e-12)
 
 
-@pytest.mark.parametrize("adjusted", [("prices",), ("prices", "plain")])
-def test_returns_that_include_dividends_are_called_so(
-    home: Path, adjusted: tuple[str, ...]
-) -> None:
+def test_returns_that_include_dividends_are_called_so(home: Path) -> None:
+    assert "Returns of Close, applied to the last close." in predict(home).out
     closes = pd.read_csv(home / "prices.csv")
     closes.to_csv(home / "plain.csv", index=False)
     closes.assign(**{"Adj Close": closes["Close"] * 0.9}).to_csv(home / "prices.csv", index=False)
-    files = [word for name in adjusted for word in ("--csv", f"{name}.csv")]
-    more = "" if len(adjusted) == 1 else " and Close"
-    words = f"Returns of Adj Close (with dividends){more}, applied to the last close."
-    files += ["--model", "tiny"]
-    assert words in predict(home, *files).out
-    assert words in in_process("evaluate", *files, "--details", folder=home).out
-    assert f"test windows of Adj Close{more}" in in_process("evaluate", *files, folder=home).out
-    found = document_of(home, "evaluate", *files)
-    assert found["price"] == f"Adj Close{more}"
-
-
-def test_model_of_the_quoted_price_forecasts_it(home: Path) -> None:
-    closes = pd.read_csv(home / "prices.csv")
-    closes.assign(**{"Adj Close": closes["Close"] * 0.9}).to_csv(home / "prices.csv", index=False)
-    arguments = ("train", "--config", "tiny.toml", "--set", "data.price=close", "--name", "quoted")
-    succeed(*arguments, folder=home)
+    files = ("--model", "tiny", "--csv", "prices.csv")
+    for options, more in ((files, ""), ((*files, "--csv", "plain.csv"), " and Close")):
+        words = f"Returns of Adj Close (with dividends){more}, applied to the last close."
+        assert words in predict(home, *options).out
+        text = succeed("evaluate", *options, "--details", folder=home).out
+        assert words in text
+        assert f"test windows of Adj Close{more}" in text
+        assert document_of(home, "evaluate", *options)["price"] == f"Adj Close{more}"
+    quoted = ("--set", "data.price=close", "--name", "quoted")
+    succeed("train", "--config", "tiny.toml", *quoted, folder=home)
     text = predict(home, "--model", "quoted").out
     assert "Returns of Close, applied to the last close." in text
 
 
-def validation(n_independent: int, rmse: dict[str, float], p: dict[str, float]) -> dict[str, Any]:
-    models: dict[str, Any] = {name: {"rmse": each} for name, each in rmse.items()}
-    models["network"]["p"] = p
-    return {"n_windows": n_independent, "n_independent": n_independent, "models": models}
-
-
-def edit_metadata(home: Path, name: str, **changed: Any) -> None:
-    path = home / f"data/models/{name}/v0001/metadata.json"
-    path.write_text(json.dumps(json.loads(path.read_text()) | changed))
-
-
 def test_old_last_bar_is_warned_of_in_the_forecast_and_on_standard_error(home: Path) -> None:
     outcome = predict(home, "--format", "json")
-    (found,) = json.loads(outcome.out)["forecasts"]
-    said = outcome.err.removeprefix("lstmcli: ").strip()
+    (warning,) = json.loads(outcome.out)["forecasts"][0]["warnings"]
+    assert "2018-08-31" in warning
     remedy = "Give newer prices with --csv, or by lstmcli fetch SYMBOL"
-    assert [f"{found['warnings'][0]}. {remedy}"] == [said]
-    assert "2018-08-31" in found["warnings"][0]
+    assert outcome.err == f"lstmcli: {warning}. {remedy}\n"
     patient = predict(home, "--format", "json", "--max-data-age", 10**6)
     assert json.loads(patient.out)["forecasts"][0]["warnings"] == []
     assert patient.err == ""
@@ -204,64 +163,39 @@ def test_more_than_three_sessions_count_as_old(home: Path, behind: int, warned: 
     last = days[days < today][-1 - behind]
     # Long enough to show its calendar: without it a holiday of this week would count as a session.
     (home / "AAPL.csv").write_text(csv_text(walk(700), last))
-    (found,) = document(home, "--csv", "AAPL.csv")["forecasts"]
+    (found,) = forecasts(home, "--csv", "AAPL.csv")
     assert any("sessions old" in text for text in found["warnings"]) == warned
 
 
-def test_series_of_a_wide_file_are_all_forecast_or_those_asked_for(home: Path) -> None:
-    symbols = wide(home)
-
-    def forecast(*options: str) -> list[str]:
-        found = document(home, "--csv", "wide.csv", *options)["forecasts"]
-        return [each["symbol"] for each in found]
-
-    assert forecast() == symbols
-    assert forecast("CCC", "AAA", "CCC") == ["CCC", "AAA"]
-    assert forecast("ccc") == ["CCC"]
-
-
-def test_symbols_come_from_a_file_or_standard_input_too(home: Path) -> None:
-    wide(home)
-    (home / "list.txt").write_text("# mine\r\nBBB\r\n\r\nAAA # and a word\r\nBBB\r\n")
-
-    def forecast(*options: str, **rest: Any) -> list[str]:
-        found = document(home, "--csv", "wide.csv", *options, **rest)["forecasts"]
-        return [each["symbol"] for each in found]
-
-    assert forecast("--symbols-file", "list.txt") == ["BBB", "AAA"]
-    assert forecast("AAA", "--symbols-file", "list.txt") == ["AAA", "BBB"]
-    assert forecast("--symbols-file", "-", stdin=b"CCC\n") == ["CCC"]
-    outcome = predict(home, "--symbols-file", "absent.txt")
-    assert_one_error(outcome, 2, "absent.txt", "No such file")
-    (home / "endless.txt").write_text("AAA\n" * 300_000)
-    outcome = predict(home, "--symbols-file", "endless.txt")
-    assert_one_error(outcome, 2, "endless.txt", "more than 1000000 characters")
+def test_series_are_all_forecast_or_those_named_here_or_in_a_list(wide: Path) -> None:
+    (wide / "list.txt").write_text("# mine\r\nBBB\r\n\r\nAAA # and a word\r\nBBB\r\n")
+    listed = ("--symbols-file", "list.txt")
+    for options, expected in (
+        ((), ["AAA", "BBB", "CCC"]),
+        (("CCC", "aaa", "CCC"), ["CCC", "AAA"]),
+        (listed, ["BBB", "AAA"]),
+        (("AAA", *listed), ["AAA", "BBB"]),
+        (("--symbols-file", "-"), ["CCC"]),
+    ):
+        found = forecasts(wide, "--csv", "wide.csv", *options, stdin=b"CCC\n")
+        assert [each["symbol"] for each in found] == expected
 
 
-def test_unknown_symbol_alone_is_an_error_and_beside_others_a_failure(home: Path) -> None:
-    wide(home)
-    assert_one_error(predict(home, "--csv", "wide.csv", "NOPE"), 4, "NOPE", "AAA, BBB, CCC")
-    outcome = predict(
-        home, "--csv", "wide.csv", "AAA", "NOPE", "--errors", "errors.csv", "--format", "json"
-    )
+def test_unknown_symbol_alone_is_an_error_and_beside_others_a_failure(wide: Path) -> None:
+    assert_one_error(predict(wide, "--csv", "wide.csv", "NOPE"), 4, "NOPE", "AAA, BBB, CCC")
+    options = ("--csv", "wide.csv", "--errors", "errors.csv", "--format", "json")
+    outcome = predict(wide, "AAA", "NOPE", *options)
     assert outcome.code == 3
     found = json.loads(outcome.out)
     assert [each["symbol"] for each in found["forecasts"]] == ["AAA"]
-    assert [each["symbol"] for each in found["failures"]] == ["NOPE"]
+    (failure,) = found["failures"]
+    assert failure["symbol"] == "NOPE"
     assert "lstmcli: failed: NOPE: " in outcome.err
     assert outcome.err.splitlines()[-1] == "lstmcli: error: 1 of 2 symbols failed: see above"
-    (row,) = csv.DictReader((home / "errors.csv").read_text().splitlines())
-    assert (row["symbol"], row["exit_code"]) == ("NOPE", "4")
-    assert row["reason"] == found["failures"][0]["reason"]
-
-
-def test_symbol_that_a_single_series_does_not_bear_is_not_made_up(home: Path) -> None:
-    outcome = predict(home, "--csv", "prices.csv", "AAPL")
-    assert_one_error(outcome, 4, "AAPL", "prices", "--csv NAME=FILE")
-
-
-def test_symbol_that_was_never_fetched_names_the_command(home: Path) -> None:
-    assert_one_error(predict(home, "AAPL"), 4, "AAPL", "lstmcli fetch AAPL")
+    (row,) = csv.DictReader((wide / "errors.csv").read_text().splitlines())
+    assert row == {"symbol": "NOPE", "exit_code": "4", "reason": failure["reason"]}
+    assert predict(wide, "AAA", *options).code == 0
+    assert (wide / "errors.csv").read_text() == "symbol,exit_code,reason\n"
 
 
 @pytest.mark.parametrize(
@@ -275,70 +209,40 @@ def test_all_failing_ends_with_their_common_code_or_4(home: Path, other: str, co
     assert [row["symbol"] for row in rows] == ["absent.csv", other]
 
 
-def test_errors_file_holds_its_header_alone_where_nothing_failed(home: Path) -> None:
-    assert predict(home, "--errors", "errors.csv").code == 0
-    assert (home / "errors.csv").read_text() == "symbol,exit_code,reason\n"
-
-
 def test_files_can_be_named_and_must_be_told_apart(home: Path) -> None:
     (home / "sub").mkdir()
     shutil.copy(home / "prices.csv", home / "sub" / "prices.csv")
     files = ("--csv", "prices.csv", "--csv", "sub/prices.csv")
     assert_one_error(predict(home, *files), 2, "prices", "--csv NAME=FILE")
-    named = ("--csv", "ONE=prices.csv", "--csv", "TWO=sub/prices.csv")
-    found = document(home, *named)["forecasts"]
-    assert [each["symbol"] for each in found] == ["ONE", "TWO"]
-    assert found[0]["steps"] == found[1]["steps"]
+    one, two = forecasts(home, "--csv", "ONE=prices.csv", "--csv", "TWO=sub/prices.csv")
+    assert (one["symbol"], two["symbol"]) == ("ONE", "TWO")
+    assert one["steps"] == two["steps"]
 
 
-def test_symbol_that_training_never_saw_is_marked_and_noted_once(home: Path) -> None:
-    wide(home)
-    files = ("--csv", "prices.csv", "--csv", "wide.csv")
-    outcome = predict(home, *files, "--format", "json")
+def test_symbol_that_training_never_saw_is_marked_and_noted_once(wide: Path) -> None:
+    outcome = predict(wide, "--csv", "prices.csv", "--csv", "wide.csv", "--format", "json")
     found = json.loads(outcome.out)["forecasts"]
-    assert {each["symbol"]: each["trained_on"] for each in found} == {
-        "prices": True, "AAA": False, "BBB": False, "CCC": False,
-    }  # fmt: skip
+    trained = {each["symbol"]: each["trained_on"] for each in found}
+    assert trained == {"prices": True, **dict.fromkeys(["AAA", "BBB", "CCC"], False)}
     notes = [line for line in outcome.err.splitlines() if "not trained on" in line]
     assert notes == ["lstmcli: the model was not trained on AAA, BBB, CCC"]
 
 
 def test_model_is_found_by_name_version_and_path(home: Path) -> None:
-    expected = document(home)
+    expected = forecasts(home)
     folder = home / "data/models/tiny/v0001"
     for reference in ("tiny", "tiny/v0001", folder, "data/models/tiny/v0001"):
-        assert document(home, "--model", reference) == expected
-    assert document(home, env={"LSTMCLI_MODEL": "tiny/v0001"}) == expected
-    moved = home / "elsewhere"
-    folder.rename(moved)
+        assert forecasts(home, "--model", reference) == expected
+    assert forecasts(home, env={"LSTMCLI_MODEL": "tiny/v0001"}) == expected
+    folder.rename(home / "elsewhere")
     (home / "data/models/tiny/champion").unlink()
-    (found,), (known,) = document(home, "--model", "elsewhere")["forecasts"], expected["forecasts"]
+    (found,), (known,) = forecasts(home, "--model", "elsewhere"), expected
     assert found | {"model": known["model"]} == known
 
 
 def test_data_folder_is_taken_from_the_option_or_the_environment(home: Path) -> None:
-    expected = document(home)
+    expected = forecasts(home)
     (home / "data").rename(home / "other")
     assert "no model yet (data/models)" in predict(home).err
-    assert document(home, "--data-dir", "other") == expected
-    assert document(home, env={"LSTMCLI_DATA_DIR": "other"}) == expected
-    env = {"LSTMCLI_DATA_DIR": "nowhere"}
-    assert document(home, "--data-dir", "other", env=env) == expected
-
-
-def test_model_that_is_misspelt_is_answered_with_the_nearest_name_or_its_versions(
-    home: Path,
-) -> None:
-    for reference in ("Tinny", "tny"):
-        done = predict(home, "--model", reference)
-        assert_one_error(done, 4, f"no such model ({reference})", "Did you mean tiny?")
-    done = predict(home, "--model", "tiny/v0009")
-    assert_one_error(done, 4, "no such version (tiny/v0009)", "tiny has v0001")
-
-
-def test_horizon_beyond_a_year_goes_on_along_the_sessions(home: Path) -> None:
-    found = steps(home, "--horizon", 400)
-    days = sessions_of("XNYS")
-    expected = days[days > np.datetime64("2018-08-31")][:400]
-    assert [each["date"] for each in found] == [str(day) for day in expected]
-    assert all(each["median"] > 0 for each in found)
+    assert forecasts(home, "--data-dir", "other", env={"LSTMCLI_DATA_DIR": "nowhere"}) == expected
+    assert forecasts(home, env={"LSTMCLI_DATA_DIR": "other"}) == expected
