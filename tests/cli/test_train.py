@@ -1,4 +1,4 @@
-"""`lstmcli train`: which settings hold, what is kept, and who becomes champion."""
+"""`lstmcli train`: which settings hold, what is kept, who becomes champion, what is resumed."""
 
 import csv
 import json
@@ -10,6 +10,8 @@ import pytest
 import torch
 
 from lstmcli import __version__
+from lstmcli.runs import checkpoint as checkpoint_module
+from lstmcli.runs.checkpoint import CHECKPOINT, Checkpoint, save_checkpoint
 from tests.command_line import (
     Outcome,
     assert_one_error,
@@ -21,23 +23,27 @@ from tests.command_line import (
     succeed,
     walk,
 )
+from tests.rows import for_each
 
 WEIGHTS = "model.safetensors"
+TINY = ("--config", "tiny.toml")
 
 
 def train(home: Path, *options: object, **rest: Any) -> Outcome:
-    return in_process("train", *options, folder=home, **rest)
+    return succeed("train", *TINY, *options, folder=home, **rest)
+
+
+def report_of(home: Path, *options: object, **rest: Any) -> dict[str, Any]:
+    return document_of(home, "train", *options, **rest)
 
 
 def kept(home: Path, *options: object, **rest: Any) -> Path:
     """Train and return the folder of the new version."""
-    outcome = train(home, "--format", "json", *options, **rest)
-    assert outcome.code == 0, outcome.err
-    return home / str(json.loads(outcome.out)["path"])
+    return home / str(report_of(home, *options, **rest)["path"])
 
 
-def setting(folder: Path, section: str, key: str) -> Any:
-    return tomllib.loads((folder / "config.toml").read_text())[section][key]
+def config(folder: Path) -> dict[str, dict[str, Any]]:
+    return tomllib.loads((folder / "config.toml").read_text())
 
 
 def metadata(folder: Path) -> dict[str, Any]:
@@ -45,76 +51,60 @@ def metadata(folder: Path) -> dict[str, Any]:
     return found
 
 
+def champion(home: Path, name: str = "tiny") -> list[str]:
+    return (home / f"data/models/{name}/champion").read_text().splitlines()
+
+
 def test_version_holds_its_four_files_and_nothing_else_appears(home: Path) -> None:
     before = hashes(home)
-    folder = kept(home, "--config", "tiny.toml", "--promote", "never")
-    assert folder == home / "data/models/tiny/v0002"
+    text = train(home, "--promote", "never").out
+    for words in ("Trained tiny/v0002", "naive", "drift", "on 7 windows"):
+        assert words in text
+    assert "203 train, 33 validate, 40 kept for evaluate" in text
+    assert "Not in use: --promote never." in text
     files = ["config.toml", "history.csv", "metadata.json", WEIGHTS]
-    assert sorted(path.name for path in folder.iterdir()) == files
+    new = [f"data/models/tiny/v0002/{name}" for name in files]
     after = hashes(home)
-    assert {path: after[path] for path in before} == before
-    assert len(after) == len(before) + len(files)
+    assert sorted(after.keys() - before.keys()) == new
+    assert before.items() <= after.items()
 
 
 def test_metadata_says_where_the_version_came_from(home: Path) -> None:
-    found = metadata(home / "data/models/tiny/v0001")
-    assert found["schema_version"] == 1
+    folder = home / "data/models/tiny/v0001"
+    found, days = metadata(folder), sessions(300)
     assert (found["lstmcli_version"], found["torch_version"]) == (__version__, torch.__version__)
     assert (found["seed"], found["threads"], found["device"]) == (0, 1, "cpu")
-    days = sessions(300)
     (symbol,) = found["data"]["symbols"]
     span = {"first": days[0], "last": days[-1]}
     assert symbol == {"symbol": "prices", "price": "Close", "rows": 300, **span}
-    assert len(found["data"]["fingerprint"]) == 64
     # 255 rows are fitted on, 38 of them validate; cutoffs start at row 9; 5 are purged twice.
     assert found["windows"] == {"rows": 300, "train": 203, "validation": 33, "test": 40}
-    assert found["split"]["validation_start"] == days[217]
+    assert (found["split"]["validation_start"], found["split"]["purge"]) == (days[217], 5)
     assert days[254] < found["split"]["test_start"] <= days[255]
-    assert found["split"]["purge"] == 5
-    assert set(found["validation"]["models"]) == {
-        "network", "naive", "drift", "scaled_climatology", "har", "always_up",
-    }  # fmt: skip
-    assert found["validation"]["models"]["network"]["rmse"] > 0
     assert found["duration_seconds"] > 0
     assert found["created"].endswith("+00:00")
-
-
-def test_history_has_a_row_an_epoch(home: Path) -> None:
-    folder = kept(home, "--config", "tiny.toml", "--set", "train.epochs=3")
     rows = list(csv.DictReader((folder / "history.csv").read_text().splitlines()))
-    assert [row["epoch"] for row in rows] == ["1", "2", "3"]
+    assert [row["epoch"] for row in rows] == ["1", "2"]
     best = min(rows, key=lambda row: float(row["validation_loss"]))
-    assert metadata(folder)["epochs"] == {"run": 3, "best": int(best["epoch"])}
-    assert metadata(folder)["validation_loss"] == float(best["validation_loss"])
+    assert found["epochs"] == {"run": 2, "best": int(best["epoch"])}
+    assert found["validation_loss"] == float(best["validation_loss"])
 
 
 def test_same_seed_gives_the_same_bytes_and_another_seed_others(home: Path) -> None:
     first = (home / "data/models/tiny/v0001" / WEIGHTS).read_bytes()
-    again = kept(home, "--config", "tiny.toml", "--name", "again")
-    other = kept(home, "--config", "tiny.toml", "--name", "other", "--seed", 1)
+    again = kept(home, *TINY, "--name", "again")
+    other = kept(home, *TINY, "--name", "other", "--seed", 1)
     assert (again / WEIGHTS).read_bytes() == first
     assert (other / WEIGHTS).read_bytes() != first
-    assert metadata(other)["seed"] == 1
 
 
 def test_config_of_a_version_is_enough_to_repeat_it(home: Path, tmp_path: Path) -> None:
     options = ("--csv", "X=prices.csv", "--seed", 3, "--set", "window.scaling=relative")
-    first = kept(home, "--config", "tiny.toml", *options)
+    first = kept(home, *TINY, *options)
     again = kept(tmp_path, "--config", first / "config.toml", "--name", "again")
     for file in (WEIGHTS, "config.toml"):
         assert (again / file).read_bytes() == (first / file).read_bytes()
     assert metadata(again)["data"] == metadata(first)["data"]
-
-
-def test_recipe_that_ships_works_by_name_outside_a_clone(tmp_path: Path) -> None:
-    small = ("--set", "train.epochs=1", "--set", "model.hidden_sizes=[2]", "--quiet")
-    folder = kept(tmp_path, "--config", "wine", *small)
-    assert folder == tmp_path / "data/models/wine/v0001"
-    found = document_of(tmp_path, "predict")
-    dates = [step["date"] for step in found["forecasts"][0]["steps"]]
-    assert dates == [f"1994-{month:02}-01" for month in range(9, 13)] + [
-        f"1995-{month:02}-01" for month in range(1, 9)
-    ]
 
 
 ENVIRONMENT = {"LSTMCLI_SEED": "5", "LSTMCLI_DEVICE": "auto"}
@@ -127,7 +117,6 @@ ENVIRONMENT = {"LSTMCLI_SEED": "5", "LSTMCLI_DEVICE": "auto"}
         ((), ENVIRONMENT, 5),
         (("--seed", "3"), ENVIRONMENT, 3),
         (("--set", "train.seed=4"), ENVIRONMENT, 4),
-        (("--set", "train.seed=4"), {}, 4),
     ],
 )
 def test_options_win_over_the_environment_and_that_over_the_recipe(
@@ -135,41 +124,27 @@ def test_options_win_over_the_environment_and_that_over_the_recipe(
 ) -> None:
     with (home / "tiny.toml").open("a") as recipe:
         recipe.write("seed = 7\n")
-    folder = kept(home, *options, env={**env, "LSTMCLI_CONFIG": "tiny.toml"})
-    assert setting(folder, "train", "seed") == seed
-    assert setting(folder, "train", "device") == ("auto" if env else "cpu")
+    found = config(kept(home, *options, env={**env, "LSTMCLI_CONFIG": "tiny.toml"}))["train"]
+    assert (found["seed"], found["device"]) == (seed, "auto" if env else "cpu")
 
 
 def test_format_is_taken_from_the_environment(home: Path) -> None:
     env = {"LSTMCLI_FORMAT": "json"}
-    assert json.loads(train(home, "-c", "tiny.toml", env=env).out)["command"] == "train"
-    assert train(home, "-c", "tiny.toml", "--format", "csv", env=env).out.startswith("epoch,loss")
-    outcome = train(home, "-c", "tiny.toml", env={"LSTMCLI_FORMAT": "xml"})
-    assert_one_error(outcome, 2, "LSTMCLI_FORMAT")
+    assert json.loads(train(home, env=env).out)["command"] == "train"
+    assert train(home, "--format", "csv", env=env).out.startswith("epoch,loss")
 
 
-def champion(home: Path) -> str:
-    return (home / "data/models/tiny/champion").read_text().splitlines()[0]
-
-
-def decision(home: Path, *options: str) -> dict[str, Any]:
-    outcome = train(home, "--config", "tiny.toml", "--format", "json", *options)
-    assert outcome.code == 0, outcome.err
-    found: dict[str, Any] = json.loads(outcome.out)
-    return found
-
-
-def test_first_version_becomes_champion_unless_told_never(home: Path) -> None:
-    assert champion(home) == "v0001"
-    assert decision(home, "--name", "unsure", "--promote", "never")["promoted"] is False
+def test_first_version_becomes_champion_unless_never_is_asked_for(home: Path) -> None:
+    assert champion(home) == ["v0001"]
+    assert report_of(home, *TINY, "--name", "unsure", "--promote", "never")["promoted"] is False
     assert not (home / "data/models/unsure/champion").exists()
     assert_one_error(in_process("predict", "-m", "unsure", folder=home), 4, "no champion")
     succeed("predict", "-m", "unsure/v0001", folder=home)
 
 
 def test_equal_version_is_not_better(home: Path) -> None:
-    found = decision(home)
-    assert (found["promoted"], champion(home)) == (False, "v0001")
+    found = report_of(home, *TINY)
+    assert (found["promoted"], champion(home)) == (False, ["v0001"])
     assert "RMSE of steps 1 to 5" in found["why"]
     assert "on 40 cutoffs (8 independent): the two losses differ by the same amount" in found["why"]
     compared = found["metadata"]["decision"]["comparison"]
@@ -178,62 +153,191 @@ def test_equal_version_is_not_better(home: Path) -> None:
 
 
 def test_better_version_becomes_champion(home: Path) -> None:
-    decision(home, "--set", "window.scaling=relative", "--set", "train.learning_rate=1",
-             "--name", "bad")  # fmt: skip
-    found = decision(home, "--name", "bad")
-    assert found["promoted"] is True
+    poor = ("--set", "window.scaling=relative", "--set", "train.learning_rate=1")
+    report_of(home, *TINY, "--name", "bad", *poor)
+    found = report_of(home, *TINY, "--name", "bad")
+    assert (found["promoted"], champion(home, "bad")) == (True, ["v0002", "v0001"])
     compared = found["metadata"]["decision"]["comparison"]
     assert (compared["loss"], compared["steps"], compared["symbols"]) == ("rmse", 5, 1)
     assert compared["challenger"] < compared["champion"]
     assert compared["p"] < 0.01
     assert "better at the 1 % level" in found["why"]
-    assert (home / "data/models/bad/champion").read_text() == "v0002\nv0001\n"
 
 
-def test_level_of_the_comparison_can_be_set(home: Path) -> None:
-    compared = decision(home, "--seed", "1", "--promote-level", "0.2")["metadata"]["decision"]
+def test_level_of_the_comparison_can_be_set_and_its_answer_forced(home: Path) -> None:
+    options = ("--seed", "1", "--promote-level", "0.2")
+    compared = report_of(home, *TINY, *options)["metadata"]["decision"]
     assert compared["comparison"]["level"] == 0.2
     assert compared["promoted"] == (compared["comparison"]["p"] < 0.2)
     assert "better at the 20 % level" in compared["why"]
-    outcome = train(home, "--config", "tiny.toml", "--promote-level", "0.7")
-    assert_one_error(outcome, 2, "--promote-level", "0.2")
+    assert report_of(home, *TINY, "--promote", "always")["promoted"] is True
+    assert champion(home)[0] == "v0003"
 
 
-@pytest.mark.parametrize(("promote", "expected"), [("always", "v0002"), ("never", "v0001")])
-def test_promotion_can_be_forced_or_forbidden(home: Path, promote: str, expected: str) -> None:
-    found = decision(home, "--promote", promote)
-    assert champion(home) == expected
-    assert found["promoted"] == (promote == "always")
+def test_symbols_train_together_and_a_failed_one_is_named_also_where_nothing_is_trained(
+    home: Path,
+) -> None:
+    for seed, (name, rows) in enumerate({"a": 200, "b": 200, "c": 12}.items()):
+        (home / f"{name}.csv").write_text(csv_text(walk(rows, seed)))
+    files = [word for name in ("a", "b", "c", "absent") for word in ("--csv", f"{name}.csv")]
+    for unchanged in (False, True):
+        command = ("train", *TINY, "--name", "many", "--format", "json")
+        outcome = in_process(*command, *files, folder=home)
+        assert outcome.code == 3, outcome.err
+        found = json.loads(outcome.out)
+        assert found["unchanged"] is unchanged
+        assert [each["symbol"] for each in found["metadata"]["data"]["symbols"]] == ["a", "b"]
+        assert [each["symbol"] for each in found["failures"]] == ["absent.csv", "c"]
+        assert outcome.err.splitlines()[-1] == "lstmcli: error: 2 of 4 symbols failed: see above"
 
 
-def test_symbols_train_together_and_a_short_one_fails_alone(home: Path) -> None:
-    (home / "a.csv").write_text(csv_text(walk(200, 1)))
-    (home / "b.csv").write_text(csv_text(walk(200, 2)))
-    (home / "c.csv").write_text(csv_text(walk(12, 3)))
-    files = ("--csv", "a.csv", "--csv", "b.csv", "--csv", "c.csv", "--csv", "absent.csv")
-    outcome = train(home, "--config", "tiny.toml", "--name", "many", "--format", "json", *files)
-    assert outcome.code == 3, outcome.err
-    found = json.loads(outcome.out)
-    trained = [each["symbol"] for each in found["metadata"]["data"]["symbols"]]
-    assert trained == ["a", "b"]
-    assert [each["symbol"] for each in found["failures"]] == ["absent.csv", "c"]
-    assert outcome.err.splitlines()[-1] == "lstmcli: error: 2 of 4 symbols failed: see above"
+def test_unchanged_training_says_so_and_writes_nothing(home: Path) -> None:
+    first = report_of(home, *TINY)
+    before = hashes(home)
+    outcome = train(home)
+    assert outcome.out == (
+        "unchanged: tiny/v0002 was made by the same settings, data and versions, so nothing was "
+        "trained. --force trains anyway.\n"
+    )
+    assert outcome.err == ""
+    (header,) = train(home, "--format", "csv").out.splitlines()
+    assert header.startswith("epoch,loss,validation_loss,")
+    assert train(home, "--format", "jsonl").out == ""
+    unchanged = report_of(home, *TINY)
+    assert (first["unchanged"], unchanged["unchanged"]) == (False, True)
+    assert (unchanged["model"], unchanged["promoted"]) == ("tiny/v0002", False)
+    assert set(unchanged) == set(first)
+    assert set(unchanged["metadata"]) - set(first["metadata"]) == {
+        "schema_version", "trained_on", "weights_sha256", "config_sha256",
+    }  # fmt: skip
+    assert hashes(home) == before
+    assert report_of(home, *TINY, "--force")["model"] == "tiny/v0003"
 
 
-def test_failure_leaves_no_trace_of_a_name(home: Path) -> None:
-    before = sorted(home.rglob("*"))
-    assert train(home, "--config", "tiny.toml", "--name", "x", "--csv", "absent.csv").code == 2
-    assert sorted(home.rglob("*")) == before
+@pytest.fixture
+def stopped(home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder after a training that was stopped when its first epoch was kept."""
+
+    def save_and_stop(folder: Path, origin: dict[str, Any], checkpoint: Checkpoint) -> None:
+        save_checkpoint(folder, origin, checkpoint)
+        raise SystemExit(143)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoint_module, "save_checkpoint", save_and_stop)
+        outcome = in_process("train", *TINY, "--force", folder=home)
+    said = "lstmcli: stopped: epoch 1 of tiny is kept, --resume goes on from there\n"
+    assert (outcome.code, outcome.out, outcome.err) == (143, "", said)
+    return home
 
 
-def test_table_names_the_model_its_place_and_its_worth(home: Path) -> None:
-    text = train(home, "--config", "tiny.toml", "--promote", "never").out
-    for words in (
-        "Trained tiny/v0002",
-        "203 train, 33 validate, 40 kept for evaluate",
-        "naive",
-        "drift",
-        "on 7 windows",
-        "Not in use: --promote never.",
-    ):
-        assert words in text
+def test_a_stopped_run_is_resumed(stopped: Path) -> None:
+    outcome = train(stopped, "--resume", "--verbose", "--format", "jsonl")
+    assert [json.loads(row)["epoch"] for row in outcome.out.splitlines()] == [1, 2]
+    assert "epoch 2: loss" in outcome.err
+    assert "epoch 1: loss" not in outcome.err
+    assert outcome.err.endswith("lstmcli: resumed after epoch 1\n")
+    assert train(stopped, "--resume", "--force", "--quiet").err == ""
+
+
+def test_other_settings_start_again_and_say_what_differs(stopped: Path) -> None:
+    outcome = train(stopped, "--resume", "--seed", 3, "--set", "train.epochs=3")
+    first, compared = outcome.err.splitlines()
+    assert first == (
+        "lstmcli: the checkpoint of epoch 1 has train.seed 0, not 3; train.epochs 2, not 3; "
+        "training started again"
+    )
+    assert compared.startswith("lstmcli: You have evaluated 2 models on this period (")
+    assert not (stopped / "data/models/tiny" / CHECKPOINT).exists()
+
+
+def test_a_timeout_is_named_in_the_table_and_the_metadata(home: Path) -> None:
+    """The clock is the real one: patience and epochs are such that only the timeout can end it."""
+    outcome = train(home, *(f"--set=train.{key}=100000" for key in ("epochs", "patience")),
+                    "--timeout", "1")  # fmt: skip
+    assert "cut short by --timeout" in outcome.out
+    assert "lstmcli: --timeout ended training after epoch " in outcome.err
+    assert outcome.err.endswith("is kept as tiny/v0002, --resume goes on\n")
+    folder = home / "data/models/tiny/v0002"
+    assert metadata(folder)["stopped"] == "timeout"
+    assert (folder.parent / CHECKPOINT).exists()
+
+
+def test_a_new_listing_gets_a_model_that_forecasts_it(fan_home: Path) -> None:
+    (fan_home / "new.csv").write_text(csv_text(walk(80, seed=3)))
+    options = ("--csv", "new.csv", "--from", "fan", "--name", "new")
+    done = succeed("train", *options, folder=fan_home)
+    said = "no validation part of its own; taken from fan/v0001: the number of passes"
+    assert said in done.err
+    assert "none: no window validates" in done.out
+    assert "In use now: new/v0001, the first version." in done.out
+    assert document_of(fan_home, "predict", "--csv", "new.csv", "-m", "new")["forecasts"]
+    shown = in_process("models", "show", "new", folder=fan_home)
+    assert "fan/v0001, learning rate 0.003" in shown.out
+
+
+def test_the_settings_are_the_donors_unless_a_recipe_is_named(fan_home: Path) -> None:
+    own = report_of(fan_home, "--from", "fan", "--set", "train.epochs=1")
+    assert (own["model"], own["metadata"]["from"]["model"]) == ("fan/v0002", "fan/v0001")
+    before = config(fan_home / "data/models/fan/v0001")
+    before["train"]["epochs"] = 1
+    assert config(fan_home / own["path"]) == before
+    recipe = (fan_home / "fan.toml").read_text().replace("horizon = 10", "horizon = 8")
+    (fan_home / "other.toml").write_text(recipe)
+    other = report_of(fan_home, "--from", "fan/v0001", "--config", "other.toml")
+    assert other["model"] == "other/v0001"
+    assert "the head is new: window.horizon 8, of the donor 10" in other["notes"]
+
+
+def test_head_and_then_all_weights(fan_home: Path) -> None:
+    path = fan_home / "data/models/fan/v0001"
+    options = ("--from", path, "--freeze", "body", "--fine-tune-lr", "1e-5", "--name", "tuned")
+    found = report_of(fan_home, *options)["metadata"]["from"]
+    assert (found["freeze"], found["learning_rates"]) == ("body", [0.003, 1e-5])
+
+
+@pytest.mark.parametrize("network", ["rnn", "mlp"])
+def test_gradients_by_layer_stand_in_the_history_and_beside_each_epoch(
+    home: Path, network: str
+) -> None:
+    settings = (f"--set=model.network={network}", "--set=train.clip_norm=1e-6")
+    done = train(home, "--name", network, *settings, "--verbose")
+    text = (home / f"data/models/{network}/v0001/history.csv").read_text()
+    rows = list(csv.DictReader(text.splitlines()))
+    lines = [line for line in done.err.splitlines() if line.startswith("epoch ")]
+    assert len(rows) == len(lines) == 2
+    for row, line in zip(rows, lines, strict=True):
+        layers = {name: float(row[f"gradient_norm_{name}"]) for name in ("layer1", "head")}
+        assert f"(layer1 {layers['layer1']:.3g}, head {layers['head']:.3g})" in line
+        assert int(row["clipped"]) > 0
+        assert f"{row['clipped']} steps clipped" in line
+        assert (row["gradient_kept"] == "") == (network == "mlp")
+        if network == "rnn":
+            share = f"{float(row['gradient_kept']):.2g}"
+            assert f"{share} times as much at the window's start as at its end" in line
+
+
+@for_each(
+    ("settings", "notes"),
+    [
+        (
+            ("model.kernel_size=5",),
+            [
+                "model.network linear has no use for model.hidden_sizes",
+                "model.network linear has no use for model.kernel_size",
+            ],
+        ),
+        (
+            ("train.labels=sequence", "model.hidden_sizes=[32]"),
+            [
+                "one label a window: train.labels sequence of model.head recursive goes with "
+                "networks that keep a state and window.scaling relative"
+            ],
+        ),
+    ],
+)
+def test_settings_that_a_network_has_no_use_for_are_named(
+    home: Path, settings: tuple[str, ...], notes: list[str]
+) -> None:
+    options = ("--promote", "never", "--set", "model.network=linear")
+    done = train(home, *options, *(f"--set={each}" for each in settings))
+    assert done.err.splitlines() == [f"lstmcli: {each}" for each in notes]
