@@ -2,7 +2,6 @@
 
 import csv
 import importlib.util
-import io
 import json
 import os
 import re
@@ -16,11 +15,10 @@ from typing import Any
 import pytest
 
 from lstmcli.console.progress import show_trials
-from lstmcli.files.atomic import TEMPORARY_SUFFIX
 from lstmcli.files.locks import hold
 from lstmcli.workflows.tune import Trial
 from tests.cli.test_progress import Terminal
-from tests.command_line import Outcome, assert_one_error, in_process, succeed
+from tests.command_line import Outcome, assert_one_error, document_of, in_process, succeed
 from tests.forked_runs import ForkServer
 
 SPACE = """\
@@ -45,7 +43,7 @@ def document(outcome: Outcome) -> Any:
     return json.loads(outcome.out)
 
 
-def test_the_table_ranks_the_trials_and_marks_the_recipe(place: Path) -> None:
+def test_every_format_has_the_same_trials_ranked(place: Path) -> None:
     outcome = tune(place, "--trials", 2)
     assert (outcome.code, outcome.err) == (0, "")
     lines = outcome.out.splitlines()
@@ -56,16 +54,10 @@ def test_the_table_ranks_the_trials_and_marks_the_recipe(place: Path) -> None:
     assert [" * " in line for line in lines[3:5]] == [True, False]
     assert re.search(r"^(Trial \d was best of 2:|The recipe itself was best)", outcome.out, re.M)
     assert lines[-1].endswith("kept as a recipe: data/tuning/tiny/tiny-tuned.toml")
-
-
-def test_every_format_has_the_same_trials(place: Path) -> None:
     found = document(tune(place, "--trials", 2, "--format", "json"))
-    assert (found["schema_version"], found["command"], found["study"]) == (1, "tune", "tiny")
-    assert found["objective"] == "rmse"
-    assert len(found["folds"]) == 3
-    best = found["trials"][0]
-    assert found["best"] == best["number"]
-    rows = list(csv.DictReader(io.StringIO(tune(place, "--trials", 2, "--format", "csv").out)))
+    assert (found["study"], found["objective"], len(found["folds"])) == ("tiny", "rmse", 3)
+    assert found["best"] == found["trials"][0]["number"]
+    rows = list(csv.DictReader(tune(place, "--trials", 2, "--format", "csv").out.splitlines()))
     lines = tune(place, "--trials", 2, "--format", "jsonl").out.splitlines()
     for rank, (row, line, trial) in enumerate(zip(rows, lines, found["trials"], strict=True), 1):
         read = json.loads(line)
@@ -77,37 +69,26 @@ def test_every_format_has_the_same_trials(place: Path) -> None:
         assert json.loads(row["model.hidden_sizes"]) == trial["values"]["model.hidden_sizes"]
 
 
-def test_the_recipe_trains_and_evaluate_tells_the_trials(place: Path) -> None:
-    assert tune(place, "--trials", 2, "--recipe", "best.toml").code == 0
-    assert tomllib.loads((place / "best.toml").read_text())["tuning"] == {"trials": 2}
-    succeed("train", "--config", "best.toml", folder=place)
-    told = "Its settings were chosen among 2 tried on validation folds."
-    shown = in_process("evaluate", "--model", "best", folder=place)
-    assert told in shown.out
-    arguments = ("evaluate", "--model", "best", "--model", "tiny", "--format", "json")
-    found = document(in_process(*arguments, folder=place))
-    assert [each["trials"] for each in found["tuning"].values()] == [2, 0]
-    tuned, untuned = found["verdicts"].values()
-    assert tuned.endswith(told)
-    assert told not in untuned
-
-
-def test_the_recipe_takes_the_place_of_a_file_as_other_outputs_do(place: Path) -> None:
+def test_the_recipe_trains_and_evaluate_counts_the_trials(place: Path) -> None:
     recipe = place / "best.toml"
     recipe.write_text("old")
     recipe.chmod(0o600)
-    left = place / f".best.toml.0123abcd{TEMPORARY_SUFFIX}"
-    left.write_text("half")
-    assert tune(place, "--trials", 1, "--recipe", "best.toml").code == 0
+    assert tune(place, "--trials", 2, "--recipe", "best.toml").code == 0
     text = recipe.read_text()
-    assert tomllib.loads(text)["tuning"] == {"trials": 1}
+    assert tomllib.loads(text)["tuning"] == {"trials": 2}
     assert stat.S_IMODE(recipe.stat().st_mode) == 0o600
-    assert not left.exists()
     os.mkfifo(place / "pipe")
     with open(os.open(place / "pipe", os.O_RDONLY | os.O_NONBLOCK)) as pipe:
-        assert tune(place, "--trials", 1, "--recipe", "pipe").code == 0
+        assert tune(place, "--trials", 2, "--recipe", "pipe").code == 0
         assert pipe.read() == text
-    assert (place / "pipe").is_fifo()
+    succeed("train", "--config", "best.toml", folder=place)
+    said = "Its settings were chosen among 2 tried on validation folds."
+    assert said in in_process("evaluate", "--model", "best", folder=place).out
+    found = document_of(place, "evaluate", "--model", "best", "--model", "tiny")
+    assert [each["trials"] for each in found["tuning"].values()] == [2, 0]
+    tuned, untuned = found["verdicts"].values()
+    assert tuned.endswith(said)
+    assert said not in untuned
 
 
 def test_verbose_has_a_line_a_trial_and_quiet_none(place: Path) -> None:
@@ -133,33 +114,6 @@ def test_the_best_so_far_is_shown_next_to_the_bar_where_there_is_room(
     assert "5/40" in shown
     assert "\u2501" in shown
     assert ("best so far 1.2346 % (trial 4)" in shown) == told
-
-
-@pytest.mark.parametrize(
-    ("space", "options", "code", "words"),
-    [
-        ("train.epcohs = {low = 1, high = 2}", (), 2, ("space.toml", "train.epcohs")),
-        (
-            "train.epochs = {low = 2, high = 1}",
-            (),
-            2,
-            ("space.toml", "train.epochs", "low <= high"),
-        ),
-        ("train.epochs = {choices = [0]}", (), 2, ("train.epochs", "found 0, expected at least 1")),
-        (SPACE, ("--sampler", "grid"), 2, ("train.learning_rate", "--sampler random")),
-        (SPACE, ("--folds", "9"), 4, ("fold 1 of 9", "--folds")),
-        (SPACE, ("--name", "../up"), 2, ("../up", "--name")),
-        (SPACE, ("--recipe", "no/such/folder.toml"), 2, ("no/such",)),
-        (SPACE, ("--config", "lab"), 2, ("split.method", "shuffled")),
-        (SPACE, ("--csv", "nosuch.csv"), 2, ("nosuch.csv",)),
-    ],
-)
-def test_what_cannot_be_searched_is_one_line_before_anything_is_kept(
-    space: str, options: tuple[str, ...], code: int, words: tuple[str, ...], place: Path
-) -> None:
-    (place / "space.toml").write_text(space)
-    assert_one_error(tune(place, *options), code, *words)
-    assert not (place / "data/tuning").exists()
 
 
 def test_another_study_of_the_name_is_refused_until_it_is_to_be_removed(place: Path) -> None:
