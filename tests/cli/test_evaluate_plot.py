@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.command_line import assert_one_error, hashes, in_process, succeed
+from tests.command_line import succeed
 
 pytest.importorskip("matplotlib")
 
@@ -26,7 +26,6 @@ def test_a_picture_is_drawn_beside_the_table(fan_home: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ((), "8 forecasts of 5 sessions"),
         (("--step-size", "1"), "8 forecasts of 5 sessions"),
         (("--step-size", "20"), "2 forecasts of 5 sessions"),
         (("--start", "2017-08-01"), "the last 40 of 54 forecasts of 5 sessions"),
@@ -38,19 +37,3 @@ def test_windows_drawn_do_not_overlap_and_are_counted(
     done = succeed("evaluate", "--plot", "-", *options, folder=home)
     assert f"prices: {words}, by tiny/v0001; direction right in " in done.out
     assert "\nVerdict  " in done.out
-
-
-@pytest.mark.parametrize(
-    ("options", "code", "words"),
-    [
-        (("--plot", "walk.gif"), 2, "expected .png or .svg"),
-        (("--plot", "none/walk.png"), 2, "no such folder"),
-        (("--plot", "-", "--format", "json"), 2, "two results on standard output"),
-    ],
-)
-def test_a_plot_that_cannot_be_made_stops_before_any_work(
-    home: Path, options: tuple[str, ...], code: int, words: str
-) -> None:
-    before = hashes(home)
-    assert_one_error(in_process("evaluate", *options, folder=home), code, words)
-    assert hashes(home) == before

@@ -4,21 +4,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pytest
 
-from tests.command_line import (
-    Outcome,
-    assert_one_error,
-    document_of,
-    hashes,
-    in_process,
-    sessions,
-    walk,
-)
-
-
-def explain(home: Path, *options: object) -> Outcome:
-    return in_process("predict", "--explain", *options, folder=home)
+from tests.command_line import document_of, hashes, sessions, succeed, wide_csv
 
 
 def document(home: Path, *options: object) -> dict[str, Any]:
@@ -46,38 +33,24 @@ def test_a_fan_has_a_width_that_moves(fan_home: Path) -> None:
     for each in found:
         # Where no epoch beat the linear fan, no bar has an effect through the network.
         assert np.shape(each["explain"]["width_80"]["alone"]) == (59, 3)
-    text = explain(fan_home, "--horizon", 5).out
+    text = succeed("predict", "--explain", "--horizon", 5, folder=fan_home).out
     assert "two: no bar moves the median at step 5, nor do all together." in text
     assert "Back: bars counted from the cutoff" not in text  # no table has such a column
 
 
 def test_table_reads_the_memory_of_a_point_forecast(home: Path) -> None:
-    outcome = explain(home, "--as-of", sessions(20)[0])
-    assert outcome.code == 0
-    assert "prices: how open the gates were, 0 to 1, mean of the cells, 9 sessions" in outcome.out
-    assert "prices: how the median moves when a bar is masked" in outcome.out
-    assert f"prices: the bar of {sessions(20)[0][:4]}-" in outcome.out
-    assert "width" not in outcome.out
+    text = succeed("predict", "--explain", "--as-of", sessions(20)[0], folder=home).out
+    assert "prices: how open the gates were, 0 to 1, mean of the cells, 9 sessions" in text
+    assert "prices: how the median moves when a bar is masked" in text
+    assert f"prices: the bar of {sessions(20)[0][:4]}-" in text
+    assert "width" not in text
 
 
-def test_only_the_first_symbols_are_explained_and_that_is_told(home: Path) -> None:
-    names = [f"S{number}" for number in range(7)]
-    columns = np.column_stack([walk(60, seed) for seed in range(7)])
-    lines = [",".join(["Date", *names])]
-    lines += [
-        ",".join([day, *(f"{price:.6f}" for price in row)])
-        for day, row in zip(sessions(60), columns, strict=True)
-    ]
-    (home / "wide.csv").write_text("\n".join(lines) + "\n")
+def test_only_the_first_symbols_are_explained_and_that_is_noted(home: Path) -> None:
+    (home / "wide.csv").write_text(wide_csv([f"S{number}" for number in range(7)]))
     found = document(home, "--csv", "wide.csv", "--model", "tiny")
     assert ["explain" in each for each in found["forecasts"]] == [True] * 5 + [False] * 2
     assert "explained the first 5 of 7 symbols; name the others to see them" in found["notes"]
     found = document(home, "--csv", "wide.csv", "S6", "--model", "tiny")
     assert "explain" in found["forecasts"][0]
     assert not any("explained" in note for note in found["notes"])
-
-
-@pytest.mark.parametrize("form", ["csv", "jsonl"])
-def test_formats_of_rows_are_refused_before_any_work(home: Path, form: str) -> None:
-    outcome = explain(home, "--format", form, "--model", "missing")
-    assert_one_error(outcome, 2, "no table of rows", f"--explain --format {form}", "table or json")

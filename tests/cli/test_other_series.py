@@ -4,9 +4,10 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
-from tests.command_line import TINY_RECIPE, Outcome, assert_one_error, in_process, succeed
+from tests.command_line import TINY_RECIPE, assert_one_error, document_of, in_process, succeed
 from tests.yahoo_stand_in import StandIn, random_walk, stand_in
 
 BARS = random_walk(300)
@@ -15,44 +16,48 @@ BARS = random_walk(300)
 @pytest.fixture
 def server() -> Iterator[StandIn]:
     with stand_in() as script:
-        for symbol in ("AAPL", "^VIX"):
-            script.serve(symbol, BARS[:-5])
         yield script
 
 
 @pytest.fixture
 def home(server: StandIn, tmp_path: Path) -> Path:
     """A folder with a small model of AAPL that reads ^VIX, and five newer bars of both."""
+
+    def serve(bars: pd.DataFrame) -> None:
+        for symbol in ("AAPL", "^VIX"):
+            server.serve(symbol, bars)
+
+    serve(BARS[:-5])
     recipe = TINY_RECIPE.replace('["close"]', '["close", "symbol:^VIX:log"]')
     (tmp_path / "tiny.toml").write_text(recipe)
     for words in ("fetch AAPL ^VIX --rate 100", "train AAPL --config tiny.toml"):
         succeed(*words.split(), folder=tmp_path)
     server.forget()
-    for symbol in ("AAPL", "^VIX"):
-        server.serve(symbol, BARS)
+    serve(BARS)
     return tmp_path
 
 
-def last_bars(folder: Path) -> dict[str, str]:
-    listed = json.loads(in_process("data", "list", "--json", folder=folder).out)
-    return {each["symbol"]: each["last"] for each in listed["series"]}
+def last_bars(home: Path) -> dict[str, str]:
+    return {each["symbol"]: each["last"] for each in document_of(home, "data", "list")["series"]}
 
 
-def test_forecast_fetches_what_the_model_reads(server: StandIn, home: Path) -> None:
-    done = succeed("forecast", "AAPL", "--json", folder=home)
-    assert len(server.asked("^VIX")) == 1
-    assert last_bars(home) == dict.fromkeys(["AAPL", "^VIX"], str(BARS.index[-1].date()))
-    assert [each["symbol"] for each in json.loads(done.out)["forecasts"]] == ["AAPL"]
+def removed(home: Path) -> None:
+    succeed("data", "remove", "^VIX", "--yes", folder=home)
 
 
-def test_fetch_of_a_symbol_fetches_it_too_and_says_so(server: StandIn, home: Path) -> None:
+def test_a_fetch_of_a_symbol_and_a_forecast_fetch_it_too(server: StandIn, home: Path) -> None:
+    last = str(BARS.index[-1].date())
     done = in_process("fetch", "AAPL", "--rate", "100", folder=home)
     assert (done.code, done.err) == (0, "lstmcli: also ^VIX, which aapl reads\n")
-    assert last_bars(home)["^VIX"] == str(BARS.index[-1].date())
+    assert last_bars(home) == {"AAPL": last, "^VIX": last}
     server.forget()
     weekly = in_process("fetch", "AAPL", "--interval", "1wk", "--rate", "100", folder=home)
     assert "^VIX" not in weekly.err
     assert server.asked("^VIX") == []
+    removed(home)
+    done = succeed("forecast", "AAPL", "--json", folder=home)
+    assert last_bars(home)["^VIX"] == last
+    assert [each["symbol"] for each in json.loads(done.out)["forecasts"]] == ["AAPL"]
 
 
 def test_one_that_cannot_be_refreshed_is_reported_and_old(server: StandIn, home: Path) -> None:
@@ -79,31 +84,21 @@ def test_a_model_is_stale_where_the_other_series_was_restated(server: StandIn, h
     assert "were replaced after aapl/v0001 was trained" in in_process("status", folder=home).out
 
 
-def removed(home: Path) -> None:
-    succeed("data", "remove", "^VIX", "--yes", folder=home)
-
-
 def test_one_that_is_not_stored_is_an_error_with_the_command(home: Path) -> None:
-    removed(home)
-    step = "no prices of ^VIX, which the model reads. Run: lstmcli fetch '^VIX'"
-    for command in ("predict", "evaluate"):
-        assert_one_error(in_process(command, "AAPL", folder=home), 4, step)
-
-
-def test_status_names_it(home: Path) -> None:
     def model() -> dict[str, str]:
-        parts = json.loads(in_process("status", "--json", folder=home).out)["parts"]
+        parts = document_of(home, "status")["parts"]
         return next(each for each in parts if each["part"] == "model aapl")
 
     assert model()["state"] == "ok"
     removed(home)
+    step = "no prices of ^VIX, which the model reads. Run: lstmcli fetch '^VIX'"
+    for command in ("predict", "evaluate"):
+        assert_one_error(in_process(command, "AAPL", folder=home), 4, step)
     found = model()
-    assert found["state"] == "old"
+    assert (found["state"], found["next_step"]) == ("old", "Run: lstmcli fetch '^VIX'.")
     assert found["found"].endswith("; reads ^VIX, not stored")
-    assert found["next_step"] == "Run: lstmcli fetch '^VIX'."
 
 
 def test_the_audit_of_stored_prices_changes_the_other_series_too(home: Path) -> None:
-    done: Outcome = in_process("evaluate", "AAPL", "--audit", "--n-windows", "3", folder=home)
-    assert done.code == 0, done.out + done.err
+    done = succeed("evaluate", "AAPL", "--audit", "--n-windows", "3", folder=home)
     assert "Audit: clean." in done.out

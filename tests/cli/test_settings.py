@@ -46,29 +46,21 @@ def test_a_start_given_with_set_wins_over_the_option(
 
 
 @for_each(
-    "value",
-    [
-        "9" * 5000,
-        "-" + "9" * 400,
-        "0x" + "f" * 5000,
-        "[" * 1000 + "]" * 1000,
-        "{a=" * 500 + "1" + "}" * 500,
-    ],
-    ids=["5000-digits", "400-digits", "hexadecimal", "arrays", "tables"],
+    "value", ["9" * 5000, "0x" + "f" * 5000, "[" * 1000 + "]" * 1000, "{a=" * 500 + "1" + "}" * 500]
 )
-@for_each("key", ["train.epochs", "train.learning_rate", "data.csv", "data.start"])
+@for_each("key", ["train.learning_rate", "data.start"])
 def test_a_setting_beyond_all_bounds_is_a_usage_error(home: Path, key: str, value: str) -> None:
-    done = in_process("train", "--set", f"{key}={value}", folder=home)
-    assert_one_error(done, 2)
-    assert len(done.err) < 400
     section, name = key.split(".")
     (home / "odd.toml").write_text(f"[{section}]\n{name} = {value}\n")
-    done = in_process("train", "--config", "odd.toml", folder=home)
-    assert_one_error(done, 2)
-    assert len(done.err) < 400
     (home / "space.toml").write_text(f'"{key}" = {{ low = 1, high = {value} }}\n')
-    done = in_process("tune", "--config", "tiny.toml", "--space", "space.toml", folder=home)
-    assert_one_error(done, 2)
+    for words in (
+        ("train", "--set", f"{key}={value}"),
+        ("train", "--config", "odd.toml"),
+        ("tune", "--config", "tiny.toml", "--space", "space.toml"),
+    ):
+        done = in_process(*words, folder=home)
+        assert_one_error(done, 2)
+        assert len(done.err) < 400 or words[0] == "tune"
 
 
 @for_each(
