@@ -48,6 +48,20 @@ def deciding(table: pd.DataFrame) -> pd.DataFrame:
     return table[(place - place.min()) % horizon % -(-horizon // 5) == 0]
 
 
+def band_of(nominal: float) -> tuple[str, str]:
+    """The columns of a band's two ends."""
+    low = next(level for level in LEVELS if abs(1 - 2 * level - nominal) < 1e-9)
+    return f"q{low:g}", f"q{1 - low:g}"
+
+
+def resampled(n: int, h: int, generator: np.random.Generator) -> tuple[Any, int]:
+    """Rows of 2,000 resamples of blocks of n dates, each row a resample; how many blocks it has."""
+    block = 1 if h == 1 else 2 * h
+    count = -(-n // block)
+    starts = generator.integers(0, n, size=(2000, count))
+    return (starts[:, :, None] + np.arange(block)).reshape(2000, -1) % n, count
+
+
 def apart(rows: pd.DataFrame) -> list[str]:
     """Cutoffs whose windows do not overlap, each the first that is free."""
     found: list[str] = []

@@ -18,15 +18,16 @@ from tests.cli.recomputed import (
     Floats,
     apart,
     at_step,
+    band_of,
     deciding,
     harvey_error,
     mean_of,
     pooled,
     reach,
+    resampled,
 )
 
 INNER = np.array([0.1, 0.25, 0.5, 0.75, 0.9])
-BANDS = {0.95: (0.025, 0.975), 0.8: (0.1, 0.9), 0.5: (0.25, 0.75)}
 
 
 def path_figures(rows: pd.DataFrame) -> dict[str, float]:
@@ -43,24 +44,21 @@ def path_figures(rows: pd.DataFrame) -> dict[str, float]:
 
 def test_errors_and_skills_of_paths_and_steps(evaluated: Evaluated) -> None:
     found, table = evaluated
-    for where in ("path", "steps"):
-        for step in range(1, 11) if where == "steps" else (None,):
-            rows = table if step is None else table[table["step"] == step]
-            figures = {name: path_figures(each) for name, each in rows.groupby("model")}
-            assert set(figures) == set(found["models"])
-            for name, model in found["models"].items():
-
-                def at(values: Any, step: int | None = step) -> float:
-                    return float(values if step is None else values[step - 1])
-
-                scores = model[where]
-                for key, figure in figures[name].items():
-                    assert at(scores[key]) == pytest.approx(figure, **TIGHT)
-                assert (scores["crps"] is None) == ("crps" not in figures[name])
-                for key, skills in (("rmse", scores["skill"]), ("crps", scores["crps_skill"])):
-                    for other, skill in skills.items():
-                        ratio = figures[name][key] / figures[other][key]
-                        assert at(skill) == pytest.approx(1 - ratio, abs=1e-9)
+    for step in range(11):  # 0 is the whole path
+        rows = table[table["step"] == step] if step else table
+        figures = {name: path_figures(each) for name, each in rows.groupby("model")}
+        assert set(figures) == set(found["models"])
+        for name, model in found["models"].items():
+            scores = model["steps" if step else "path"]
+            assert (scores["crps"] is None) == ("crps" not in figures[name])
+            said = [(scores[key], figure, TIGHT) for key, figure in figures[name].items()]
+            for key, skills in (("rmse", scores["skill"]), ("crps", scores["crps_skill"])):
+                for other, skill in skills.items():
+                    ratio = figures[name][key] / figures[other][key]
+                    said.append((skill, 1 - ratio, {"abs": 1e-9}))
+            for value, figure, within in said:
+                shown = value[step - 1] if step else value
+                assert shown == pytest.approx(figure, **within)
 
 
 def test_errors_of_each_symbol(evaluated: Evaluated) -> None:
@@ -71,40 +69,28 @@ def test_errors_of_each_symbol(evaluated: Evaluated) -> None:
             assert scores[key] == pytest.approx(figure, **TIGHT)
 
 
-def test_pairs_carry_the_skills_of_the_paths(evaluated: Evaluated) -> None:
-    found, table = evaluated
-    figures = {name: path_figures(each) for name, each in table.groupby("model")}
-    assert len(found["pairwise"]) == len(figures) - 1 + len(FANS) - 1
-    for pair in found["pairwise"]:
-        key = "rmse" if pair["loss"] == "squared" else "crps"
-        ratio = figures[pair["model"]][key] / figures[pair["other"]][key]
-        assert pair["skill"] == pytest.approx(1 - ratio, abs=1e-9)
-
-
-def test_intervals_of_skills_from_resampled_blocks_of_dates(evaluated: Evaluated) -> None:
+def test_skills_of_pairs_and_their_intervals_from_resampled_blocks_of_dates(
+    evaluated: Evaluated,
+) -> None:
     """Dates are drawn as documented: 2,000 times, squared errors first."""
     found, table = evaluated
-    h = reach(table[table["model"] == "naive"])
-    block, generator = 1 if h == 1 else 2 * h, np.random.default_rng(0)
-    checked = 0
-    for loss in ("squared", "crps"):
+    h, generator = reach(table[table["model"] == "naive"]), np.random.default_rng(0)
+    assert len(found["pairwise"]) == len(found["models"]) - 1 + len(FANS) - 1
+    for loss, power in (("squared", 0.5), ("crps", 1.0)):
         names = list(found["models"]) if loss == "squared" else FANS
         by_date = {
             name: losses_by_date(table[table["model"] == name], loss).to_numpy() for name in names
         }
-        n = len(by_date["scaled_climatology"])
-        count = -(-n // block)
-        starts = generator.integers(0, n, size=(2000, count))
-        rows = (starts[:, :, None] + np.arange(block)).reshape(2000, -1) % n
+        rows, count = resampled(len(by_date["scaled_climatology"]), h, generator)
         wider = np.sqrt(count / (count - 1)) * stats.t.ppf(0.975, count - 1)
         for pair in (each for each in found["pairwise"] if each["loss"] == loss):
-            ours, theirs = (by_date[pair[key]][rows].mean(axis=1) for key in ("model", "other"))
-            ratio = ours / theirs if loss == "crps" else np.sqrt(ours / theirs)
-            ends = np.quantile(1 - ratio, [stats.norm.sf(wider), stats.norm.cdf(wider)])
+            ours, theirs = (by_date[pair[key]] for key in ("model", "other"))
+            skill = 1 - (ours.mean() / theirs.mean()) ** power
+            assert pair["skill"] == pytest.approx(skill, abs=1e-9)
+            drawn = 1 - (ours[rows].mean(axis=1) / theirs[rows].mean(axis=1)) ** power
+            ends = np.quantile(drawn, [stats.norm.sf(wider), stats.norm.cdf(wider)])
             shown = [pair["interval"][key] for key in ("low", "high")]
             assert shown == pytest.approx(ends, abs=1e-9)
-            checked += 1
-    assert checked == len(found["models"]) - 1 + len(FANS) - 1
 
 
 def test_pinball_and_reliability_of_every_level(evaluated: Evaluated) -> None:
@@ -115,27 +101,26 @@ def test_pinball_and_reliability_of_every_level(evaluated: Evaluated) -> None:
             (step, level) for step in (1, 5, 10) for level in LEVELS
         ]
         for each in levels:
-            rows = table[(table["model"] == name) & (table["step"] == each["step"])]
+            rows = at_step(table, name, each["step"])
             column = {"q": f"q{each['level']:g}"}
             loss = losses.quantile_loss(rows, column, q=each["level"])
+            below = losses.calibration(rows, column)
             assert each["pinball"] == pytest.approx(pooled(loss, "q"), **TIGHT)
-            assert each["below"] == pytest.approx(
-                pooled(losses.calibration(rows, column), "q"), abs=1e-12
-            )
+            assert each["below"] == pytest.approx(pooled(below, "q"), abs=1e-12)
 
 
 def test_coverage_and_width_of_every_band_at_every_step(evaluated: Evaluated) -> None:
     found, table = evaluated
     for name in FANS:
-        model = found["models"][name]
-        assert [band["nominal"] for band in model["steps"]["bands"]] == list(BANDS)
-        for band in model["steps"]["bands"]:
-            low, high = (f"q{level:g}" for level in BANDS[band["nominal"]])
+        bands = found["models"][name]["steps"]["bands"]
+        assert [band["nominal"] for band in bands] == [0.95, 0.8, 0.5]
+        for band in bands:
+            low, high = band_of(band["nominal"])
             for step in range(1, 11):
-                rows = table[(table["model"] == name) & (table["step"] == step)]
+                rows = at_step(table, name, step)
                 rows = rows.rename(columns={low: "fan-lo-0", high: "fan-hi-0"})
                 covered = pooled(losses.coverage(rows, ["fan"], 0), "fan")
-                width = pooled(rows.assign(w=rows["fan-hi-0"] - rows["fan-lo-0"]), "w")
+                width = mean_of(rows, rows["fan-hi-0"] - rows["fan-lo-0"])
                 assert band["coverage"][step - 1] == pytest.approx(covered, abs=1e-12)
                 assert band["width"][step - 1] == pytest.approx(width, **TIGHT)
 
@@ -146,12 +131,11 @@ def test_bands_that_are_judged_rest_on_all_phases(whole: Evaluated) -> None:
         bands = found["models"][name]["bands"]
         assert len(bands) == 9
         for band in bands:
-            low, high = (f"q{level:g}" for level in BANDS[band["nominal"]])
+            low, high = band_of(band["nominal"])
             rows = at_step(table, name, band["step"])
             held = ((rows[low] <= rows["y"]) & (rows["y"] <= rows[high])).astype(float)
-            assert band["coverage"] == pytest.approx(pooled(rows.assign(c=held), "c"), abs=1e-12)
-            width = pooled(rows.assign(w=rows[high] - rows[low]), "w")
-            assert band["width"] == pytest.approx(width, **TIGHT)
+            assert band["coverage"] == pytest.approx(mean_of(rows, held), abs=1e-12)
+            assert band["width"] == pytest.approx(mean_of(rows, rows[high] - rows[low]), **TIGHT)
             series = rows.assign(c=held).groupby("cutoff")["c"].mean().sort_index().to_numpy()
             error, n = harvey_error(series, reach(rows)), len(apart(rows))
             if band["coverage"] in (0.0, 1.0):
@@ -168,13 +152,13 @@ def test_histograms_of_the_fans(whole: Evaluated) -> None:
     columns = [f"q{level:g}" for level in LEVELS]
     for name in FANS:
         for each in found["models"][name]["pit"]:
-            rows = table[(table["model"] == name) & (table["step"] == each["step"])]
+            rows = at_step(table, name, each["step"])
             values = [
                 np.interp(truth, fan, LEVELS)
                 for truth, fan in zip(rows["y"], rows[columns].to_numpy(), strict=True)
             ]
             bins = np.clip(np.ceil(np.array(values) * 10) - 1, 0, 9)
-            shares = [pooled(rows.assign(b=bins == k), "b") for k in range(10)]
+            shares = [mean_of(rows, bins == k) for k in range(10)]
             # Prices and their logarithms are interpolated almost alike: a window may change bins.
             assert each["shares"] == pytest.approx(shares, abs=1.5 / each["n"])
             assert sum(each["shares"]) == pytest.approx(1.0)
@@ -202,24 +186,23 @@ def test_p_values_and_skills_by_phase_over_all_that_decides(whole: Evaluated) ->
     assert n >= 20
     checked = 0
     for name, model in found["models"].items():
-        for loss, tests in (("squared", model["tests"]), ("crps", model["crps_tests"])):
-            for other, test in tests.items():
+        for loss, key, power in (("squared", "tests", 0.5), ("crps", "crps_tests", 1.0)):
+            for other, found_test in model[key].items():
                 ours, theirs = (
                     losses_by_date(rows[rows["model"] == each], loss).to_numpy()
                     for each in (name, other)
                 )
-                by_phase = [
-                    1 - (ours[k::h].mean() / theirs[k::h].mean()) ** (0.5 if loss[0] == "s" else 1)
-                    for k in range(h)
-                ]
-                assert test["skills"] == pytest.approx(by_phase, abs=1e-9)
-                if test["test"]["p"] is None:  # the same losses
+                ratios = [ours[k::h].mean() / theirs[k::h].mean() for k in range(h)]
+                by_phase = [1 - ratio**power for ratio in ratios]
+                assert found_test["skills"] == pytest.approx(by_phase, abs=1e-9)
+                test = found_test["test"]
+                if test["p"] is None:  # the same losses
                     np.testing.assert_allclose(ours, theirs, rtol=1e-9)
                     continue
                 statistic = (ours - theirs).mean() / harvey_error(ours - theirs, h)
-                assert test["test"]["statistic"] == pytest.approx(statistic, rel=1e-6)
+                assert test["statistic"] == pytest.approx(statistic, rel=1e-6)
                 p = 2 * stats.t.sf(abs(statistic), n - 1)
-                assert test["test"]["p"] == pytest.approx(p, rel=1e-6)
+                assert test["p"] == pytest.approx(p, rel=1e-6)
                 checked += 1
     assert checked > 20
 
@@ -269,11 +252,8 @@ def joint_test(gains: Floats, h: int) -> tuple[Floats, Floats]:
         variance = variance + 2 * (1 - k / (lag + 1)) * shifted
     error = np.sqrt(np.maximum(variance, 0) / n)
     tested = error > 0
-    block = 1 if h == 1 else 2 * h
-    count = -(-n // block)
-    starts = np.random.default_rng(0).integers(0, n, size=(2000, count))
-    drawn = ((starts[:, :, None] + np.arange(block)).reshape(2000, -1) % n)[:, :n]
-    means = centred[:, tested][drawn].mean(axis=1)  # (2000, S)
+    drawn, count = resampled(n, h, np.random.default_rng(0))
+    means = centred[:, tested][drawn[:, :n]].mean(axis=1)  # (2000, S)
     wider = stats.t.ppf(0.975, count - 1) / stats.norm.ppf(0.975) * np.sqrt(count / (count - 1))
     wider *= np.sqrt(6 / 5) if h > 1 else 1
     largest = (means / error[tested]).max(axis=1, initial=-np.inf) * wider
@@ -295,18 +275,15 @@ def test_chances_of_a_rise_against_their_base_rate(whole: Evaluated, trained_fan
             rose = (rows["y"] > 1.0).astype(float)
             rate = metadata["trend"]["rise"][each["step"] - 1]
             assert set(rows["base_rate_of_rise"]) == {each["base_rate"]} == {rate}
-            brier, base = (
-                pooled(rows.assign(b=(rows[column] - rose) ** 2), "b")
-                for column in ("probability_of_rise", "base_rate_of_rise")
-            )
+            brier = mean_of(rows, (rows["probability_of_rise"] - rose) ** 2)
+            base = mean_of(rows, (rate - rose) ** 2)
             assert each["brier"] == pytest.approx(brier, **TIGHT)
             assert each["brier_base"] == pytest.approx(base, **TIGHT)
             assert each["rose"] == pytest.approx(mean_of(rows, rose), **TIGHT)
             assert each["skill"] == pytest.approx(1 - brier / base, abs=1e-9)
             assert each["mean"] == pytest.approx(pooled(rows, "probability_of_rise"), **TIGHT)
-            counts = np.bincount(
-                (rows["probability_of_rise"] * 10 + 1e-9).astype(int), minlength=10
-            )
+            tenths = (rows["probability_of_rise"] * 10 + 1e-9).astype(int)
+            counts = np.bincount(tenths, minlength=10)
             assert [one["n_windows"] for one in each["reliability"]] == counts.tolist()
 
 
