@@ -5,12 +5,10 @@ from typing import Annotated
 
 from lstmcli.cli import options
 from lstmcli.console import journal, messages
-from lstmcli.console.declare import spread
 from lstmcli.console.messages import BatchOptions, report_failures
 from lstmcli.console.progress import show_work
 
 
-@spread
 def anomalies(
     *,
     model: options.Model = None,

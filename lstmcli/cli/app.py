@@ -24,19 +24,15 @@ from typing import Annotated, NoReturn
 import typer
 
 from lstmcli import __version__
-from lstmcli.cli import (
-    anomalies,
-    config,
-    data,
-    evaluate,
-    fetch,
-    forecast,
-    models,
-    predict,
-    status,
-    train,
-    tune,
-)
+from lstmcli.cli import config, data, models
+from lstmcli.cli.anomalies import anomalies
+from lstmcli.cli.evaluate import evaluate
+from lstmcli.cli.fetch import fetch
+from lstmcli.cli.forecast import forecast
+from lstmcli.cli.predict import predict
+from lstmcli.cli.status import status
+from lstmcli.cli.train import train
+from lstmcli.cli.tune import tune
 from lstmcli.console import journal
 from lstmcli.console.help import Program, TyperUsageError, explain_usage
 from lstmcli.console.messages import log_failures
@@ -74,17 +70,10 @@ _PAUSE = 0.05  # seconds
 os.register_at_fork(after_in_child=lambda: signal.set_wakeup_fd(-1))
 
 app = Program(name="lstmcli", epilog=_EXIT_CODES)
-app.command()(fetch.fetch)
-app.command()(train.train)
-app.command()(predict.predict)
-app.command()(forecast.forecast)
-app.command()(evaluate.evaluate)
-app.command()(tune.tune)
-app.command()(anomalies.anomalies)
-app.command()(status.status)
-app.add_typer(data.app)
-app.add_typer(models.app)
-app.add_typer(config.app)
+for command in (fetch, train, predict, forecast, evaluate, tune, anomalies, status):
+    app.command()(command)
+for group in (data, models, config):
+    app.add_typer(group.app)
 
 
 @app.callback(invoke_without_command=True)

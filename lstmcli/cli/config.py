@@ -2,7 +2,6 @@
 
 from typing import Any
 
-from lstmcli.console.declare import spread
 from lstmcli.console.help import Program
 from lstmcli.console.messages import OutputOptions
 from lstmcli.errors import UsageError
@@ -12,7 +11,6 @@ app = Program(name="config", help="List the settings: values, defaults and meani
 
 
 @app.command()
-@spread
 def show(
     *,
     key: str | None = None,

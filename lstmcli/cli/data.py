@@ -8,7 +8,7 @@ import typer
 
 from lstmcli.cli import options
 from lstmcli.console import messages
-from lstmcli.console.declare import DEFAULT_DATA_DIR, option, spread
+from lstmcli.console.declare import DEFAULT_DATA_DIR, option
 from lstmcli.console.help import Program
 from lstmcli.errors import UsageError
 
@@ -20,7 +20,6 @@ AnyInterval = Annotated[_Interval | None, option("--interval", "Length of the ba
 
 
 @app.command("list")
-@spread
 def list_(
     *,
     interval: AnyInterval = None,
@@ -44,7 +43,6 @@ def list_(
 
 
 @app.command()
-@spread
 def show(
     *,
     symbol: str,
@@ -73,7 +71,6 @@ def show(
 
 
 @app.command()
-@spread
 def check(
     *,
     symbols: list[str] | None = None,
@@ -106,7 +103,6 @@ def check(
 
 
 @app.command()
-@spread
 def remove(
     *,
     symbols: list[str],
@@ -130,11 +126,8 @@ def remove(
     from lstmcli.workflows.data import remove_data
 
     if not yes and not (sys.stdin and sys.stdin.isatty()):
-        raise UsageError(
-            "cannot ask before removing",
-            why="this is not a terminal",
-            next_step="Pass --yes to confirm.",
-        )
+        why, step = "this is not a terminal", "Pass --yes to confirm."
+        raise UsageError("cannot ask before removing", why=why, next_step=step)
     wanted = options.all_symbols(symbols)
     question = f"Remove the {interval} bars of {', '.join(wanted)} from {data_dir}?"
     if not yes and not messages.confirm(question):
@@ -145,7 +138,6 @@ def remove(
 
 
 @app.command("import")
-@spread
 def import_(
     *,
     files: list[str],

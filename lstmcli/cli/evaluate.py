@@ -9,7 +9,6 @@ import typer
 
 from lstmcli.cli import options
 from lstmcli.console import journal
-from lstmcli.console.declare import spread
 from lstmcli.console.messages import BatchOptions, report_failures
 from lstmcli.console.progress import show_backtest
 from lstmcli.errors import UsageError
@@ -104,7 +103,6 @@ class ForecastsFile:
             raise UsageError("nothing to write", where=where, why=why, next_step=step)
 
 
-@spread
 def evaluate(
     *,
     context: typer.Context,

@@ -9,12 +9,11 @@ import typer
 
 from lstmcli.cli import options
 from lstmcli.console import journal, messages
-from lstmcli.console.declare import DEFAULT_DATA_DIR, spread
+from lstmcli.console.declare import DEFAULT_DATA_DIR
 from lstmcli.console.messages import BatchOptions
 from lstmcli.console.progress import show_symbols
 
 
-@spread
 def fetch(
     *,
     symbols: list[str] | None = None,

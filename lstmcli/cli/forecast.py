@@ -12,7 +12,7 @@ import typer
 from lstmcli.cli import options
 from lstmcli.cli.predict import WatchOptions
 from lstmcli.console import journal, messages
-from lstmcli.console.declare import DEFAULT_DATA_DIR, spread
+from lstmcli.console.declare import DEFAULT_DATA_DIR
 from lstmcli.console.messages import BatchOptions
 from lstmcli.console.progress import show_epochs, show_symbols
 
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from lstmcli.workflows.train import TrainReport
 
 
-@spread
 def forecast(
     *,
     symbols: list[str] | None = None,

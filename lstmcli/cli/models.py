@@ -4,7 +4,7 @@ from typing import Annotated
 
 from lstmcli.cli import options
 from lstmcli.console import messages
-from lstmcli.console.declare import DEFAULT_DATA_DIR, option, spread
+from lstmcli.console.declare import DEFAULT_DATA_DIR, option
 from lstmcli.console.help import Program
 
 app = Program(name="models", help="List, promote, roll back and delete models.")
@@ -13,7 +13,6 @@ Name = Annotated[str, option("name NAME", "The model's name.")]
 
 
 @app.command("list")
-@spread
 def list_(
     *,
     names: list[str] | None = None,
@@ -40,7 +39,6 @@ def list_(
 
 
 @app.command()
-@spread
 def show(
     *,
     model: str | None = None,
@@ -65,7 +63,6 @@ def show(
 
 
 @app.command()
-@spread
 def promote(
     *,
     version: str,
@@ -101,7 +98,6 @@ def promote(
 
 
 @app.command()
-@spread
 def use(
     *,
     name: Name,
@@ -129,7 +125,6 @@ def use(
 
 
 @app.command()
-@spread
 def rollback(
     *,
     name: Name,
@@ -153,7 +148,6 @@ def rollback(
 
 
 @app.command()
-@spread
 def prune(
     *,
     name: Name,

@@ -7,7 +7,6 @@ from typing import Annotated
 
 from lstmcli.cli import options
 from lstmcli.console import journal
-from lstmcli.console.declare import spread
 from lstmcli.console.messages import BatchOptions, before_end, report_failures
 from lstmcli.console.progress import show_work
 
@@ -25,7 +24,6 @@ class WatchOptions:
     top: Annotated[int | None, dict(min=1)] = None
 
 
-@spread
 def predict(
     *,
     model: options.Model = None,

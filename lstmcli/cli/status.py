@@ -5,13 +5,12 @@ from enum import StrEnum
 from typing import Annotated
 
 from lstmcli.cli import options
-from lstmcli.console.declare import DEFAULT_DATA_DIR, spread
+from lstmcli.console.declare import DEFAULT_DATA_DIR
 from lstmcli.console.messages import OutputOptions
 
 _Recorded = StrEnum("_Recorded", "fetch train predict forecast evaluate")
 
 
-@spread
 def status(
     *,
     commands: list[_Recorded] | None = None,

@@ -6,12 +6,10 @@ from typing import Annotated, Literal
 
 from lstmcli.cli import options
 from lstmcli.console import journal
-from lstmcli.console.declare import spread
 from lstmcli.console.messages import BatchOptions
 from lstmcli.console.progress import show_epochs
 
 
-@spread
 def train(
     *,
     recipe: options.RecipeOptions,

@@ -5,13 +5,11 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from lstmcli.cli import options
-from lstmcli.console.declare import spread
 from lstmcli.console.messages import BatchOptions
 from lstmcli.console.progress import show_trials
 from lstmcli.errors import UsageError
 
 
-@spread
 def tune(
     *,
     given: options.RecipeOptions,
@@ -60,11 +58,8 @@ def tune(
         config = given.config or "default"
         settings, source = given.settings(config, prices.chosen(start))
         if importlib.util.find_spec("optuna") is None:
-            raise UsageError(
-                "optuna is not installed",
-                where="tune",
-                next_step="Install it: pip install 'lstmcli[tune]'.",
-            )
+            step = "Install it: pip install 'lstmcli[tune]'."
+            raise UsageError("optuna is not installed", where="tune", next_step=step)
         from lstmcli.learning.search import Search, load_space
         from lstmcli.report.train import tune_view
         from lstmcli.workflows.tune import tune as run

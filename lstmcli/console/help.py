@@ -8,18 +8,18 @@ import shutil
 import sys
 import textwrap
 from collections.abc import Callable, Iterator
-from typing import Any, TypeVar
+from typing import Any
 
 import typer
 from typer.core import TyperCommand, TyperGroup
 
+from lstmcli.console.declare import spread
 from lstmcli.errors import UsageError, did_you_mean
 from lstmcli.printable import first_few
 
 # The public name of typer's usage errors is that of a subclass; they share this base.
 TyperUsageError: type[Exception] = typer.BadParameter.__mro__[1]
 
-_Function = TypeVar("_Function", bound=Callable[..., Any])
 _LAST_PANELS = ("Data", "Output", "Advanced")
 _WIDEST_NAME = 22
 _MOST_TEXT = 100  # columns of a paragraph
@@ -133,9 +133,10 @@ class Program(typer.Typer):
             **more,
         )
 
-    def command(self, *names: Any, **more: Any) -> Callable[[_Function], _Function]:
-        """Declare a command."""
-        return super().command(*names, cls=Command, **more)
+    def command(self, *names: Any, **more: Any) -> Callable[[Callable[..., None]], Any]:
+        """Declare a command, with the options that its docstring describes."""
+        declare = super().command(*names, cls=Command, **more)
+        return lambda command: declare(spread(command))
 
 
 def explain_usage(error: Any) -> UsageError:
