@@ -1,10 +1,12 @@
 """A long table of forecasts as its figures are computed from it again, in plain pandas."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import pytest
 
 from tests.command_line import csv_text, walk
 
@@ -33,6 +35,12 @@ def pooled(by_window: pd.DataFrame, column: str) -> float:
 def mean_of(rows: pd.DataFrame, values: Any) -> float:
     """Pool values of the rows."""
     return pooled(rows.assign(v=np.asarray(values, dtype=np.float64)), "v")
+
+
+def assert_said(said: Any, within: Mapping[str, float] = TIGHT, **figures: Any) -> None:
+    """Compare what is said with the figures of these names."""
+    for key, figure in figures.items():
+        assert said[key] == pytest.approx(figure, **within), key
 
 
 def at_step(table: pd.DataFrame, name: str, step: int) -> pd.DataFrame:

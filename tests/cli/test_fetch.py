@@ -1,6 +1,5 @@
 """`lstmcli fetch` whole: symbols in, what the feed does, what is said and stored."""
 
-import json
 import os
 import re
 import signal
@@ -34,8 +33,8 @@ def server() -> Iterator[StandIn]:
         yield script
 
 
-def fetch(*arguments: object, folder: Path, stdin: bytes = b"") -> Outcome:
-    return in_process("fetch", "--rate", 100, *arguments, folder=folder, stdin=stdin)
+def fetch(*arguments: object, folder: Path) -> Outcome:
+    return in_process("fetch", "--rate", 100, *arguments, folder=folder)
 
 
 def test_a_fetch_shows_a_table_and_says_nothing_else(server: StandIn, tmp_path: Path) -> None:
@@ -68,21 +67,6 @@ def test_symbols_that_fail_alike_are_one_line(server: StandIn, tmp_path: Path) -
     assert len((tmp_path / "left.csv").read_text().splitlines()) == 8
 
 
-def test_the_document_counts_what_happened(server: StandIn, tmp_path: Path) -> None:
-    server.faults["KO"] = ["429"]
-    done = fetch(*NAMES, "NOPE", "--format", "json", "--errors", "left.csv", folder=tmp_path)
-    document = json.loads(done.out)
-    assert document["counts"] == {"new": 4, "failed": 1}
-    assert document["failures"] == {"not found": 1}
-    assert document["requests"] == server.requests
-    assert document["seconds_waited"] > 0
-    assert [each["symbol"] for each in document["results"]] == [*NAMES, "NOPE"]
-    assert document["results"][-1]["failure"] == "not found"
-    assert re.match(
-        r'symbol,exit_code,reason\nNOPE,4,"?no such symbol', (tmp_path / "left.csv").read_text()
-    )
-
-
 def test_a_dry_run_asks_nothing_an_unknown_ticker_once_and_neither_writes(
     server: StandIn, tmp_path: Path
 ) -> None:
@@ -94,21 +78,6 @@ def test_a_dry_run_asks_nothing_an_unknown_ticker_once_and_neither_writes(
     done = fetch("NOPE", folder=tmp_path)
     assert (done.code, len(server.charts), hashes(tmp_path)) == (4, 1, {})
     assert "no such symbol at Yahoo (NOPE)" in done.err
-
-
-LIST = b"\xef\xbb\xbf# mine\r\nmsft\r\n\r\n  AAPL  # the first\r\nMSFT\r\n\tko\r\naapl\r\n"
-
-
-@pytest.mark.parametrize("source", ["list.txt", "-"])
-def test_a_list_of_symbols_may_hold_comments_blanks_and_duplicates(
-    server: StandIn, tmp_path: Path, source: str
-) -> None:
-    (tmp_path / "list.txt").write_bytes(LIST)
-    options = ("IBM", "KO", "--symbols-file", source, "--format", "json")
-    done = fetch(*options, folder=tmp_path, stdin=LIST)
-    symbols = [each["symbol"] for each in json.loads(done.out)["results"]]
-    assert symbols == ["IBM", "KO", "MSFT", "AAPL"]
-    assert (done.code, done.err) == (0, "")
 
 
 def test_a_rate_limit_is_waited_out_and_reported(server: StandIn, tmp_path: Path) -> None:

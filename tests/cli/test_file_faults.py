@@ -68,8 +68,9 @@ def test_bad_file_is_refused_and_nothing_is_touched(home: Path, fault: str, comm
 
 
 def test_bad_standard_input_is_refused(home: Path) -> None:
-    outcome = in_process("predict", "--csv", "-", folder=home, stdin=bytes(range(256)))
-    assert_one_error(outcome, 4, "stdin")
+    for content in (b"", bytes(range(256))):
+        outcome = in_process("predict", "--csv", "-", folder=home, stdin=content)
+        assert_one_error(outcome, 4, "stdin")
 
 
 def test_odd_file_gives_the_same_forecast(home: Path) -> None:

@@ -168,7 +168,7 @@ def test_more_than_three_sessions_count_as_old(home: Path, behind: int, warned: 
 
 
 def test_series_are_all_forecast_or_those_named_here_or_in_a_list(wide: Path) -> None:
-    (wide / "list.txt").write_text("# mine\r\nBBB\r\n\r\nAAA # and a word\r\nBBB\r\n")
+    (wide / "list.txt").write_text("\ufeff# mine\r\nbbb\r\n\r\n\tAAA # and a word\r\nBBB\r\n")
     listed = ("--symbols-file", "list.txt")
     for options, expected in (
         ((), ["AAA", "BBB", "CCC"]),
@@ -177,7 +177,7 @@ def test_series_are_all_forecast_or_those_named_here_or_in_a_list(wide: Path) ->
         (("AAA", *listed), ["AAA", "BBB"]),
         (("--symbols-file", "-"), ["CCC"]),
     ):
-        found = forecasts(wide, "--csv", "wide.csv", *options, stdin=b"CCC\n")
+        found = forecasts(wide, "--csv", "wide.csv", *options, stdin="\ufeffCCC\n".encode())
         assert [each["symbol"] for each in found] == expected
 
 

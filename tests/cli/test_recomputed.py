@@ -17,6 +17,7 @@ from tests.cli.recomputed import (
     Evaluated,
     Floats,
     apart,
+    assert_said,
     at_step,
     band_of,
     deciding,
@@ -64,9 +65,7 @@ def test_errors_and_skills_of_paths_and_steps(evaluated: Evaluated) -> None:
 def test_errors_of_each_symbol(evaluated: Evaluated) -> None:
     found, table = evaluated
     for (name, symbol), rows in table.groupby(["model", "unique_id"]):
-        scores = found["models"][name]["symbols"][symbol]
-        for key, figure in path_figures(rows).items():
-            assert scores[key] == pytest.approx(figure, **TIGHT)
+        assert_said(found["models"][name]["symbols"][symbol], **path_figures(rows))
 
 
 def test_skills_of_pairs_and_their_intervals_from_resampled_blocks_of_dates(
@@ -85,12 +84,10 @@ def test_skills_of_pairs_and_their_intervals_from_resampled_blocks_of_dates(
         wider = np.sqrt(count / (count - 1)) * stats.t.ppf(0.975, count - 1)
         for pair in (each for each in found["pairwise"] if each["loss"] == loss):
             ours, theirs = (by_date[pair[key]] for key in ("model", "other"))
-            skill = 1 - (ours.mean() / theirs.mean()) ** power
-            assert pair["skill"] == pytest.approx(skill, abs=1e-9)
+            assert_said(pair, {"abs": 1e-9}, skill=1 - (ours.mean() / theirs.mean()) ** power)
             drawn = 1 - (ours[rows].mean(axis=1) / theirs[rows].mean(axis=1)) ** power
-            ends = np.quantile(drawn, [stats.norm.sf(wider), stats.norm.cdf(wider)])
-            shown = [pair["interval"][key] for key in ("low", "high")]
-            assert shown == pytest.approx(ends, abs=1e-9)
+            low, high = np.quantile(drawn, [stats.norm.sf(wider), stats.norm.cdf(wider)])
+            assert_said(pair["interval"], {"abs": 1e-9}, low=low, high=high)
 
 
 def test_pinball_and_reliability_of_every_level(evaluated: Evaluated) -> None:
@@ -103,10 +100,8 @@ def test_pinball_and_reliability_of_every_level(evaluated: Evaluated) -> None:
         for each in levels:
             rows = at_step(table, name, each["step"])
             column = {"q": f"q{each['level']:g}"}
-            loss = losses.quantile_loss(rows, column, q=each["level"])
-            below = losses.calibration(rows, column)
-            assert each["pinball"] == pytest.approx(pooled(loss, "q"), **TIGHT)
-            assert each["below"] == pytest.approx(pooled(below, "q"), abs=1e-12)
+            loss = pooled(losses.quantile_loss(rows, column, q=each["level"]), "q")
+            assert_said(each, pinball=loss, below=pooled(losses.calibration(rows, column), "q"))
 
 
 def test_coverage_and_width_of_every_band_at_every_step(evaluated: Evaluated) -> None:
@@ -134,13 +129,13 @@ def test_bands_that_are_judged_rest_on_all_phases(whole: Evaluated) -> None:
             low, high = band_of(band["nominal"])
             rows = at_step(table, name, band["step"])
             held = ((rows[low] <= rows["y"]) & (rows["y"] <= rows[high])).astype(float)
-            assert band["coverage"] == pytest.approx(mean_of(rows, held), abs=1e-12)
-            assert band["width"] == pytest.approx(mean_of(rows, rows[high] - rows[low]), **TIGHT)
+            width = mean_of(rows, rows[high] - rows[low])
+            assert_said(band, coverage=mean_of(rows, held), width=width)
             series = rows.assign(c=held).groupby("cutoff")["c"].mean().sort_index().to_numpy()
             error, n = harvey_error(series, reach(rows)), len(apart(rows))
             if band["coverage"] in (0.0, 1.0):
                 error = max(error, np.sqrt(band["nominal"] * (1 - band["nominal"]) / n))
-            assert band["standard_error"] == pytest.approx(error, rel=1e-6)
+            assert_said(band, {"rel": 1e-6}, standard_error=error)
             off = abs(band["coverage"] - band["nominal"])
             judged = n >= 20 and 2 * error <= 0.05
             assert band["good"] == (off <= max(0.02, 2 * error) if judged else None)
@@ -200,9 +195,8 @@ def test_p_values_and_skills_by_phase_over_all_that_decides(whole: Evaluated) ->
                     np.testing.assert_allclose(ours, theirs, rtol=1e-9)
                     continue
                 statistic = (ours - theirs).mean() / harvey_error(ours - theirs, h)
-                assert test["statistic"] == pytest.approx(statistic, rel=1e-6)
                 p = 2 * stats.t.sf(abs(statistic), n - 1)
-                assert test["p"] == pytest.approx(p, rel=1e-6)
+                assert_said(test, {"rel": 1e-6}, statistic=statistic, p=p)
                 checked += 1
     assert checked > 20
 
@@ -277,11 +271,9 @@ def test_chances_of_a_rise_against_their_base_rate(whole: Evaluated, trained_fan
             assert set(rows["base_rate_of_rise"]) == {each["base_rate"]} == {rate}
             brier = mean_of(rows, (rows["probability_of_rise"] - rose) ** 2)
             base = mean_of(rows, (rate - rose) ** 2)
-            assert each["brier"] == pytest.approx(brier, **TIGHT)
-            assert each["brier_base"] == pytest.approx(base, **TIGHT)
-            assert each["rose"] == pytest.approx(mean_of(rows, rose), **TIGHT)
-            assert each["skill"] == pytest.approx(1 - brier / base, abs=1e-9)
-            assert each["mean"] == pytest.approx(pooled(rows, "probability_of_rise"), **TIGHT)
+            mean = pooled(rows, "probability_of_rise")
+            assert_said(each, brier=brier, brier_base=base, rose=mean_of(rows, rose), mean=mean)
+            assert_said(each, {"abs": 1e-9}, skill=1 - brier / base)
             tenths = (rows["probability_of_rise"] * 10 + 1e-9).astype(int)
             counts = np.bincount(tenths, minlength=10)
             assert [one["n_windows"] for one in each["reliability"]] == counts.tolist()

@@ -16,12 +16,13 @@ from tests.cli.recomputed import (
     Evaluated,
     Floats,
     apart,
+    assert_said,
     at_step,
     deciding,
     in_units,
     mean_of,
 )
-from tests.command_line import in_process
+from tests.command_line import document_of
 
 STEPS = (1, 5, 10)
 
@@ -42,16 +43,15 @@ def test_directions_and_the_best_constant_answer(evaluated: Evaluated) -> None:
         up = (moved["y"] > 1.0).to_numpy(np.float64)
         hit = (np.sign(moved["median"] - 1.0) == np.sign(moved["y"] - 1.0)).to_numpy(np.float64)
         rose = mean_of(moved, up)
-        assert said["up_actual"] == pytest.approx(rose, **TIGHT)
-        assert said["up_predicted"] == pytest.approx(mean_of(moved, moved["median"] > 1), **TIGHT)
         assert said["always"] == ("up" if rose >= 0.5 else "down")
-        assert said["always_accuracy"] == pytest.approx(max(rose, 1.0 - rose), **TIGHT)
+        predicted = mean_of(moved, moved["median"] > 1)
+        assert_said(said, up_actual=rose, up_predicted=predicted)
+        assert_said(said, always_accuracy=max(rose, 1.0 - rose))
         if (moved["median"] == 1.0).all():
             assert said["accuracy"] is said["balanced_accuracy"] is None
             continue
-        assert said["accuracy"] == pytest.approx(mean_of(moved, hit), **TIGHT)
         halves = [mean_of(moved, hit * kind) / mean_of(moved, kind) for kind in (up, 1.0 - up)]
-        assert said["balanced_accuracy"] == pytest.approx(np.mean(halves), **TIGHT)
+        assert_said(said, accuracy=mean_of(moved, hit), balanced_accuracy=np.mean(halves))
 
 
 def test_directions_on_windows_that_do_not_overlap(evaluated: Evaluated) -> None:
@@ -63,17 +63,16 @@ def test_directions_on_windows_that_do_not_overlap(evaluated: Evaluated) -> None
         assert said["n_independent"] == said["test"]["n"] == n
         called, went = own["median"] > 1.0, own["y"] > 1.0
         rose = mean_of(own, went)
-        assert said["always_independent"] == pytest.approx(max(rose, 1.0 - rose), **TIGHT)
+        assert_said(said, always_independent=max(rose, 1.0 - rose))
         if (moved["median"] == 1.0).all():
             assert said["interval"]["low"] is said["test"]["p"] is None
             continue
         share = mean_of(own, np.sign(own["median"] - 1.0) == np.sign(own["y"] - 1.0))
-        assert said["independent_accuracy"] == pytest.approx(share, **TIGHT)
+        assert_said(said, independent_accuracy=share)
         hits = share * n
         low = stats.beta.ppf(0.025, hits, n - hits + 1.0) if hits > 0 else 0.0
         high = stats.beta.ppf(0.975, hits + 1.0, n - hits) if hits < n else 1.0
-        ends = [said["interval"]["low"], said["interval"]["high"]]
-        assert ends == pytest.approx([low, high], abs=1e-8)
+        assert_said(said["interval"], {"abs": 1e-8}, low=low, high=high)
         if called.nunique() == 1:
             assert "no view on direction" in said["test"]["why"]
             continue
@@ -98,15 +97,15 @@ def test_crashes_and_spikes_beyond_the_bounds_of_training_rows(
             said = each[kind]
             assert (said["bound"], said["n_windows"]) == (bound, beyond.sum())
             assert said["n_independent"] == len(apart(rows[beyond]))
-            assert said["predicted_always"] == pytest.approx(predicted.mean(), **TIGHT)
+            assert_said(said, predicted_always=predicted.mean())
             calls = called_of(rows) if name in FANS else np.sign(predicted).astype(int) + 1
             for part, chosen in (("calls_always", slice(None)), ("calls", beyond.to_numpy())):
                 shares = [(calls[chosen] == k).mean() for k in range(3)]
                 if len(calls[chosen]):
                     assert list(said[part].values()) == pytest.approx(shares, **TIGHT)
             if beyond.any():
-                assert said["predicted"] == pytest.approx(predicted[beyond].mean(), **TIGHT)
-                assert said["actual"] == pytest.approx(np.log(rows["y"])[beyond].mean(), **TIGHT)
+                actual = np.log(rows["y"])[beyond].mean()
+                assert_said(said, predicted=predicted[beyond].mean(), actual=actual)
                 seen += 1
     assert seen > 10
 
@@ -130,13 +129,11 @@ def test_how_far_forecasts_move_and_whether_they_copy(whole: Evaluated) -> None:
 
         said = model["movement"]
         size = np.sqrt((moves**2).mean() / (truths**2).mean())
-        assert said["size"] == pytest.approx(size, rel=1e-6, abs=1e-9)
         spread = np.sqrt((within(moves) ** 2).mean() / (within(truths) ** 2).mean())
-        assert said["spread"] == pytest.approx(spread, rel=1e-6, abs=1e-7)
+        assert_said(said, {"rel": 1e-6, "abs": 1e-7}, size=size, spread=spread)
         here, ahead, next_price = within(last), within(last + moves), within(last + truths)
         with_last, with_next = correlation(ahead, here), correlation(ahead, next_price)
-        assert said["with_last"] == pytest.approx(with_last, abs=1e-9)
-        assert said["with_next"] == pytest.approx(with_next, abs=1e-9)
+        assert_said(said, {"abs": 1e-9}, with_last=with_last, with_next=with_next)
         step_size = np.sqrt((truths**2).groupby(rows["step"]).transform("mean")).to_numpy()
         a, b = within(moves) / step_size, within(truths) / step_size
         if said["of_moves"] is not None:
@@ -176,20 +173,19 @@ def assert_trends(
     table = np.zeros((3, 3), dtype=int)
     np.add.at(table, (happened, called), 1)
     assert found["confusion"] == table.tolist()
-    assert found["accuracy"] == pytest.approx(mean_of(rows, happened == called), abs=1e-12)
     constant = [mean_of(rows, happened == k) for k in range(3)]
     assert found["always"] == ("down", "flat", "up")[int(np.argmax(constant))]
-    assert found["always_accuracy"] == pytest.approx(max(constant), abs=1e-12)
     recall = [table[k, k] / table[k].sum() for k in range(3) if table[k].sum()]
-    assert found["balanced_accuracy"] == pytest.approx(np.mean(recall), abs=1e-12)
+    accuracy = mean_of(rows, happened == called)
+    assert_said(found, accuracy=accuracy, always_accuracy=max(constant))
+    assert_said(found, balanced_accuracy=np.mean(recall))
     assert (found["n_windows"], found["n_independent"]) == (len(rows), len(apart(rows)))
 
 
 def test_trends_of_a_point_model_follow_from_its_thresholds(home: Path, tmp_path: Path) -> None:
     long = tmp_path / "long.csv"
-    arguments = ("--format", "json", "--step-size", "1", "--forecasts", str(long))
-    done = in_process("evaluate", *arguments, folder=home)
-    found = json.loads(done.out)["scores"]
+    options = ("--step-size", "1", "--forecasts", long)
+    found = document_of(home, "evaluate", *options)["scores"]
     table = in_units(long)
     rows = at_step(table, "tiny/v0001", 5)
     low = rows["median"] < rows["flat_low"]
@@ -197,13 +193,13 @@ def test_trends_of_a_point_model_follow_from_its_thresholds(home: Path, tmp_path
     assert set(called) == {0, 1, 2}
     said = found["models"]["tiny/v0001"]["direction"][-1]["three_way"]
     assert_trends(said, rows, called, found["flat_band"])
-    trend = json.loads((home / "data/models/tiny/v0001/metadata.json").read_text())["trend"]
+    metadata = json.loads((home / "data/models/tiny/v0001/metadata.json").read_text())
     edge = np.log(rows["flat_low"]) / rows["sigma"] / np.sqrt(5)
-    np.testing.assert_allclose(edge, trend["low"][4], rtol=1e-6)
+    np.testing.assert_allclose(edge, metadata["trend"]["low"][4], rtol=1e-6)
     # The scale of MASE and the volatility of a context, from the prices alone.
-    split = json.loads((home / "data/models/tiny/v0001/metadata.json").read_text())["split"]
     prices = pd.read_csv(home / "prices.csv", index_col="Date")["Close"]
-    scale = prices[: prices.index.get_loc(split["test_start"])].diff().abs().mean()
+    test_start = prices.index.get_loc(metadata["split"]["test_start"])
+    scale = prices[:test_start].diff().abs().mean()
     np.testing.assert_allclose(rows["mase_scale"] * rows["last_close"], scale, rtol=1e-9)
     sigma = np.log(prices).diff().rolling(9).std()
     np.testing.assert_allclose(rows["sigma"], sigma[rows["cutoff"]], rtol=1e-9)
