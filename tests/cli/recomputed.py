@@ -1,6 +1,5 @@
 """A long table of forecasts as its figures are computed from it again, in plain pandas."""
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +36,7 @@ def mean_of(rows: pd.DataFrame, values: Any) -> float:
     return pooled(rows.assign(v=np.asarray(values, dtype=np.float64)), "v")
 
 
-def assert_said(said: Any, within: Mapping[str, float] = TIGHT, **figures: Any) -> None:
+def assert_said(said: Any, within: Any = TIGHT, **figures: Any) -> None:
     """Compare what is said with the figures of these names."""
     for key, figure in figures.items():
         assert said[key] == pytest.approx(figure, **within), key
