@@ -10,7 +10,7 @@ import pytest
 
 from lstmcli.files.locks import hold
 from lstmcli.runs import looks
-from tests.command_line import Outcome, csv_text, sessions, succeed, walk, words_of
+from tests.command_line import Outcome, csv_text, document_of, sessions, succeed, walk, words_of
 
 DAYS = sessions(300)
 ONCE = {"models": 1, "looks": 1, "by": {"evaluate": 1}, "at_least": False}
@@ -21,11 +21,9 @@ def run(home: Path, *arguments: object) -> Outcome:
     return succeed(*arguments, folder=home)
 
 
-def looked(home: Path, *options: object) -> dict[str, Any] | None:
+def looked(home: Path, *options: object) -> Any:
     """Evaluate; returns what the JSON says of looks."""
-    outcome = run(home, "evaluate", "--format", "json", *options)
-    found: dict[str, Any] | None = json.loads(outcome.out)["looks"]
-    return found
+    return document_of(home, "evaluate", *options)["looks"]
 
 
 def train(home: Path, *options: object) -> Outcome:
@@ -46,9 +44,10 @@ def test_formats_and_further_files_of_one_result_are_one_look(home: Path) -> Non
     assert WARNING not in text + (home / "page.html").read_text()
 
 
-def test_the_second_model_is_named_in_plain_words(home: Path) -> None:
-    run(home, "evaluate")
+def test_the_second_model_is_named_in_plain_words_and_two_at_once_are_two(home: Path) -> None:
     assert WARNING not in train(home, "--promote", "always").err
+    found = looked(home, "--model", "tiny/v0001", "--model", "tiny/v0002")
+    assert found == {**ONCE, "models": 2, "looks": 2, "by": {"evaluate": 2}}
     text = run(home, "evaluate", "--report", "page.html").out
     said = f"You have evaluated 2 models on this period (2 by evaluate). {WARNING}"
     assert said in words_of(text)
@@ -69,7 +68,6 @@ def test_what_does_not_reset_the_looks(home: Path, how: str) -> None:
     else:
         shutil.copytree(home / "data/models/tiny", home / "data/models/other")
     found = looked(home, "--model", "tiny" if how == "split" else "other")
-    assert found is not None
     assert found["models"] == (1 if how == "copy" else 2)
 
 
@@ -81,8 +79,8 @@ def test_training_on_other_prices_shares_no_looks(home: Path) -> None:
 
 
 def test_the_comparison_of_train_and_of_promote_counts_and_says_so(home: Path) -> None:
-    told = f"You have evaluated 2 models on this period (2 by train). {WARNING}"
-    assert told in train(home).err
+    said = f"You have evaluated 2 models on this period (2 by train). {WARNING}"
+    assert said in train(home).err
     found = looked(home, "--model", "tiny/v0001")
     assert found == {**ONCE, "models": 2, "looks": 3, "by": {"evaluate": 1, "train": 1}}
     third = train(home, "--set", "train.seed=9", "--promote", "never")
@@ -110,10 +108,8 @@ def test_forecasts_shown_with_what_happened_count(home: Path) -> None:
     train(home, "--promote", "always")
     found = looked(home)
     assert found == {**ONCE, "models": 2, "looks": 2, "by": {"evaluate": 1, "predict": 1}}
-    told = run(
-        home, "predict", "--model", "tiny/v0001", "--as-of", DAYS[285], "--format", "csv"
-    ).err
-    assert "evaluated 2 models on this period (1 by evaluate, 1 by predict)" in told
+    again = run(home, "predict", "--model", "tiny/v0001", "--as-of", DAYS[285], "--format", "csv")
+    assert "evaluated 2 models on this period (1 by evaluate, 1 by predict)" in again.err
 
 
 def test_cutoffs_before_the_test_span_are_no_look(home: Path) -> None:
@@ -121,12 +117,6 @@ def test_cutoffs_before_the_test_span_are_no_look(home: Path) -> None:
     assert not (home / "data/looks.json").exists()
     # Refits forecast those days without having seen them.
     assert looked(home, "--start", DAYS[200], "--end", DAYS[240], "--refit", 4) == ONCE
-
-
-def test_two_models_in_one_evaluation_are_two(home: Path) -> None:
-    train(home, "--promote", "never")
-    found = looked(home, "--model", "tiny/v0001", "--model", "tiny/v0002")
-    assert found == {**ONCE, "models": 2, "looks": 2, "by": {"evaluate": 2}}
 
 
 def test_a_look_that_cannot_be_counted_is_reported_and_harms_nothing(

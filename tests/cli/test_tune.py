@@ -34,13 +34,12 @@ def place(home: Path) -> Path:
     return home
 
 
-def tune(place: Path, *options: object, **rest: Any) -> Outcome:
-    return in_process(*TUNE, *options, folder=place, **rest)
+def tune(place: Path, *options: object) -> Outcome:
+    return in_process(*TUNE, *options, folder=place)
 
 
-def document(outcome: Outcome) -> Any:
-    assert outcome.code == 0, outcome.err
-    return json.loads(outcome.out)
+def tuned(place: Path, *options: object) -> dict[str, Any]:
+    return document_of(place, *TUNE, *options)
 
 
 def test_every_format_has_the_same_trials_ranked(place: Path) -> None:
@@ -54,7 +53,7 @@ def test_every_format_has_the_same_trials_ranked(place: Path) -> None:
     assert [" * " in line for line in lines[3:5]] == [True, False]
     assert re.search(r"^(Trial \d was best of 2:|The recipe itself was best)", outcome.out, re.M)
     assert lines[-1].endswith("kept as a recipe: data/tuning/tiny/tiny-tuned.toml")
-    found = document(tune(place, "--trials", 2, "--format", "json"))
+    found = tuned(place, "--trials", 2)
     assert (found["study"], found["objective"], len(found["folds"])) == ("tiny", "rmse", 3)
     assert found["best"] == found["trials"][0]["number"]
     rows = list(csv.DictReader(tune(place, "--trials", 2, "--format", "csv").out.splitlines()))
@@ -86,8 +85,8 @@ def test_the_recipe_trains_and_evaluate_counts_the_trials(place: Path) -> None:
     assert said in in_process("evaluate", "--model", "best", folder=place).out
     found = document_of(place, "evaluate", "--model", "best", "--model", "tiny")
     assert [each["trials"] for each in found["tuning"].values()] == [2, 0]
-    tuned, untuned = found["verdicts"].values()
-    assert tuned.endswith(said)
+    searched, untuned = found["verdicts"].values()
+    assert searched.endswith(said)
     assert said not in untuned
 
 
@@ -99,21 +98,20 @@ def test_verbose_has_a_line_a_trial_and_quiet_none(place: Path) -> None:
     assert tune(place, "--trials", 3, "--quiet").err == ""
 
 
-@pytest.mark.parametrize(("width", "told"), [(80, False), (200, True)])
+@pytest.mark.parametrize(("width", "has_room"), [(80, False), (200, True)])
 def test_the_best_so_far_is_shown_next_to_the_bar_where_there_is_room(
-    width: int, told: bool, monkeypatch: pytest.MonkeyPatch
+    width: int, has_room: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setenv("COLUMNS", str(width))
-    terminal = Terminal()
-    monkeypatch.setattr(sys, "stderr", terminal)
+    monkeypatch.setattr(sys, "stderr", terminal := Terminal())
     trial = Trial(4, "complete", {}, 0.0123456, None, (), 3, 0.5, "")
     with show_trials(quiet=False, verbose=False) as on_trial:
         on_trial(trial, trial, 5, 40)
     shown = terminal.getvalue()
     assert "5/40" in shown
     assert "\u2501" in shown
-    assert ("best so far 1.2346 % (trial 4)" in shown) == told
+    assert ("best so far 1.2346 % (trial 4)" in shown) == has_room
 
 
 def test_another_study_of_the_name_is_refused_until_it_is_to_be_removed(place: Path) -> None:
@@ -138,7 +136,7 @@ def test_without_the_extra_the_command_names_it(
 def test_after_a_signal_the_same_command_goes_on_to_the_same_end(
     number: signal.Signals, place: Path, forks: ForkServer
 ) -> None:
-    whole = document(tune(place, "--trials", 4, "--name", "whole", "--format", "json"))
+    whole = tuned(place, "--trials", 4, "--name", "whole")["trials"]
     os.mkfifo(place / "said")
     command = (*TUNE, "--trials", 4, "--verbose")
     pid = forks.start(*command, folder=place, streams={"stderr": "said"})
@@ -146,22 +144,18 @@ def test_after_a_signal_the_same_command_goes_on_to_the_same_end(
         said = [pipe.readline()]
         os.kill(pid, number)
         rest = pipe.read().splitlines()
-    code = forks.wait(pid).code
     finished = len(said) + sum(line.startswith("trial ") for line in rest)
     assert finished < 4
     if number == signal.SIGKILL:
-        assert code == -signal.SIGKILL
+        assert forks.wait(pid).code == -signal.SIGKILL
     else:
-        assert code == 128 + number
+        assert forks.wait(pid).code == 128 + number
         assert rest[-1].startswith("lstmcli: stopped: ")
         assert rest[-1].endswith("of 4 trials of tiny are kept, the same command goes on")
     again = tune(place, "--trials", 4, "--format", "json", "--verbose")
     assert len(again.err.splitlines()) <= 4 - finished
-
-    def facts(found: Any) -> Any:
-        return [{**trial, "seconds": None} for trial in found["trials"]]
-
-    assert facts(document(again)) == facts(whole)
+    for trial, same in zip(json.loads(again.out)["trials"], whole, strict=True):
+        assert trial | {"seconds": None} == same | {"seconds": None}
 
 
 def test_a_trial_in_another_process_is_shown_as_running(place: Path) -> None:
@@ -169,7 +163,7 @@ def test_a_trial_in_another_process_is_shown_as_running(place: Path) -> None:
     with hold(place / "data/tuning/tiny/trial-2.lock"):
         outcome = tune(place, "--trials", 4, "--format", "json")
     assert "1 of 4 trials are at work in other processes" in outcome.err
-    found = document(outcome)["trials"]
+    found = json.loads(outcome.out)["trials"]
     assert sorted(trial["number"] for trial in found[:3]) == [0, 1, 3]
     assert found[3] == {
         "number": 2, "state": "running", "values": {}, "score": None, "standard_error": None,
