@@ -1,5 +1,6 @@
 """A long table of forecasts as its figures are computed from it again, in plain pandas."""
 
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +45,16 @@ def assert_said(said: Any, within: Any = TIGHT, **figures: Any) -> None:
 
 def at_step(table: pd.DataFrame, name: str, step: int) -> pd.DataFrame:
     return table[(table["model"] == name) & (table["step"] == step)]
+
+
+def scored(
+    evaluated: Evaluated, key: str, names: Iterable[str] = FANS
+) -> Iterator[tuple[str, dict[str, Any], pd.DataFrame]]:
+    """Yield what is said of models at single steps, with the rows that it is said of."""
+    found, table = evaluated
+    for name in names:
+        for each in found["models"][name][key]:
+            yield name, each, at_step(table, name, each["step"])
 
 
 def deciding(table: pd.DataFrame) -> pd.DataFrame:

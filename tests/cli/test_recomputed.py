@@ -26,6 +26,7 @@ from tests.cli.recomputed import (
     pooled,
     reach,
     resampled,
+    scored,
 )
 
 INNER = np.array([0.1, 0.25, 0.5, 0.75, 0.9])
@@ -76,14 +77,11 @@ def test_skills_of_pairs_and_their_intervals_from_resampled_blocks_of_dates(
     h, generator = reach(table[table["model"] == "naive"]), np.random.default_rng(0)
     assert len(found["pairwise"]) == len(found["models"]) - 1 + len(FANS) - 1
     for loss, power in (("squared", 0.5), ("crps", 1.0)):
-        names = list(found["models"]) if loss == "squared" else FANS
-        by_date = {
-            name: losses_by_date(table[table["model"] == name], loss).to_numpy() for name in names
-        }
-        rows, count = resampled(len(by_date["scaled_climatology"]), h, generator)
+        by_date = window_losses(table, loss).groupby("cutoff").mean()
+        rows, count = resampled(len(by_date), h, generator)
         wider = np.sqrt(count / (count - 1)) * stats.t.ppf(0.975, count - 1)
         for pair in (each for each in found["pairwise"] if each["loss"] == loss):
-            ours, theirs = (by_date[pair[key]] for key in ("model", "other"))
+            ours, theirs = (by_date[pair[key]].to_numpy() for key in ("model", "other"))
             assert_said(pair, {"abs": 1e-9}, skill=1 - (ours.mean() / theirs.mean()) ** power)
             drawn = 1 - (ours[rows].mean(axis=1) / theirs[rows].mean(axis=1)) ** power
             low, high = np.quantile(drawn, [stats.norm.sf(wider), stats.norm.cdf(wider)])
@@ -91,17 +89,13 @@ def test_skills_of_pairs_and_their_intervals_from_resampled_blocks_of_dates(
 
 
 def test_pinball_and_reliability_of_every_level(evaluated: Evaluated) -> None:
-    found, table = evaluated
-    for name in FANS:
-        levels = found["models"][name]["levels"]
-        assert [(each["step"], each["level"]) for each in levels] == [
-            (step, level) for step in (1, 5, 10) for level in LEVELS
-        ]
-        for each in levels:
-            rows = at_step(table, name, each["step"])
-            column = {"q": f"q{each['level']:g}"}
-            loss = pooled(losses.quantile_loss(rows, column, q=each["level"]), "q")
-            assert_said(each, pinball=loss, below=pooled(losses.calibration(rows, column), "q"))
+    found = list(scored(evaluated, "levels"))
+    every = [(step, level) for step in (1, 5, 10) for level in LEVELS]
+    assert [(each["step"], each["level"]) for _, each, _ in found] == every * len(FANS)
+    for _, each, rows in found:
+        column = {"q": f"q{each['level']:g}"}
+        loss = pooled(losses.quantile_loss(rows, column, q=each["level"]), "q")
+        assert_said(each, pinball=loss, below=pooled(losses.calibration(rows, column), "q"))
 
 
 def test_coverage_and_width_of_every_band_at_every_step(evaluated: Evaluated) -> None:
@@ -121,42 +115,33 @@ def test_coverage_and_width_of_every_band_at_every_step(evaluated: Evaluated) ->
 
 
 def test_bands_that_are_judged_rest_on_all_phases(whole: Evaluated) -> None:
-    found, table = whole
-    for name in FANS:
-        bands = found["models"][name]["bands"]
-        assert len(bands) == 9
-        for band in bands:
-            low, high = band_of(band["nominal"])
-            rows = at_step(table, name, band["step"])
-            held = ((rows[low] <= rows["y"]) & (rows["y"] <= rows[high])).astype(float)
-            width = mean_of(rows, rows[high] - rows[low])
-            assert_said(band, coverage=mean_of(rows, held), width=width)
-            series = rows.assign(c=held).groupby("cutoff")["c"].mean().sort_index().to_numpy()
-            error, n = harvey_error(series, reach(rows)), len(apart(rows))
-            if band["coverage"] in (0.0, 1.0):
-                error = max(error, np.sqrt(band["nominal"] * (1 - band["nominal"]) / n))
-            assert_said(band, {"rel": 1e-6}, standard_error=error)
-            off = abs(band["coverage"] - band["nominal"])
-            judged = n >= 20 and 2 * error <= 0.05
-            assert band["good"] == (off <= max(0.02, 2 * error) if judged else None)
+    found = list(scored(whole, "bands"))
+    assert len(found) == 9 * len(FANS)
+    for _, band, rows in found:
+        low, high = band_of(band["nominal"])
+        held = ((rows[low] <= rows["y"]) & (rows["y"] <= rows[high])).astype(float)
+        width = mean_of(rows, rows[high] - rows[low])
+        assert_said(band, coverage=mean_of(rows, held), width=width)
+        series = rows.assign(c=held).groupby("cutoff")["c"].mean().sort_index().to_numpy()
+        error, n = harvey_error(series, reach(rows)), len(apart(rows))
+        if band["coverage"] in (0.0, 1.0):
+            error = max(error, np.sqrt(band["nominal"] * (1 - band["nominal"]) / n))
+        assert_said(band, {"rel": 1e-6}, standard_error=error)
+        off = abs(band["coverage"] - band["nominal"])
+        judged = n >= 20 and 2 * error <= 0.05
+        assert band["good"] == (off <= max(0.02, 2 * error) if judged else None)
 
 
 def test_histograms_of_the_fans(whole: Evaluated) -> None:
     """Interpolated by numpy; where a fan does not reach, within its outer levels, one bin each."""
-    found, table = whole
-    columns = [f"q{level:g}" for level in LEVELS]
-    for name in FANS:
-        for each in found["models"][name]["pit"]:
-            rows = at_step(table, name, each["step"])
-            values = [
-                np.interp(truth, fan, LEVELS)
-                for truth, fan in zip(rows["y"], rows[columns].to_numpy(), strict=True)
-            ]
-            bins = np.clip(np.ceil(np.array(values) * 10) - 1, 0, 9)
-            shares = [mean_of(rows, bins == k) for k in range(10)]
-            # Prices and their logarithms are interpolated almost alike: a window may change bins.
-            assert each["shares"] == pytest.approx(shares, abs=1.5 / each["n"])
-            assert sum(each["shares"]) == pytest.approx(1.0)
+    for _, each, rows in scored(whole, "pit"):
+        fans = rows[[f"q{level:g}" for level in LEVELS]].to_numpy()
+        values = [np.interp(*pair, LEVELS) for pair in zip(rows["y"], fans, strict=True)]
+        bins = np.clip(np.ceil(np.array(values) * 10) - 1, 0, 9)
+        shares = [mean_of(rows, bins == k) for k in range(10)]
+        # Prices and their logarithms are interpolated almost alike: a window may change bins.
+        assert_said(each, {"abs": 1.5 / each["n"]}, shares=shares)
+        assert sum(each["shares"]) == pytest.approx(1.0)
 
 
 def errors_of(rows: pd.DataFrame, loss: str) -> Any:
@@ -166,9 +151,10 @@ def errors_of(rows: pd.DataFrame, loss: str) -> Any:
     return sum(np.maximum(q * gap, (q - 1) * gap) for q, gap in over.items()) * 2 / 5
 
 
-def losses_by_date(rows: pd.DataFrame, loss: str) -> "pd.Series[float]":
-    """The loss of whole paths, averaged over symbols at each cutoff, by cutoff in time."""
-    return rows.assign(e=errors_of(rows, loss)).groupby("cutoff")["e"].mean().sort_index()
+def window_losses(rows: pd.DataFrame, loss: str) -> pd.DataFrame:
+    """The loss of whole paths, by cutoff and symbol, a column for each model that has one."""
+    table = rows.assign(e=errors_of(rows, loss))
+    return table.pivot_table(values="e", index=["cutoff", "unique_id"], columns="model")
 
 
 def test_p_values_and_skills_by_phase_over_all_that_decides(whole: Evaluated) -> None:
@@ -180,13 +166,11 @@ def test_p_values_and_skills_by_phase_over_all_that_decides(whole: Evaluated) ->
     assert (h, n) == (5, found["n_independent"])
     assert n >= 20
     checked = 0
-    for name, model in found["models"].items():
-        for loss, key, power in (("squared", "tests", 0.5), ("crps", "crps_tests", 1.0)):
+    for loss, key, power in (("squared", "tests", 0.5), ("crps", "crps_tests", 1.0)):
+        by_date = window_losses(rows, loss).groupby("cutoff").mean()
+        for name, model in found["models"].items():
             for other, found_test in model[key].items():
-                ours, theirs = (
-                    losses_by_date(rows[rows["model"] == each], loss).to_numpy()
-                    for each in (name, other)
-                )
+                ours, theirs = by_date[name].to_numpy(), by_date[other].to_numpy()
                 ratios = [ours[k::h].mean() / theirs[k::h].mean() for k in range(h)]
                 by_phase = [1 - ratio**power for ratio in ratios]
                 assert found_test["skills"] == pytest.approx(by_phase, abs=1e-9)
@@ -207,15 +191,16 @@ def test_the_joint_test_over_symbols_from_resampled_blocks_of_dates(whole: Evalu
     rows = deciding(table)
     h = reach(rows[rows["model"] == "naive"])
     checked = 0
-    for name, model in found["models"].items():
-        for loss, rival, key in (
-            ("squared", "naive", "symbol_tests"),
-            ("crps", "scaled_climatology", "symbol_crps_tests"),
-        ):
+    for loss, rival, key in (
+        ("squared", "naive", "symbol_tests"),
+        ("crps", "scaled_climatology", "symbol_crps_tests"),
+    ):
+        table_of_losses = window_losses(rows, loss)
+        for name, model in found["models"].items():
             if name == rival or not model[key]:
                 assert name == rival or loss == "crps"
                 continue
-            gains = window_losses(rows, rival, loss) - window_losses(rows, name, loss)
+            gains = table_of_losses[rival] - table_of_losses[name]
             table_of_gains = gains.unstack("unique_id").sort_index().to_numpy()  # (U, S)
             expected = joint_test(table_of_gains, h)
             for symbol, gain, p in zip(sorted(model[key]), *expected, strict=True):
@@ -228,12 +213,6 @@ def test_the_joint_test_over_symbols_from_resampled_blocks_of_dates(whole: Evalu
                 assert test["p"] == pytest.approx(p, abs=1e-9)
                 checked += 1
     assert checked >= 8
-
-
-def window_losses(rows: pd.DataFrame, name: str, loss: str) -> "pd.Series[float]":
-    """The loss of the path of each symbol and cutoff."""
-    own = rows[rows["model"] == name]
-    return own.assign(e=errors_of(own, loss)).groupby(["cutoff", "unique_id"])["e"].mean()
 
 
 def joint_test(gains: Floats, h: int) -> tuple[Floats, Floats]:
@@ -259,24 +238,21 @@ def joint_test(gains: Floats, h: int) -> tuple[Floats, Floats]:
 
 
 def test_chances_of_a_rise_against_their_base_rate(whole: Evaluated, trained_fan: Path) -> None:
-    found, table = whole
     metadata = json.loads((trained_fan / "data/models/fan/v0001/metadata.json").read_text())
-    for name in FANS:
-        chances = found["models"][name]["chances"]
-        assert [each["step"] for each in chances] == [1, 5, 10]
-        for each in chances:
-            rows = at_step(table, name, each["step"])
-            rose = (rows["y"] > 1.0).astype(float)
-            rate = metadata["trend"]["rise"][each["step"] - 1]
-            assert set(rows["base_rate_of_rise"]) == {each["base_rate"]} == {rate}
-            brier = mean_of(rows, (rows["probability_of_rise"] - rose) ** 2)
-            base = mean_of(rows, (rate - rose) ** 2)
-            mean = pooled(rows, "probability_of_rise")
-            assert_said(each, brier=brier, brier_base=base, rose=mean_of(rows, rose), mean=mean)
-            assert_said(each, {"abs": 1e-9}, skill=1 - brier / base)
-            tenths = (rows["probability_of_rise"] * 10 + 1e-9).astype(int)
-            counts = np.bincount(tenths, minlength=10)
-            assert [one["n_windows"] for one in each["reliability"]] == counts.tolist()
+    found = list(scored(whole, "chances"))
+    assert [each["step"] for _, each, _ in found] == [1, 5, 10] * len(FANS)
+    for _, each, rows in found:
+        rose = (rows["y"] > 1.0).astype(float)
+        rate = metadata["trend"]["rise"][each["step"] - 1]
+        assert set(rows["base_rate_of_rise"]) == {each["base_rate"]} == {rate}
+        brier = mean_of(rows, (rows["probability_of_rise"] - rose) ** 2)
+        base = mean_of(rows, (rate - rose) ** 2)
+        mean = pooled(rows, "probability_of_rise")
+        assert_said(each, brier=brier, brier_base=base, rose=mean_of(rows, rose), mean=mean)
+        assert_said(each, {"abs": 1e-9}, skill=1 - brier / base)
+        tenths = (rows["probability_of_rise"] * 10 + 1e-9).astype(int)
+        counts = np.bincount(tenths, minlength=10)
+        assert [one["n_windows"] for one in each["reliability"]] == counts.tolist()
 
 
 def test_chances_follow_from_the_quantiles(whole: Evaluated) -> None:

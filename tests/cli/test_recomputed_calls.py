@@ -21,19 +21,16 @@ from tests.cli.recomputed import (
     deciding,
     in_units,
     mean_of,
+    scored,
 )
 from tests.command_line import document_of
-
-STEPS = (1, 5, 10)
 
 
 def each_step(evaluated: Evaluated) -> Any:
     """Yield what is said of each model at each step, and the rows that it is said of."""
-    found, table = evaluated
-    for name, model in found["models"].items():
-        assert [each["step"] for each in model["direction"]] == list(STEPS)
-        for each in model["direction"]:
-            yield name, each, at_step(table, name, each["step"])
+    found = list(scored(evaluated, "direction", evaluated[0]["models"]))
+    assert [each["step"] for _, each, _ in found] == [1, 5, 10] * len(evaluated[0]["models"])
+    return found
 
 
 def test_directions_and_the_best_constant_answer(evaluated: Evaluated) -> None:
