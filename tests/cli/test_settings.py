@@ -45,10 +45,12 @@ def test_a_start_given_with_set_wins_over_the_option(
     assert chosen_data(source, settings.data).start == found
 
 
-@for_each(
-    "value", ["9" * 5000, "0x" + "f" * 5000, "[" * 1000 + "]" * 1000, "{a=" * 500 + "1" + "}" * 500]
-)
-@for_each("key", ["train.learning_rate", "data.start"])
+DIGITS = ["9" * 5000, "-" + "9" * 400, "0x" + "f" * 5000]
+NESTED = ["[" * 1000 + "]" * 1000, "{a=" * 500 + "1" + "}" * 500]
+
+
+@for_each("value", [*DIGITS, *NESTED])
+@for_each("key", ["train.epochs", "train.learning_rate", "data.csv", "data.start"])
 def test_a_setting_beyond_all_bounds_is_a_usage_error(home: Path, key: str, value: str) -> None:
     section, name = key.split(".")
     (home / "odd.toml").write_text(f"[{section}]\n{name} = {value}\n")
