@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from lstmcli.cli import options
+from lstmcli.cli.options import DeviceOptions, PictureOptions, PriceOptions
 from lstmcli.console import journal
 from lstmcli.console.messages import BatchOptions, report_failures
 from lstmcli.console.progress import show_backtest
@@ -108,14 +109,14 @@ def evaluate(
     context: typer.Context,
     walk: WalkOptions,
     file: ForecastsFile,
-    pictures: options.PictureOptions,
+    pictures: PictureOptions,
     audit: bool = False,
     issued: bool = False,
     details: bool = False,
     price: list[str] | None = None,
     audit_epochs: Annotated[int, dict(min=1)] = 2,
-    device: options.DeviceOptions,
-    prices: options.PriceOptions,
+    device: DeviceOptions,
+    prices: PriceOptions,
     out: BatchOptions,
 ) -> None:
     """Backtest a model and compare it with simple baselines.
@@ -192,10 +193,10 @@ def _command(context: typer.Context) -> str:
 
 
 def _score(
-    prices: options.PriceOptions,
+    prices: PriceOptions,
     asked: dict[str, Any],
     file: ForecastsFile,
-    pictures: options.PictureOptions,
+    pictures: PictureOptions,
     details: bool,
     command: str,
     out: BatchOptions,
@@ -231,11 +232,7 @@ def _score(
 
 
 def _audit(
-    prices: options.PriceOptions,
-    asked: dict[str, Any],
-    epochs: int,
-    details: bool,
-    out: BatchOptions,
+    prices: PriceOptions, asked: dict[str, Any], epochs: int, details: bool, out: BatchOptions
 ) -> None:
     """Compare forecasts with and without later bars; raise LeakError if they differ."""
     from lstmcli.report.audit import audit_view
@@ -249,11 +246,7 @@ def _audit(
 
 
 def _grade(
-    prices: options.PriceOptions,
-    walk: WalkOptions,
-    file: ForecastsFile,
-    details: bool,
-    out: BatchOptions,
+    prices: PriceOptions, walk: WalkOptions, file: ForecastsFile, details: bool, out: BatchOptions
 ) -> None:
     """Grade the ledger. Damaged lines are named and do not fail the run: no rerun restores them."""
     from lstmcli.report.grade import forecasts_view, grade_view

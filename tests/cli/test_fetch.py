@@ -10,14 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.command_line import (
-    PROGRAM,
-    Outcome,
-    environment,
-    hashes,
-    in_process,
-    lstmcli,
-)
+from tests.command_line import PROGRAM, Outcome, environment, hashes, in_process, lstmcli
 from tests.yahoo_stand_in import StandIn, random_walk, split, stand_in
 
 BARS = random_walk(80)
