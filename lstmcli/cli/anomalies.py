@@ -1,6 +1,5 @@
 """`lstmcli anomalies`."""
 
-from contextlib import ExitStack
 from typing import Annotated
 
 from lstmcli.cli import options
@@ -40,8 +39,7 @@ def anomalies(
         --fail: Exit with 7 if a move is found.
         --plot FILE: Draw to a .png or .svg file (-: the terminal).
     """
-    with ExitStack() as at_work, out.failures_listed():
-        at_work.enter_context(show_work(out.quiet))
+    with show_work(out.quiet), out.failures_listed():
         from lstmcli.report.anomalies import anomalies_view, describe_found
         from lstmcli.report.output import check_plot
         from lstmcli.workflows import anomalies as workflow

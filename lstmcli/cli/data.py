@@ -168,13 +168,8 @@ def import_(
 
     out.check()
     with out.failures_listed():
-        report = import_data(
-            source.source(files, start=start),
-            interval=interval,
-            overwrite=replace,
-            wait=wait,
-            now=datetime.now(UTC),
-        )
+        chosen, now = source.source(files, start=start), datetime.now(UTC)
+        report = import_data(chosen, interval=interval, overwrite=replace, wait=wait, now=now)
     out.finish(import_view(report), report, len(report.imported), unless_quiet=True)
 
 

@@ -93,17 +93,10 @@ def predict(
             **device.chosen,
         )
         issued = recorded(made, prices.data_dir, datetime.now(UTC)) if record else made
-        shown = before_end(
-            ranked(issued, sort, watch.top), at_work.close, lambda: out.show_notes(made)
-        )
-        out.emit(
-            predict_view(
-                shown,
-                all_steps=all_steps,
-                typed=None if pictures.plot else prices.typed(model),
-                sort=sort,
-            )
-        )
+        first = ranked(issued, sort, watch.top)
+        shown = before_end(first, at_work.close, lambda: out.show_notes(made))
+        typed = None if pictures.plot else prices.typed(model)
+        out.emit(predict_view(shown, all_steps=all_steps, typed=typed, sort=sort))
     if pictures.asked:
         from lstmcli.pictures.page import draw_forecasts
 

@@ -38,12 +38,7 @@ def status(
     from lstmcli.workflows.status import status as run
 
     out.check()
-    report = run(
-        data_dir,
-        now=datetime.now(UTC),
-        commands=commands or (),
-        max_age=None if max_age is None else timedelta(seconds=max_age),
-        device=device or "auto",
-    )
+    now, age = datetime.now(UTC), None if max_age is None else timedelta(seconds=max_age)
+    report = run(data_dir, now=now, commands=commands or (), max_age=age, device=device or "auto")
     out.emit(status_view(report))
     report.raise_if_too_old()
