@@ -332,7 +332,7 @@ def _advised(
         step = f"The last fetch failed: {failed.rstrip('.')}."
     if near:
         step = f"Did you mean {near[0]}? {step}"
-    return DataError(error.what, where=error.where, why=error.why, next_step=step)
+    return error.changed(next_step=step)
 
 
 def _stored(

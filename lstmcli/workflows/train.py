@@ -13,7 +13,7 @@ from lstmcli.cluster.connection import check_used
 from lstmcli.cluster.training import group_of
 from lstmcli.config import Settings
 from lstmcli.dataset.series import make_series
-from lstmcli.errors import Failure, ModelError, TrainingError, UsageError, noted_when_stopped
+from lstmcli.errors import Failure, ModelError, UsageError, noted_when_stopped
 from lstmcli.evaluation.scores import Scores
 from lstmcli.files.locks import hold
 from lstmcli.learning.fit import Course
@@ -325,7 +325,7 @@ def _keep(
     if (error := learned.fit.error) is not None:
         checkpoint.remove_checkpoint(version.folder.parent)
         step = f"{error.next_step} The best epoch before it is kept as {version}, not promoted."
-        raise TrainingError(error.what, where=error.where, why=error.why, next_step=step) from error
+        raise error.changed(next_step=step) from error
     if decision.promoted:
         promote(data_dir, version)
     if learned.fit.stopped == "timeout":
