@@ -21,8 +21,9 @@ if TYPE_CHECKING:
     from lstmcli.forecasting.forecast import Forecast
     from lstmcli.pictures.picture import Figure
     from lstmcli.workflows.anomalies import AnomalyReport, Session
+    from lstmcli.workflows.batches import SymbolForecast
     from lstmcli.workflows.fetch import FetchReport
-    from lstmcli.workflows.predict import PredictReport, SymbolForecast
+    from lstmcli.workflows.predict import PredictReport
 
 _SHOWN_STEPS = (1, 5, 10, 20, 30, 40, 50)
 _MOST_SYMBOLS = 3  # shown step by step

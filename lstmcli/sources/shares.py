@@ -38,15 +38,15 @@ class Share:
     """The part of a run's prices that one model forecasts.
 
     source : of those alone. symbols : their names. stored : whether the store is read although the
-    model was trained on files that hold them. others_differ : whether a model of other quantiles
-    may forecast other series of the run.
+    model was trained on files that hold them. levels_differ : whether a model of other quantile
+    levels may forecast other series of the run.
     """
 
     choice: Choice
     source: Source
     symbols: tuple[str, ...] = ()
     stored: bool = False
-    others_differ: bool = False
+    levels_differ: bool = False
 
     @property
     def data(self) -> Data:
@@ -84,7 +84,7 @@ def shares(source: Source, model: str | None, horizon: int | None = None) -> Ite
         for _, some in groupby(once, lambda each: chosen[each].model):
             symbols = tuple(some)
             for share in _shares_of(source, chosen[symbols[0]], symbols):
-                yield replace(share, others_differ=differ)
+                yield replace(share, levels_differ=differ)
         return
     known = read_candidates(source.data_dir)
     kinds = {each.settings.data.price for each in (*known.own, known.base)}
@@ -131,7 +131,7 @@ def _by_series(
             fits = partial(_fits, each)
             last = known.choose(each.symbol, horizon=horizon, fits=fits)
         part = replace(source, read=(each,))
-        yield Share(last, part, (each.symbol,), others_differ=differ)
+        yield Share(last, part, (each.symbol,), levels_differ=differ)
 
 
 def _differ(models: Iterable[Candidate]) -> bool:

@@ -13,15 +13,13 @@ from itertools import chain, islice
 
 import numpy as np
 
-from lstmcli.arrays import Days, Floats
 from lstmcli.dataset.series import Series
 from lstmcli.errors import DataError, Failure, UsageError, raise_if_all_failed
 from lstmcli.evaluation.backtest import context_sigma
 from lstmcli.evaluation.metrics import mase_scale
-from lstmcli.evaluation.risk import Asked, AskedPrice, asked_of
+from lstmcli.evaluation.risk import AskedPrice, asked_of
 from lstmcli.evaluation.scores import HEADLINE_STEPS
-from lstmcli.forecasting.explain import Explanation, explain
-from lstmcli.forecasting.forecast import Forecast
+from lstmcli.forecasting.explain import explain
 from lstmcli.forecasting.model import series_for
 from lstmcli.market.prices import STORE, Prices, as_days, unit_of
 from lstmcli.market.sessions import future_dates, note_unknown, schedule_for, sessions_behind
@@ -32,57 +30,12 @@ from lstmcli.sources.predictors import Lineup, Predictor, check_fan, load_predic
 from lstmcli.sources.shares import shares
 from lstmcli.sources.source import Source
 from lstmcli.training.device import choose_device
-from lstmcli.workflows.batches import Ready, Result, forecast_batches
+from lstmcli.workflows.batches import Ready, Result, SymbolForecast, forecast_batches
 
 STALE_SESSIONS = 3
 MOST_BEHIND = 5  # bars between the last one and the day that a forecast is asked for
 HISTORY = 120  # closes kept next to a forecast, for its picture
 EXPLAINED = 5  # symbols; a table each
-
-
-@dataclass(frozen=True)
-class SymbolForecast:
-    """The forecast of one symbol from one cutoff, by its model.
-
-    forecast : one row, N = 1. dates : (H,) the sessions forecast.
-    actual : (H,) log moves, NaN where they have not happened.
-    history_dates, history : (T,) the latest closes up to the cutoff.
-    price : the column whose moves are forecast. trained_on : whether training saw this symbol;
-    price_as_trained : whether it learned from that column.
-    in_training : whether the model has learned from later rows.
-    sigma : standard deviation of the context's one-step log returns. mase_scale : mean change of
-        the price from one training row to the next; None where there are none.
-    warnings : what to know before trusting it. interval : of the bars. currency : "" where it is
-        not known.
-    behind : complete bars that the cutoff lacks. context_length : rows that the forecast rests on;
-        fingerprint : of those; constant : whether their price is one and the same.
-    explanation : what it was made of, where asked for. asked : prices and a loss to judge by it.
-    """
-
-    symbol: str
-    cutoff: np.datetime64
-    last_close: float
-    dates: Days
-    forecast: Forecast
-    actual: Floats
-    history_dates: Days
-    history: Floats
-    price: str
-    trained_on: bool
-    price_as_trained: bool
-    in_training: bool
-    sigma: float
-    mase_scale: float | None
-    warnings: tuple[str, ...]
-    interval: str
-    behind: int
-    context_length: int
-    fingerprint: str
-    by: Predictor
-    currency: str = ""
-    constant: bool = False
-    explanation: Explanation | None = None
-    asked: Asked | None = None
 
 
 @dataclass(frozen=True)
@@ -93,7 +46,7 @@ class PredictReport:
     forecasts : in the order asked for; those of a stream come as they are made, once.
     symbols, warnings : of the forecasts. notes : one sentence for whatever else there is to know.
     failures : the symbols that could not be forecast. All these are complete at a stream's end; the
-    first model is there at once. rows_differ : whether models of other quantiles may be among them.
+    first model is there at once. levels_differ : as of a `Share`.
     """
 
     models: list[Predictor]
@@ -102,7 +55,7 @@ class PredictReport:
     warnings: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     failures: list[Failure] = field(default_factory=list)
-    rows_differ: bool = False
+    levels_differ: bool = False
 
     @property
     def main(self) -> Predictor:
@@ -167,9 +120,9 @@ def predict(
     )
     made = _forecasts(source, lineup, batches, report, explained, counted)
     forecasts = chain(list(islice(made, 1)), made)
-    differ = any(each.others_differ for each in lineup.taken)
+    differ = any(each.levels_differ for each in lineup.taken)
     taken = forecasts if stream else tuple(forecasts)
-    return replace(report, forecasts=taken, rows_differ=differ)
+    return replace(report, forecasts=taken, levels_differ=differ)
 
 
 def _forecasts(

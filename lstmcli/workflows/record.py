@@ -16,7 +16,8 @@ from lstmcli.printable import first_few
 from lstmcli.runs.ledger import Entry, append, nearest_columns
 
 if TYPE_CHECKING:
-    from lstmcli.workflows.predict import PredictReport, SymbolForecast
+    from lstmcli.workflows.batches import SymbolForecast
+    from lstmcli.workflows.predict import PredictReport
 
 
 def check_issuable(record: bool, as_of: object) -> None:

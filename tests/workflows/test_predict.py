@@ -20,7 +20,8 @@ from lstmcli.sources.loading import stream_prices
 from lstmcli.sources.source import Source
 from lstmcli.workflows import batches
 from lstmcli.workflows import predict as module
-from lstmcli.workflows.predict import PredictReport, SymbolForecast, predict
+from lstmcli.workflows.batches import SymbolForecast
+from lstmcli.workflows.predict import PredictReport, predict
 from tests.command_line import csv_text, succeed, walk
 
 SYMBOLS = tuple(f"S{letter}" for letter in "ABCDEFGHIJKLM")
