@@ -28,12 +28,12 @@ if TYPE_CHECKING:
 class Evaluation(Shown):
     """Forecasts from past dates, compared with what happened and with simple baselines.
 
-    reports : the workflow's own results, one for each choice of models. scored : of each report the
+    reports : the workflow's own results, one for each choice of models. scored : of all of them the
     sets of windows, what they are scored by, and whether they are shown.
     """
 
     reports: tuple[EvaluateReport, ...]
-    scored: tuple[tuple[tuple[Backtest, Yardsticks, bool], ...], ...]
+    scored: tuple[tuple[Backtest, Yardsticks, bool], ...]
     notes: tuple[str, ...]
     failures: tuple[Failure, ...]
 
@@ -144,8 +144,7 @@ class Evaluation(Shown):
 
         frames = [
             pd.DataFrame(forecast_columns(windows, name, known, levels, shown=shown))
-            for each in self.scored
-            for windows, known, shown in each
+            for windows, known, shown in self.scored
             for levels in [all_levels(windows, list(windows.forecasts))]
             for name in windows.forecasts
         ]

@@ -141,11 +141,10 @@ def evaluate(
         if issued:
             _grade(context, prices, walk, file, details, out)
             return
-        asked = device.chosen | {
-            key: value for key, value in vars(walk).items() if value is not None
-        }
+        from lstmcli.config import given
         from lstmcli.evaluation.risk import asked_changes
 
+        asked = device.chosen | given(**vars(walk))
         if audit:
             asked.pop("ray", None)  # its few refits are quicker here
             _check_unused("--price", price is not None, "--audit scores no chances")
@@ -195,8 +194,7 @@ def _score(
         from lstmcli.pictures.terminal_plot import draw_plot
         from lstmcli.report.evaluate import evaluate_views
         from lstmcli.report.long_table import forecasts_file
-        from lstmcli.sources.shares import run_each
-        from lstmcli.workflows.evaluate import evaluate as run
+        from lstmcli.workflows.evaluate import evaluate_each
 
         pictures.check(out.form)
         logged = journal.logged("refit", on_part)
@@ -208,7 +206,7 @@ def _score(
 
             alone = next((name for name, each in _files(file, pictures).items() if each), "")
             how = asked | dict(on_refit=logged, on_windows=on_set)
-            reports = run_each(run, prices.chosen(), alone=alone, **how)
+            reports = evaluate_each(prices.chosen(), alone=alone, **how)
     failures = [one for each in reports for one in each.failures]
     out.list_failures(failures)
     out.note([note for each in reports for note in each.notes])

@@ -41,7 +41,7 @@ from lstmcli.runs.bundle import load_bundle, save_bundle
 from lstmcli.runs.registry import ModelRef, find_model
 from lstmcli.sources.copies import Change, copied
 from lstmcli.sources.loading import find_others, load_prices
-from lstmcli.sources.shares import only_share
+from lstmcli.sources.shares import merged_shares
 from lstmcli.sources.source import Source, settings_for
 from lstmcli.training.device import choose_device, threads
 from lstmcli.workflows.evaluate import EvaluateReport, evaluate
@@ -138,7 +138,7 @@ def _audit(
 ) -> AuditReport:
     kept, refitted = [], []
     around = replace(source, around=asked.get("end") or date.max)
-    share = only_share(around, models, asked.get("horizon"), "--audit")
+    (share,) = merged_shares(around, models, asked.get("horizon"), "--audit")
     source, chosen = share.source, share.choice.model
     references = [find_model(source.data_dir, model) for model in models] or [chosen]
     for reference in references:

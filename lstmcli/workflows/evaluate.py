@@ -2,11 +2,12 @@
 
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import date
 from functools import partial
 from itertools import compress
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -14,7 +15,7 @@ from lstmcli.arrays import Mask
 from lstmcli.cluster.connection import workers_of
 from lstmcli.config import Settings
 from lstmcli.dataset.series import Series
-from lstmcli.errors import DataError, Failure, raise_if_all_failed
+from lstmcli.errors import AllFailedError, DataError, Failure, raise_if_all_failed
 from lstmcli.evaluation.backtest import Backtest, Rows, turn_of
 from lstmcli.evaluation.comparisons import OffGrid, grid_offsets, reduce_grid
 from lstmcli.evaluation.forecasters import (
@@ -38,7 +39,7 @@ from lstmcli.evaluation.verdict import (
     verdict,
 )
 from lstmcli.forecasting.baselines import fewest_climatology_rows
-from lstmcli.forecasting.model import TrainedModel, series_for
+from lstmcli.forecasting.model import series_for
 from lstmcli.learning import refit as refitting
 from lstmcli.learning.folds import tried
 from lstmcli.learning.refit import OnRefit, Refit, RefitWindow
@@ -59,6 +60,7 @@ from lstmcli.runs.metadata import Metadata
 from lstmcli.runs.registry import ModelRef, doubtful_paths, warn_ownership
 from lstmcli.runs.stale import stale_because, warn_stale
 from lstmcli.sources.loading import load_prices
+from lstmcli.sources.shares import describe_shares, merged_shares, note_ready_made
 from lstmcli.sources.source import Source, doubtful_folders
 from lstmcli.training.device import threads
 
@@ -135,6 +137,7 @@ def evaluate(
     beyond: Sequence[float] = BEYOND,
     risk: bool = False,
     ray: str | None = None,
+    connections: ExitStack | None = None,
 ) -> EvaluateReport:
     """Forecast every symbol from past cutoffs with each model and each baseline, and score them.
 
@@ -145,8 +148,9 @@ def evaluate(
     from the first window on. `counted` says whether this is a look at the test span, `phases`
     whether tests rest on windows that start between those shown too. `beyond` are changes whose
     chances are scored; with `risk` the loss of every day between the windows is tested. Refits run
-    on the Ray cluster at `ray`, if given. Raises DataError when no cutoff has a whole horizon of
-    bars behind it, or too few rows lie before so many windows.
+    on the Ray cluster at `ray`, if given; `connections` keep it for evaluations after this one.
+    Raises DataError when no cutoff has a whole horizon of bars behind it, or too few rows lie
+    before so many windows.
     """
     began = time.monotonic()
     check_baselines(baselines)
@@ -157,7 +161,9 @@ def evaluate(
     series = panel.evaluated[walk.main]
     with threads(number_of_threads) as number:
         dates = walk.refit_dates(series, panel.cutoffs)
-        with workers_of(ray if dates else None, threads=number, device=device) as workers:
+        with ExitStack() as own:
+            cluster = workers_of(ray if dates else None, threads=number, device=device)
+            workers = (connections or own).enter_context(cluster)
             fits, done = _fit_in_turn(walk, panel, dates, on_refit, workers)
         forecast = partial(_forecast, walk, panel, fits, baselines, on_windows, beyond)
         result, known = forecast(panel.cutoffs, shown=True)
@@ -198,9 +204,7 @@ def evaluate(
         thresholds=dict(known.thresholds),
         refits=tuple(done),
         looks=looks,
-        verdicts={
-            str(ref): _verdict(scores, str(ref), model, past) for ref, model, _ in walk.asked_for
-        },
+        verdicts=_verdicts(walk, scores, past),
         by_recipe=walk.by_recipe,
         answer=answer,
         without=None if walk.without is None else contribution(scores, walk.pairs, walk.without),
@@ -209,6 +213,38 @@ def evaluate(
         failures=tuple(panel.failures),
         losses=losses,
     )
+
+
+def evaluate_each(
+    source: Source,
+    *,
+    models: Sequence[str] = (),
+    horizon: int | None = None,
+    end: date | None = None,
+    alone: str = "",
+    **asked: Any,
+) -> list[EvaluateReport]:
+    """Evaluate each model chosen for some of the series on these; with `models` these on all.
+
+    alone : an option that allows one model. asked : the other options of `evaluate`. Series that
+    all fail with a model of their own are among the failures of the first report; AllFailedError
+    where no report is left.
+    """
+    around = replace(source, around=end or date.max)
+    reports, failures = list[EvaluateReport](), list[Failure]()
+    with ExitStack() as connections:
+        asked |= {"horizon": horizon, "end": end, "connections": connections}
+        for share in merged_shares(around, models, horizon, alone):
+            names = models or (str(share.choice.model),)
+            try:
+                report = evaluate(share.source, models=names, **asked)
+            except AllFailedError as error:
+                failures += error.failures
+                continue
+            notes = (*note_ready_made([share], source.data_dir), *describe_shares([share]))
+            reports.append(replace(report, notes=(*notes, *report.notes)))
+    raise_if_all_failed(len(reports), failures)
+    return [replace(reports[0], failures=(*reports[0].failures, *failures)), *reports[1:]]
 
 
 @dataclass(frozen=True)
@@ -351,10 +387,13 @@ def _off_grid(
     return np.concatenate(decides), further
 
 
-def _verdict(scores: Scores, name: str, model: TrainedModel, past: tuple[str, ...]) -> Verdict:
-    """Return the verdict on a model; its lines begin with those on the past."""
-    found = verdict(scores, name)
-    return replace(found, lines=(*past, *found.lines, *tried(model.settings.tuning.trials)))
+def _verdicts(walk: Walk, scores: Scores, past: tuple[str, ...]) -> dict[str, Verdict]:
+    """Return the verdict on each model; their lines begin with those on the past."""
+    found = {}
+    for reference, model, _ in walk.asked_for:
+        own, counted = verdict(scores, str(reference)), tried(model.settings.tuning.trials)
+        found[str(reference)] = replace(own, lines=(*past, *own.lines, *counted))
+    return found
 
 
 def _notes(
