@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lstmcli.api.results import DAYS, LEVELS, range_of, ranges_of
-from lstmcli.api.shown import Shown, rounded
+from lstmcli.api.results import DAYS, LEVELS, Shown, range_of, ranges_of, rounded
 from lstmcli.errors import Failure
 from lstmcli.printable import count_of
 

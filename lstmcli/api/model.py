@@ -10,8 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lstmcli.api.evaluations import Evaluation
-from lstmcli.api.results import Anomalies, Predictions
-from lstmcli.api.shown import Shown, rounded
+from lstmcli.api.results import Anomalies, Predictions, Shown, rounded
 from lstmcli.errors import file_errors
 from lstmcli.printable import count_of, first_few
 
