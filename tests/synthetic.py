@@ -1,6 +1,6 @@
 """Made-up prices, series and settings, small enough to train on within a second."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,7 @@ from lstmcli.learning.fit import Fit, fit
 from lstmcli.learning.plan import Plan, plan_suitable
 from lstmcli.market.prices import Prices
 from lstmcli.training.device import seeded
+from lstmcli.training.loop import Epoch
 
 CPU = torch.device("cpu")
 
@@ -121,3 +122,13 @@ def version_facts(horizon: int = 4, **changes: Any) -> dict[str, Any]:
         "validation": None,
         **changes,
     }
+
+
+def stop_after(number: int) -> Callable[[Epoch], None]:
+    """Return what stops a training, as Ctrl-C does, once an epoch is done."""
+
+    def on_epoch(epoch: Epoch) -> None:
+        if epoch.epoch == number:
+            raise KeyboardInterrupt
+
+    return on_epoch

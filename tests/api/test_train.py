@@ -19,7 +19,7 @@ import torch
 
 import lstmcli as lc
 from lstmcli.api import Model, PartialResultWarning
-from lstmcli.errors import DataError, FileError, LstmcliError, NoModelError, UsageError
+from lstmcli.errors import FileError, LstmcliError, NoModelError, UsageError
 from tests.api.conftest import SMALL, closes, weights
 from tests.command_line import hashes, in_process, succeed
 
@@ -280,9 +280,3 @@ def test_training_without_data_takes_those_of_the_recipe(tmp_path: Path) -> None
     assert (model.name, model.symbols) == ("mine", ["one"])
     assert model.evaluate().summary["windows"] == 3
     assert sorted(each.name for each in tmp_path.iterdir()) == ["mine.toml", "one.csv"]
-
-
-def test_the_errors_of_data_are_those_of_the_package() -> None:
-    with pytest.raises(LstmcliError) as caught:
-        lc.train(closes().to_frame()[["Close"]].rename(columns={"Close": "Volume"}))
-    assert caught.value.exit_code == DataError.exit_code

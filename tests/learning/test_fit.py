@@ -18,10 +18,9 @@ from lstmcli.errors import TrainingError, UsageError
 from lstmcli.forecasting.forecaster import forecast
 from lstmcli.learning import fit as fit_module
 from lstmcli.learning import samples as samples_module
-from lstmcli.learning.fit import Course, Fit, fit
+from lstmcli.learning.fit import Fit, fit
 from lstmcli.learning.samples import choose_batch_size
 from lstmcli.training import objective as objective_module
-from lstmcli.training.loop import Epoch
 from tests.rows import for_each
 from tests.synthetic import CPU, fit_on, make_plan, random_walk, series_of, tiny_settings
 
@@ -78,26 +77,6 @@ def test_validation_rows_choose_the_epoch_and_touch_no_weight_or_scale(scaling: 
     assert weights(before) == weights(after)
     assert before.history[0].loss == after.history[0].loss
     assert before.history[0].validation_loss != after.history[0].validation_loss
-
-
-def test_no_training_label_lies_in_validation_and_no_validation_label_in_test() -> None:
-    settings = settings_with()
-    other = series_of(*(random_walk(140, seed=n) for n in (7, 8)), symbol="B", first="2000-03-01")
-    plan = make_plan([SERIES, other], settings)
-    for series, train, validation in zip(plan.series, plan.train, plan.validation, strict=True):
-        horizon = settings.window.horizon
-        assert len(train)
-        assert len(validation)
-        assert plan.validation_start is not None
-        assert series.dates[train.max() + horizon] < plan.validation_start
-        assert series.dates[validation.min()] >= plan.validation_start
-        assert series.dates[validation.max() + horizon] < plan.test_start
-    assert plan.counts() == {
-        "rows": 340,
-        "train": sum(map(len, plan.train)),
-        "validation": sum(map(len, plan.validation)),
-        "test": sum(len(split.test) for split in plan.splits),
-    }
 
 
 def test_the_fitted_scale_is_that_of_training_rows() -> None:
@@ -196,16 +175,6 @@ def test_what_repeats_itself_is_learnt(scaling: str) -> None:
     moves = series.log_prices[rows[:, None] + np.arange(1, 5)] - series.log_prices[rows][:, None]
     error = forecast(done.model, [series], [rows]).median - moves
     assert np.sqrt((error**2).mean()) < 0.4 * np.sqrt((moves**2).mean())
-
-
-def test_every_epoch_is_told_and_kept() -> None:
-    told: list[Epoch] = []
-    settings = settings_with(train={"epochs": 3})
-    done = fit(make_plan([SERIES], settings), settings, CPU, Course(on_epoch=told.append))
-    assert told == done.history
-    assert [epoch.epoch for epoch in told] == [1, 2, 3]
-    assert done.model.trained_on == ("AAA",)
-    assert done.model.device == CPU
 
 
 def breaking(epoch: int, batches: int) -> Callable[..., Callable[[nn.Module, Tensor], Tensor]]:

@@ -107,16 +107,6 @@ def test_batches_grow_as_long_as_an_epoch_keeps_300_of_them(
     assert choose_batch_size(windows, recursive) == size
 
 
-def test_an_automatic_batch_is_the_one_that_its_number_makes() -> None:
-    auto, given = (
-        fit_on(three_series(), settings_with(batch_size=size, stateful=stateful))
-        for size, stateful in (("auto", False), (64, False))
-    )
-    assert losses(auto) == losses(given)
-    assert auto.model.settings.train.batch_size == "auto"
-    assert all(a.equal(b) for a, b in zip(weights(auto), weights(given), strict=True))
-
-
 def test_a_lane_goes_on_where_it_was_left_and_the_longest_series_come_first() -> None:
     plan, samples = samples_of(settings_with())
     groups: list[list[Lanes]] = []
@@ -150,22 +140,6 @@ def test_same_seed_gives_the_same_bytes_also_to_the_members_of_an_ensemble() -> 
     alone = fit_on(three_series(), settings_with(seed=1))
     assert losses(alone) == [each.loss for each in first.history if each.member == 2]
     assert losses(alone) != [each.loss for each in first.history if each.member == 1]
-
-
-def test_no_row_after_the_training_rows_moves_a_bit_of_loss_or_weight() -> None:
-    settings, series = settings_with(epochs=1), three_series()
-    plan = make_plan(series, settings)
-    changed = []
-    for each, split in zip(series, plan.splits, strict=True):
-        values = each.values.copy()
-        values[split.train_rows :] *= 1 + torch.rand(len(values) - split.train_rows, 1).numpy()
-        changed.append(
-            Series(each.symbol, each.dates, values, values[:, 0], each.inputs, each.price)
-        )
-    before, after = fit_on(series, settings), fit_on(changed, settings)
-    assert losses(before) == losses(after)
-    assert all(a.equal(b) for a, b in zip(weights(before), weights(after), strict=True))
-    assert validation_losses(before) != validation_losses(after)
 
 
 def test_training_stops_early_and_learns() -> None:

@@ -1,10 +1,8 @@
 """Fetch as a user meets it: the real yfinance, a local server, a store on disk."""
 
 import json
-from collections.abc import Iterator
 from datetime import UTC, date, datetime
 from pathlib import Path
-from random import Random
 from typing import Any
 
 import numpy as np
@@ -14,9 +12,8 @@ import pytest
 from lstmcli.errors import LockedError, UsageError
 from lstmcli.files.locks import hold
 from lstmcli.market import yahoo
-from lstmcli.workflows.fetch import FetchReport, FetchResult, fetch
-from tests.clockwork import Clockwork
-from tests.yahoo_stand_in import Fault, StandIn, dividend, random_walk, split, stand_in
+from lstmcli.workflows.fetch import FetchResult, fetch
+from tests.yahoo_stand_in import Fault, StandIn, dividend, random_walk, split
 
 BARS = random_walk(80)  # to 2024-04-22
 NOW = datetime(2024, 6, 1, tzinfo=UTC)
@@ -24,20 +21,8 @@ STALE = "stale: Yahoo's last bar is 2024-04-22, 27 sessions ago"
 
 
 @pytest.fixture
-def server() -> Iterator[StandIn]:
-    with stand_in() as script:
-        yield script
-
-
-@pytest.fixture
-def run(tmp_path: Path) -> Any:
-    def run(*symbols: str, now: datetime = NOW, **options: Any) -> FetchReport:
-        clockwork = Clockwork()
-        clocks = {"clock": clockwork.clock, "sleep": clockwork.sleep, "random": Random(7)}
-        options = {"rate": 1000.0, "max_wait": 60.0, **clocks, **options}
-        return fetch(symbols, data_dir=tmp_path / "data", now=now, **options)
-
-    return run
+def run(run: Any) -> Any:
+    return lambda *symbols, now=NOW, **options: run(*symbols, now=now, **options)
 
 
 def snapshot(folder: Path) -> dict[str, tuple[bytes, int]]:
@@ -209,18 +194,6 @@ def test_failing_differently_is_a_matter_of_data(server: StandIn, run: Any) -> N
     assert run("AAPL", "MSFT").exit_code == 6
 
 
-def test_odd_symbols_are_fetched_under_their_own_names(
-    server: StandIn, run: Any, tmp_path: Path
-) -> None:
-    symbols = ["^GSPC", "BRK-B", "EURUSD=X", "BTC-USD", "0700.HK", "CON.DE"]
-    for position, symbol in enumerate(symbols):
-        server.serve(symbol, random_walk(30, price=10.0 + position))
-    assert [result.status for result in run(*symbols).results] == ["new"] * 6
-    files = list((tmp_path / "data" / "prices" / "1d").glob("*.csv"))
-    assert len({file.name.lower() for file in files}) == 6
-    assert [result.status for result in run(*symbols).results] == ["unchanged"] * 6
-
-
 def test_no_symbols_and_an_empty_range_are_usage_errors(run: Any) -> None:
     with pytest.raises(UsageError, match="no symbols"):
         run()
@@ -320,17 +293,6 @@ def test_a_share_whose_only_bar_is_unfinished_is_told_so(server: StandIn, run: A
     server.serve("NEWCO", BARS[-1:])
     report = run("NEWCO", now=datetime(2024, 4, 22, 16, 0, tzinfo=UTC))
     assert "found only an unfinished bar" in report.results[0].reason
-
-
-def test_the_last_stored_bar_may_be_corrected(server: StandIn, run: Any, tmp_path: Path) -> None:
-    early = BARS[:70].copy()
-    early.loc[BARS.index[69], ["Close", "Adj Close"]] += 0.2
-    server.serve("AAPL", early)
-    run("AAPL")
-    server.serve("AAPL", BARS)
-    (result,) = run("AAPL").results
-    assert (result.status, result.added) == ("updated", 10)
-    same(stored(tmp_path), BARS)
 
 
 def test_an_open_that_is_missing_next_to_a_corrected_close_is_left_empty_and_counted(
