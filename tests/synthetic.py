@@ -1,10 +1,12 @@
 """Made-up prices, series and settings, small enough to train on within a second."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import safetensors.torch
 import torch
 from numpy.typing import NDArray
 
@@ -103,6 +105,29 @@ def make_plan(series: Sequence[Series], settings: Settings) -> Plan:
 def fit_on(series: list[Series], settings: Settings) -> Fit:
     """Plan and fit on the CPU."""
     return fit(make_plan(series, settings), settings, CPU)
+
+
+def weights_of(model: TrainedModel) -> bytes:
+    """Return a model's weights, and its scale where training fitted one, as bytes."""
+    tensors = {name: each.contiguous() for name, each in model.network.state_dict().items()}
+    if model.fitted is not None:
+        tensors |= {"loc": model.fitted.loc, "scale": model.fitted.scale}
+    return safetensors.torch.save(tensors)
+
+
+def losses_of(done: Fit) -> list[tuple[float, float | None]]:
+    """Return the training and validation loss of each epoch."""
+    return [(epoch.loss, epoch.validation_loss) for epoch in done.history]
+
+
+def rewritten_after(series: Sequence[Series], rows: Sequence[int]) -> list[Series]:
+    """Return series whose values from a row on are others."""
+    found = []
+    for each, first in zip(series, rows, strict=True):
+        values = each.values.copy()
+        values[first:] *= 1 + 0.1 * np.random.default_rng(first).random(values[first:].shape)
+        found.append(replace(each, values=values, last_close=values[:, 0].copy()))
+    return found
 
 
 def version_facts(horizon: int = 4, **changes: Any) -> dict[str, Any]:

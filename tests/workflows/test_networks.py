@@ -6,8 +6,6 @@ from typing import Any, get_args
 
 import numpy as np
 import pytest
-import safetensors.torch
-import torch
 
 from lstmcli.config import Settings
 from lstmcli.dataset.series import Series
@@ -24,10 +22,12 @@ from tests.synthetic import (
     fit_on,
     make_plan,
     random_walk,
+    rewritten_after,
     series_of,
     tiny_settings,
     untrained,
     version_facts,
+    weights_of,
 )
 
 NETWORKS = get_args(Network)
@@ -71,12 +71,6 @@ def settings_of(network: str, mode: str, **model: Any) -> Settings:
 @cache
 def fitted(network: str, mode: str) -> Fit:
     return fit_on(SERIES, settings_of(network, mode))
-
-
-def tensors(model: TrainedModel) -> bytes:
-    return safetensors.torch.save(
-        {name: value.contiguous() for name, value in model.network.state_dict().items()}
-    )
 
 
 def ahead(model: TrainedModel, series: list[Series], *rows: int) -> Forecast:
@@ -127,14 +121,9 @@ def test_the_same_seed_gives_the_same_bytes_whatever_the_later_bars(
     settings = settings_of(network, mode)
     plan = make_plan(SERIES, settings)
     border = [split.fit_rows for split in plan.splits]
-    other = []
-    for each, first in zip(SERIES, border, strict=True):
-        values = each.values.copy()
-        values[first:] *= 1 + torch.rand(values[first:].shape, dtype=torch.float64).numpy()
-        close = values[:, 0].copy()
-        other.append(Series(each.symbol, each.dates, values, close, each.inputs, each.price))
+    other = rewritten_after(SERIES, border)
     before, after = fitted(network, mode), fit(make_plan(other, settings), settings, CPU)
-    assert tensors(before.model) == tensors(after.model)
+    assert weights_of(before.model) == weights_of(after.model)
     assert [each.loss for each in before.history] == [each.loss for each in after.history]
     last = min(border) - 1
     assert same(ahead(before.model, SERIES, 70, last), ahead(after.model, other, 70, last))
@@ -196,7 +185,7 @@ def test_every_setting_of_a_network_changes_what_is_learnt_or_is_told(
             settings_of(network, mode, **change)
         return
     settings = settings_of(network, mode, **change)
-    moved = tensors(fit_on(SERIES, settings).model) != tensors(fitted(network, mode).model)
+    moved = weights_of(fit_on(SERIES, settings).model) != weights_of(fitted(network, mode).model)
     used = set(change) - set(settings.model.unused) - {"activation"}
     assert moved == bool(used or network in ("cnn", "mlp"))
 
