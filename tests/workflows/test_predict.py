@@ -202,8 +202,8 @@ def test_another_column_than_was_trained_on_is_told_once(shelf: Path, tmp_path: 
         rows = [f"{line},{line.split(',')[1]}" for line in lines]
         path.write_text("\n".join([f"{header},Adj Close", *rows]) + "\n")
 
-    def report(*symbols: str) -> PredictReport:
-        return predict(source(home, *symbols), model="direct", device="cpu")
+    def report(*symbols: str, model: str | None = "direct") -> PredictReport:
+        return predict(source(home, *symbols), model=model, device="cpu")
 
     found = report("SA", "SB", "SD")
     assert [each.price_as_trained for each in found.forecasts] == [False, True, False]
@@ -213,6 +213,8 @@ def test_another_column_than_was_trained_on_is_told_once(shelf: Path, tmp_path: 
         "the model was not trained on SD",
     ]
     assert report("SB").notes == []
+    named = "recursive/v0001 was trained on Close, and forecasts Adj Close of SA"
+    assert named in report("SA", "SB", "SD", model=None).notes
 
 
 def test_a_symbol_asked_for_in_two_spellings_is_forecast_once(shelf: Path) -> None:
