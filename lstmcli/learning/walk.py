@@ -333,18 +333,6 @@ class Walk:
         return seconds
 
 
-def _check_chosen_by_refits(given: Mapping[str, object]) -> None:
-    """Raise UsageError for an option that `refits` leaves no room for."""
-    for name in ("start", "step_size", "n_windows"):
-        if name in given:
-            raise UsageError(
-                "option not used",
-                where=f"--{name.replace('_', '-')}",
-                why="--refits chooses the windows itself",
-                next_step="Leave one of the two out.",
-            )
-
-
 def make_walk(
     source: Source,
     models: Sequence[str],
@@ -377,23 +365,28 @@ def make_walk(
             next_step="Evaluate each alone.",
         )
     settings = settings_for(source, found[names[0]].settings)
-    given = {key: None if value == "never" else value for key, value in asked.items() if value}
-    recipe = settings.evaluate.model_copy(update=given)
+    changes = {key: None if value == "never" else value for key, value in asked.items() if value}
     if refits is not None:
-        _check_chosen_by_refits(given)
-        own = {"start": None, "step_size": None, "n_windows": refits}
-        recipe = recipe.model_copy(update=own)
+        own = ("start", "step_size", "n_windows")
+        if used := [name for name in own if name in changes]:
+            raise UsageError(
+                "option not used",
+                where=f"--{used[0].replace('_', '-')}",
+                why="--refits chooses the windows itself",
+                next_step="Leave one of the two out.",
+            )
+        changes |= dict(zip(own, (None, None, refits), strict=True))
     pairs: tuple[tuple[str, str], ...] = ()
     if without is not None:
         found, pairs = _paired(found, without)
         metadata = dict.fromkeys(found, metadata[names[0]])
-        if refits is None and recipe.start is None:
-            day = metadata[names[0]].test_start.astype(object)
-            recipe = recipe.model_copy(update={"start": day})
+        if refits is None and changes.get("start", settings.evaluate.start) is None:
+            changes["start"] = metadata[names[0]].test_start.astype(object)
+    settings = settings.changed(evaluate=changes)
+    recipe = settings.evaluate
     by_recipe = refits is not None or without is not None
     if by_recipe or recipe.refit is not None:
         check_refittable(found)
-    settings = settings.model_copy(update={"evaluate": recipe})
     steps = horizon or min(model.settings.window.horizon for model in found.values())
     step_size = recipe.step_size or steps
     walk = Walk(references, found, metadata, settings, steps, step_size, by_recipe, without, pairs)

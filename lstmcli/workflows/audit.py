@@ -146,8 +146,8 @@ def _audit(
         train = model.settings.train
         # A rate that follows the validation loss would depend on more than training rows.
         schedule = "constant" if train.schedule == "plateau" else train.schedule
-        train = train.model_copy(update={"epochs": min(epochs, train.epochs), "schedule": schedule})
-        short = model.settings.model_copy(update={"train": train})
+        changes = {"epochs": min(epochs, train.epochs), "schedule": schedule}
+        short = model.settings.changed(train=changes)
         kept.append(Kept(str(reference), model, metadata, short, source.data_dir, device))
         refitted.append(folder / "models" / reference.name / reference.version)
         save_bundle(refitted[-1], replace(model, settings=short), metadata.record, ())
