@@ -13,7 +13,7 @@ from lstmcli.errors import LockedError, UsageError
 from lstmcli.files.locks import hold
 from lstmcli.market import yahoo
 from lstmcli.workflows.fetch import FetchResult, fetch
-from tests.yahoo_stand_in import Fault, StandIn, dividend, random_walk, split
+from tests.yahoo_stand_in import Fault, StandIn, random_walk, split
 
 BARS = random_walk(80)  # to 2024-04-22
 NOW = datetime(2024, 6, 1, tzinfo=UTC)
@@ -82,15 +82,6 @@ def test_the_next_fetch_asks_once_for_ten_rows_and_what_follows(
     (query,) = server.asked("AAPL")
     assert period(query)[0] == BARS.index[60].date()
     same(stored(tmp_path), BARS)
-
-
-def test_an_overlap_reaches_back_to_the_last_action(server: StandIn, run: Any) -> None:
-    server.serve("AAPL", dividend(BARS, "2024-02-09", 0.24))
-    run("AAPL")
-    server.forget()
-    assert run("AAPL").results[0].status == "unchanged"
-    (query,) = server.asked("AAPL")
-    assert period(query)[0] == date(2024, 2, 9)
 
 
 @pytest.mark.parametrize("full", [False, True])
@@ -185,13 +176,6 @@ def test_a_failure_keeps_what_is_stored_and_tells_the_truth(
     assert word in result.reason
     assert fault == "404" or "delisted" not in result.reason
     assert snapshot(tmp_path) == before
-
-
-def test_failing_differently_is_a_matter_of_data(server: StandIn, run: Any) -> None:
-    server.always["AAPL"] = "500"
-    assert run("AAPL", "NOPE").exit_code == 4
-    server.always["MSFT"] = "429"
-    assert run("AAPL", "MSFT").exit_code == 6
 
 
 def test_no_symbols_and_an_empty_range_are_usage_errors(run: Any) -> None:
