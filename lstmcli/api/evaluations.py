@@ -8,14 +8,13 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
 
 from lstmcli.api.results import DAYS, LEVELS, Shown, range_of, ranges_of, rounded
 from lstmcli.errors import Failure
 from lstmcli.printable import count_of
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from lstmcli.evaluation.backtest import Backtest
     from lstmcli.evaluation.trend import Yardsticks
     from lstmcli.pictures.picture import Figure
@@ -44,15 +43,11 @@ class Evaluation(Shown):
     @property
     def summaries(self) -> pd.DataFrame:
         """The same figures, one row for each model that was evaluated."""
-        import pandas as pd
-
         return pd.DataFrame([asdict(one) for each in self.reports for one in each.summaries])
 
     @property
     def beyond(self) -> pd.DataFrame:
         """How good the chances of large moves were: one row for each model, change and step."""
-        import pandas as pd
-
         rows = [
             {"model": name} | asdict(one)
             for each in self.reports
@@ -64,8 +59,6 @@ class Evaluation(Shown):
     @property
     def losses(self) -> pd.DataFrame:
         """How often the one-step loss of `risk=True` was exceeded, with p: one row a symbol."""
-        import pandas as pd
-
         tests = ("coverage", "independence", "joint")
         rows = [
             asdict(one) | {test: getattr(one, test).p for test in tests}
@@ -91,8 +84,6 @@ class Evaluation(Shown):
     @cached_property
     def windows(self) -> pd.DataFrame:
         """One row for each model and window: its forecast at the last step, and what happened."""
-        import pandas as pd
-
         from lstmcli.report.evaluate import window_rows
 
         found = pd.DataFrame([row for each in self.reports for row in window_rows(each)])
@@ -108,8 +99,6 @@ class Evaluation(Shown):
         p_naive : of that difference, two-sided. direction_accuracy, coverage80 : at the last step.
         NaN for what is undefined.
         """
-        import pandas as pd
-
         rows = []
         for report in self.reports:
             for name, each in report.scores.models.items():
@@ -137,8 +126,6 @@ class Evaluation(Shown):
         Every score can be recomputed from it. shown : whether `windows` has the window; the tests
         rest on the others too.
         """
-        import pandas as pd
-
         from lstmcli.report.long_table import all_levels, forecast_columns
 
         frames = [
@@ -171,8 +158,6 @@ class Evaluation(Shown):
         >>> len(table), table.columns[:5].tolist()
         (100, ['unique_id', 'ds', 'cutoff', 'y', 'base'])
         """
-        import pandas as pd
-
         frames = []
         for report in self.reports:
             result, names = report.backtest, _short_names(report.models)

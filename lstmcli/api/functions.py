@@ -177,7 +177,7 @@ def predict(
     """
     from lstmcli.evaluation.risk import asked_prices
     from lstmcli.workflows import predict as workflow
-    from lstmcli.workflows.record import check_issuable
+    from lstmcli.workflows.predict import check_issuable
 
     check_issuable(record, as_of)
     source = source_for(data, model, data_dir, symbols, **files)
@@ -348,7 +348,7 @@ def _named(model: str | Path | Model | None) -> str | None:
 
 def record_all(report: PredictReport, home: Path) -> PredictReport:
     """Write forecasts into the ledger of a data folder; UsageError for the one that goes away."""
-    from lstmcli.workflows.record import recorded
+    from lstmcli.workflows.predict import recorded
 
     if home == session_folder():
         raise UsageError("nowhere to record", next_step="Name a folder: data_dir=FOLDER.")

@@ -12,13 +12,12 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
+import pandas as pd
 
 from lstmcli.errors import Failure, UsageError
 from lstmcli.printable import count_of, first_few
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from lstmcli.forecasting.forecast import Forecast
     from lstmcli.pictures.picture import Figure
     from lstmcli.workflows.anomalies import AnomalyReport, Session
@@ -106,8 +105,6 @@ class Predictions(Shown):
         moves are forecast. actual : the close of the session where it is known, else NaN.
         in_training : whether the model has learned from later rows, so that it proves nothing.
         """
-        import pandas as pd
-
         from lstmcli.report.long_table import forecast_rows
 
         frames = []
@@ -182,8 +179,6 @@ class Predictions(Shown):
         return self._asked(loss_rows)
 
     def _asked(self, rows_of: Callable[[SymbolForecast], list[dict[str, Any]]]) -> pd.DataFrame:
-        import pandas as pd
-
         rows = [{"symbol": each.symbol} | row for each in self.forecasts for row in rows_of(each)]
         return pd.DataFrame(rows)
 
@@ -207,8 +202,6 @@ class Predictions(Shown):
         >>> lc.predict("data/sp500.csv", model="base").to_nixtla().columns.tolist()
         ['unique_id', 'ds', 'base', 'base-lo-80', 'base-hi-80']
         """
-        import pandas as pd
-
         names = {each.by.reference.name for each in self.forecasts}
         name, frame = names.pop() if len(names) == 1 else "lstmcli", self.frame
         found = {"unique_id": frame["symbol"], "ds": frame["date"], name: frame["median"]}
@@ -285,7 +278,6 @@ class Anomalies(Shown):
         return figure_of([*surprises(self.report)])
 
     def _table(self, sessions: Sequence[Session]) -> pd.DataFrame:
-        import pandas as pd
 
         from lstmcli.workflows.anomalies import Session
 
@@ -330,8 +322,6 @@ class Fetched(Shown):
     @property
     def frame(self) -> pd.DataFrame:
         """One row for each symbol: its status, stored rows, new rows, and why it failed."""
-        import pandas as pd
-
         return pd.DataFrame([asdict(each) for each in self.report.results])
 
     def _head(self) -> str:

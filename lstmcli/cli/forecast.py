@@ -124,7 +124,7 @@ def _emit(
     """Write the ledger, then the notes, then the result."""
     from lstmcli.report.predict import predict_view
     from lstmcli.report.risk import ranked
-    from lstmcli.workflows.record import recorded
+    from lstmcli.workflows.predict import recorded
 
     made = report.made
     issued = recorded(made, prices.data_dir, datetime.now(UTC)) if record else made

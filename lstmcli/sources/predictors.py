@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from lstmcli.dataset.series import Series
-from lstmcli.errors import DataError, Failure
+from lstmcli.errors import Failure
 from lstmcli.evaluation.trend import Thresholds, Yardsticks
 from lstmcli.forecasting.model import TrainedModel
 from lstmcli.market.prices import Prices
@@ -134,14 +134,3 @@ def note_model(source: Source, by: Predictor, alone: bool) -> Iterator[str]:
         yield f"{named} was trained on {trained}, and forecasts {asked}"
     yield from note_held(by.model.settings)
     yield from warn_untrained(by.symbols, by.model.trained_on)
-
-
-def check_fan(reference: ModelRef, is_fan: bool) -> None:
-    """Raise DataError for a model without a range, of which a chance or a loss is asked."""
-    if not is_fan:
-        raise DataError(
-            "no chance and no loss",
-            where=str(reference),
-            why="it forecasts one price a step, and no range",
-            next_step="Use a model that forecasts a range: --model base.",
-        )
