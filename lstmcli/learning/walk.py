@@ -17,14 +17,8 @@ from lstmcli.evaluation.significance import MIN_WINDOWS
 from lstmcli.features import BAR_FEATURES, OwnInput
 from lstmcli.forecasting.har import bars_per_year
 from lstmcli.forecasting.model import TrainedModel
-from lstmcli.learning.refit import (
-    Refit,
-    check_refittable,
-    cutoff_dates,
-    known_span,
-    plan_refit,
-    refit_dates,
-)
+from lstmcli.learning import refit as refitting
+from lstmcli.learning.refit import Refit
 from lstmcli.market.prices import bars_of
 from lstmcli.printable import count_of
 from lstmcli.runs.bundle import load_bundle
@@ -261,7 +255,7 @@ class Walk:
         every = self.recipe.refit
         if self.by_recipe and every is None:
             every = max(1, round(bars_per_year(max(series, key=len).dates) / self.horizon))
-        return refit_dates(series, cutoffs, every, first=self.by_recipe)
+        return refitting.refit_dates(series, cutoffs, every, first=self.by_recipe)
 
     def most_windows(self, series: Mapping[str, Sequence[Series]]) -> list[Rows]:
         """Return the most cutoffs of independent windows that leave rows enough to fit on.
@@ -272,13 +266,13 @@ class Walk:
         cutoffs = self.cutoffs(
             main, first=self.unseen, step_size=self.horizon, n_windows=max(map(len, main))
         )
-        dates = cutoff_dates(main, cutoffs)
+        dates = refitting.cutoff_dates(main, cutoffs)
 
         def fits(day: np.datetime64) -> bool:
             try:
                 for name, model in self.models.items():
-                    span = known_span(series[name], day, model.settings.split.embargo)
-                    plan_refit(model.settings, series[name], span)
+                    span = refitting.known_span(series[name], day, model.settings.split.embargo)
+                    refitting.plan_refit(model.settings, series[name], span)
             except AllFailedError:
                 return False
             return True
@@ -291,7 +285,7 @@ class Walk:
 
     def check_possible(self, series: Mapping[str, Sequence[Series]]) -> None:
         """Raise DataError where fewer windows are possible than the settings ask for."""
-        most = len(cutoff_dates(series[self.main], self.most_windows(series)))
+        most = len(refitting.cutoff_dates(series[self.main], self.most_windows(series)))
         if most < (self.recipe.n_windows or 0):
             raise DataError(
                 "too few rows for so many windows",
@@ -309,7 +303,7 @@ class Walk:
         if any(each.settings.split.method != "chronological" for each in self.models.values()):
             return None
         main, most = series[self.main], self.most_windows(series)
-        dates = cutoff_dates(main, most)
+        dates = refitting.cutoff_dates(main, most)
         if len(dates) < MIN_WINDOWS:
             return Answer(len(dates), None)
         wanted = dates[-_ENOUGH:]
@@ -386,7 +380,7 @@ def make_walk(
     recipe = settings.evaluate
     by_recipe = refits is not None or without is not None
     if by_recipe or recipe.refit is not None:
-        check_refittable(found)
+        refitting.check_refittable(found)
     steps = horizon or min(model.settings.window.horizon for model in found.values())
     step_size = recipe.step_size or steps
     walk = Walk(references, found, metadata, settings, steps, step_size, by_recipe, without, pairs)

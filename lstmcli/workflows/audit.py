@@ -28,14 +28,7 @@ from lstmcli.config import Settings
 from lstmcli.errors import Failure, LstmcliError, raise_if_all_failed
 from lstmcli.evaluation import leaks
 from lstmcli.evaluation.leaks import Figures
-from lstmcli.learning.repeat import (
-    Basis,
-    Kept,
-    audit_fit,
-    audit_lineage,
-    find_basis,
-    inputs_of,
-)
+from lstmcli.learning.repeat import Basis, Kept, audit_fit, audit_lineage, find_basis, inputs_of
 from lstmcli.market.prices import Prices
 from lstmcli.runs.bundle import load_bundle, save_bundle
 from lstmcli.runs.registry import ModelRef, find_model

@@ -16,34 +16,20 @@ from lstmcli.dataset.series import make_series
 from lstmcli.errors import Failure, ModelError, UsageError, noted_when_stopped
 from lstmcli.evaluation.scores import Scores
 from lstmcli.files.locks import hold
+from lstmcli.learning import transfer
 from lstmcli.learning.fit import Course
 from lstmcli.learning.learn import Learned, describe, describe_series, learn
 from lstmcli.learning.plan import Plan, plan_prices, with_known_features
 from lstmcli.learning.promotion import BROKE_DOWN, LEVEL, Decision, Promote, decide
-from lstmcli.learning.transfer import (
-    Donor,
-    Freeze,
-    describe_transfer,
-    find_donor,
-    held_back,
-    plan_transfer,
-    ready_made_donor,
-)
+from lstmcli.learning.transfer import Donor, Freeze, find_donor
 from lstmcli.market.prices import STORE, Prices
 from lstmcli.printable import first_few
 from lstmcli.recipes import shipped_file
-from lstmcli.runs import checkpoint
+from lstmcli.runs import checkpoint, registry
 from lstmcli.runs.bundle import save_bundle
 from lstmcli.runs.choice import is_comparable, name_for, read_candidate, trained_on
 from lstmcli.runs.metadata import Metadata
-from lstmcli.runs.registry import (
-    ModelRef,
-    champion,
-    model_folder,
-    next_version,
-    promote,
-    warn_ownership,
-)
+from lstmcli.runs.registry import ModelRef, model_folder
 from lstmcli.runs.stale import histories
 from lstmcli.sources.loading import find_others, load_alike, load_for_both
 from lstmcli.sources.source import Source, chosen_settings, doubtful_folders, lasting_data
@@ -176,7 +162,7 @@ def train(
     ):
         fitting, device, size = group
         replaced = given.replaces(name, replace, typed)
-        version = next_version(home, name)
+        version = registry.next_version(home, name)
         shared = {"workers": size} if size > 1 else {}
         origin = checkpoint.origin_of(settings, plan.fingerprint(), device, number) | shared
         origin |= {} if donor is None else donor.origin
@@ -273,7 +259,7 @@ class _Given:
         """
         symbols = [e.symbol for e in self.used] + [e.symbol for e in self.failures]
         try:
-            leader = champion(self.source.data_dir, name)
+            leader = registry.champion(self.source.data_dir, name)
             found = None if leader is None else read_candidate(leader)
         except ModelError:  # `decide` says so
             return False
@@ -298,9 +284,9 @@ class _Given:
             yield self.short
         settings, folder = self.settings, model_folder(self.source.data_dir, name)
         folders = doubtful_folders(self.source, settings.data.interval)
-        yield from warn_ownership([*folders, self.source.data_dir, folder.parent, folder])
+        yield from registry.warn_ownership([*folders, self.source.data_dir, folder.parent, folder])
         if self.donor is not None:
-            yield from describe_transfer(self.donor, settings, self.plan)
+            yield from transfer.describe_transfer(self.donor, settings, self.plan)
         for key in settings.model.unused:
             yield f"model.network {settings.model.network} has no use for model.{key}"
         if settings.train.labels == "sequence" and not settings.labels_all_bars:
@@ -323,12 +309,12 @@ def _prepare(
     if donor is None:
         plan, failures = plan_prices(loaded, settings, failures)
     else:
-        settings, plan, failures = plan_transfer(donor, loaded, settings, failures)
+        settings, plan, failures = transfer.plan_transfer(donor, loaded, settings, failures)
     used = [each for each in loaded if each.symbol in {one.symbol for one in plan.series}]
     interval, short, name = used[0].interval, "", recipe
     if donor is None and not scratch:
-        donor, short = ready_made_donor(plan, settings, interval)
-        plan = plan if donor is None else held_back(donor, plan)
+        donor, short = transfer.ready_made_donor(plan, settings, interval)
+        plan = plan if donor is None else transfer.held_back(donor, plan)
     if source.names_data and len(used) + len(failures) == 1:
         name = name_for(source.data_dir, used[0].symbol, interval)
     settings = settings.model_copy(update={"data": lasting_data(source, settings.data, interval)})
@@ -352,7 +338,7 @@ def _keep(
         step = f"{error.next_step} The best epoch before it is kept as {version}, not promoted."
         raise error.changed(next_step=step) from error
     if decision.promoted:
-        promote(data_dir, version)
+        registry.promote(data_dir, version)
     if learned.fit.stopped == "timeout":
         epoch = learned.fit.history[-1].epoch
         note = f"--timeout ended training after epoch {epoch}; the best one is kept as {version}"
@@ -371,7 +357,7 @@ def _finish(
     """Do what a run that was killed after writing its version had still to do, and report it."""
     if checkpoint.has_checkpoint(version.folder.parent):
         if metadata.decision and metadata.decision.promoted:
-            promote(data_dir, version)
+            registry.promote(data_dir, version)
         checkpoint.remove_checkpoint(version.folder.parent)
     why = f"settings, data and versions are those of {version}"
     return TrainReport(
