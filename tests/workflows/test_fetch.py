@@ -84,27 +84,20 @@ def test_the_next_fetch_asks_once_for_ten_rows_and_what_follows(
     same(stored(tmp_path), BARS)
 
 
+@pytest.mark.parametrize(
+    ("symbol", "stored_bars"),
+    [("AAPL", BARS), ("^GSPC", BARS.assign(Volume=0.0)), ("^GSPC", BARS.assign(Volume=np.nan))],
+)
 @pytest.mark.parametrize("full", [False, True])
 def test_a_run_that_finds_nothing_new_writes_no_byte(
-    server: StandIn, run: Any, tmp_path: Path, full: bool
+    server: StandIn, run: Any, tmp_path: Path, symbol: str, stored_bars: pd.DataFrame, full: bool
 ) -> None:
-    server.serve("AAPL", BARS)
-    run("AAPL")
+    server.serve(symbol, stored_bars)
+    run(symbol)
     before = snapshot(tmp_path)
-    server.serve("AAPL", BARS * (1 + 2e-7))  # the seventh digit
-    (result,) = run("AAPL", full=full, now=datetime(2024, 7, 1, tzinfo=UTC)).results
+    server.serve(symbol, stored_bars * (1 + 2e-7))  # the seventh digit
+    (result,) = run(symbol, full=full, now=datetime(2024, 7, 1, tzinfo=UTC)).results
     assert (result.status, result.added, result.rows) == ("unchanged", 0, 80)
-    assert snapshot(tmp_path) == before
-
-
-@pytest.mark.parametrize("volume", [0.0, np.nan])
-def test_an_index_without_volume_is_stable_too(
-    server: StandIn, run: Any, tmp_path: Path, volume: float
-) -> None:
-    server.serve("^GSPC", BARS.assign(Volume=volume))
-    assert run("^GSPC").results[0].status == "new"
-    before = snapshot(tmp_path)
-    assert run("^GSPC").results[0].status == "unchanged"
     assert snapshot(tmp_path) == before
 
 
@@ -128,17 +121,24 @@ def test_a_split_makes_the_whole_history_new_and_says_so(
     assert run("AAPL").results[0].status == "unchanged"
 
 
-def test_a_restated_history_that_cannot_be_had_leaves_the_old_one(
-    server: StandIn, run: Any, tmp_path: Path
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        (split(BARS, "2024-04-15", 4)[30:], "30 of 70 stored rows are not in Yahoo's answer"),
+        (BARS.assign(Close=BARS["Close"].mask(BARS.index == BARS.index[75], -1.0)), "bad price"),
+    ],
+    ids=["part of a restated history", "impossible price"],
+)
+def test_an_answer_that_cannot_be_used_leaves_what_is_stored(
+    server: StandIn, run: Any, tmp_path: Path, answer: pd.DataFrame, words: str
 ) -> None:
     server.serve("AAPL", BARS[:70])
     run("AAPL")
     before = snapshot(tmp_path)
-    after = split(BARS, "2024-04-15", 4)
-    server.serve("AAPL", after[30:])
+    server.serve("AAPL", answer)
     report = run("AAPL")
     assert report.exit_code == 4
-    assert "30 of 70 stored rows are not in Yahoo's answer" in report.results[0].reason
+    assert words in report.results[0].reason
     assert snapshot(tmp_path) == before
 
 
@@ -227,19 +227,6 @@ def test_rows_without_a_price_are_left_out_told_and_fetched_later(
     assert (result.status, result.added, result.last) == ("updated", 2, "2024-04-22")
     assert run("AAPL", full=True).results[0].added == 0
     same(stored(tmp_path), BARS)
-
-
-def test_an_impossible_price_is_never_stored(server: StandIn, run: Any, tmp_path: Path) -> None:
-    server.serve("AAPL", BARS[:70])
-    run("AAPL")
-    before = snapshot(tmp_path)
-    bad = BARS.copy()
-    bad.loc[BARS.index[75], "Close"] = -1.0
-    server.serve("AAPL", bad)
-    report = run("AAPL")
-    assert report.exit_code == 4
-    assert "bad price" in report.results[0].reason
-    assert snapshot(tmp_path) == before
 
 
 def test_the_bar_of_an_open_session_is_left_out_until_it_is_done(
