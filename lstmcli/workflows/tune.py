@@ -170,25 +170,8 @@ def tune(
             on_trial(ended, _best(trials), len(trials), search.trials)
         trials = _ranked(study, at_work=study.at_work())
     best, count = _best(trials), sum(trial.state != "running" for trial in trials)
-    others, notes = len(trials) - count, []
-    if at_once > 1 and (search.sampler == "tpe" or search.pruner != "none"):
-        notes.append(
-            f"{at_once} trials at a time: each is proposed and pruned by those up to {at_once} "
-            f"before it; --at-once {at_once} repeats this"
-        )
-    if others:
-        notes.append(f"{others} of {search.trials} trials are at work in other processes")
-    if len(trials) < search.trials:
-        notes.append(f"{count} of {search.trials} trials are finished; the same command goes on")
     if best is None:
-        failed = [trial for trial in trials if trial.state == "failed"]
-        why = [f"trial {trial.number}: {trial.reason}" for trial in failed]
-        raise TrainingError(
-            "no trial was completed",
-            where=folder,
-            why=why[0] if why else "there was no time for one",
-            next_step="Change the recipe or the space." if why else "Pass a longer --timeout.",
-        )
+        raise _nothing_completed(folder, trials)
     recipe = recipe or folder / f"{name}-tuned.toml"
     text = _recipe(settings, source, known[0].interval, name, best, count)
     with atomic.writing(recipe) as file:
@@ -205,9 +188,33 @@ def tune(
         trials=tuple(trials),
         gain=gain,
         verdict=folds.choice_verdict(best.number, count, len(bench.folds), gain),
-        notes=(*notes, *(note for each in known for note in each.named_notes())),
+        notes=(*_notes(search, at_once, trials), *(n for e in known for n in e.named_notes())),
         failures=tuple(failures),
     )
+
+
+def _nothing_completed(folder: Path, trials: Sequence[Trial]) -> TrainingError:
+    why = [f"trial {each.number}: {each.reason}" for each in trials if each.state == "failed"]
+    return TrainingError(
+        "no trial was completed",
+        where=folder,
+        why=why[0] if why else "there was no time for one",
+        next_step="Change the recipe or the space." if why else "Pass a longer --timeout.",
+    )
+
+
+def _notes(search: Search, at_once: int, trials: Sequence[Trial]) -> Iterator[str]:
+    """Yield how many trials were at work at a time, and how many are left."""
+    if at_once > 1 and (search.sampler == "tpe" or search.pruner != "none"):
+        yield (
+            f"{at_once} trials at a time: each is proposed and pruned by those up to {at_once} "
+            f"before it; --at-once {at_once} repeats this"
+        )
+    if others := sum(trial.state == "running" for trial in trials):
+        yield f"{others} of {search.trials} trials are at work in other processes"
+    if len(trials) < search.trials:
+        count = len(trials) - others
+        yield f"{count} of {search.trials} trials are finished; the same command goes on"
 
 
 def _bound(bench: Bench) -> dict[str, Any]:
