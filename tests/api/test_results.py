@@ -262,16 +262,6 @@ def test_pictures_are_figures_that_a_notebook_shows(made: Predictions, scored: E
         assert vars(figure)["_repr_png_"]() == Path(file).read_bytes()
 
 
-def test_pictures_work_with_pyplot_too(made: Predictions) -> None:
-    import matplotlib as mpl
-
-    before = dict(mpl.rcParams)
-    figure = made.plot()
-    figure.savefig("fan.png")
-    assert Path("fan.png").read_bytes().startswith(PNG)
-    assert dict(mpl.rcParams) == before
-
-
 def test_a_notebook_shows_a_small_table_with_what_there_is_to_know(
     made: Predictions, scored: Evaluation
 ) -> None:
