@@ -437,3 +437,8 @@ def nearest_key(key: str, known: Sequence[str] = ()) -> str:
     return did_you_mean(key, known) or did_you_mean(
         leaf, {full.rpartition(".")[2]: full for full in known}
     )
+
+
+def given(**options: Any) -> dict[str, Any]:
+    """Return the options that are not None; for the others the default of a call holds."""
+    return {name: value for name, value in options.items() if value is not None}

@@ -23,6 +23,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from typing import Self
 
 
 def common_exit_code(codes: Iterable[int]) -> int:
@@ -57,6 +58,13 @@ class LstmcliError(Exception):
         self.where = str(where)
         self.why = why
         self.next_step = next_step
+
+    def changed(self, **parts: str) -> Self:
+        """Return the same error with another what, where, why or next_step."""
+        kept: dict[str, str] = {
+            part: getattr(self, part) for part in ("what", "where", "why", "next_step")
+        }
+        return type(self)(**(kept | parts))
 
     def __reduce__(self) -> tuple[object, ...]:
         """Say how it is made in another process: as it is, whatever its class asks for."""

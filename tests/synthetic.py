@@ -1,10 +1,12 @@
 """Made-up prices, series and settings, small enough to train on within a second."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import safetensors.torch
 import torch
 from numpy.typing import NDArray
 
@@ -18,6 +20,7 @@ from lstmcli.learning.fit import Fit, fit
 from lstmcli.learning.plan import Plan, plan_suitable
 from lstmcli.market.prices import Prices
 from lstmcli.training.device import seeded
+from lstmcli.training.loop import Epoch
 
 CPU = torch.device("cpu")
 
@@ -104,6 +107,29 @@ def fit_on(series: list[Series], settings: Settings) -> Fit:
     return fit(make_plan(series, settings), settings, CPU)
 
 
+def weights_of(model: TrainedModel) -> bytes:
+    """Return a model's weights, and its scale where training fitted one, as bytes."""
+    tensors = {name: each.contiguous() for name, each in model.network.state_dict().items()}
+    if model.fitted is not None:
+        tensors |= {"loc": model.fitted.loc, "scale": model.fitted.scale}
+    return safetensors.torch.save(tensors)
+
+
+def losses_of(done: Fit) -> list[tuple[float, float | None]]:
+    """Return the training and validation loss of each epoch."""
+    return [(epoch.loss, epoch.validation_loss) for epoch in done.history]
+
+
+def rewritten_after(series: Sequence[Series], rows: Sequence[int]) -> list[Series]:
+    """Return series whose values from a row on are others."""
+    found = []
+    for each, first in zip(series, rows, strict=True):
+        values = each.values.copy()
+        values[first:] *= 1 + 0.1 * np.random.default_rng(first).random(values[first:].shape)
+        found.append(replace(each, values=values, last_close=values[:, 0].copy()))
+    return found
+
+
 def version_facts(horizon: int = 4, **changes: Any) -> dict[str, Any]:
     """Return what the metadata of a version must hold besides what `save_bundle` adds."""
     symbol = {"symbol": "AAA", "rows": 160, "first": "2020-01-01", "last": "2020-08-11"}
@@ -121,3 +147,13 @@ def version_facts(horizon: int = 4, **changes: Any) -> dict[str, Any]:
         "validation": None,
         **changes,
     }
+
+
+def stop_after(number: int) -> Callable[[Epoch], None]:
+    """Return what stops a training, as Ctrl-C does, once an epoch is done."""
+
+    def on_epoch(epoch: Epoch) -> None:
+        if epoch.epoch == number:
+            raise KeyboardInterrupt
+
+    return on_epoch

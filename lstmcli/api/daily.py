@@ -7,10 +7,11 @@ from dataclasses import replace as changed
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal
 
-from lstmcli.api.functions import computing, notes_of, predict, record_all, warn_partial
+from lstmcli.api.functions import notes_of, predict, record_all, warn_partial
 from lstmcli.api.given import Day, Folder, as_day, data_folder, session_folder, source_of
 from lstmcli.api.model import Model
 from lstmcli.api.results import Fetched, Predictions
+from lstmcli.config import given
 from lstmcli.errors import UsageError, raise_if_all_failed
 
 if TYPE_CHECKING:
@@ -108,7 +109,6 @@ def forecast(
             why="it brings symbols of the store up to date",
             next_step="Forecast files and frames with predict.",
         )
-    asked = {"device": device, "threads": threads}
     report = run(
         source.symbols,
         data_dir=data_folder(data_dir),
@@ -117,9 +117,9 @@ def forecast(
         timeout=timeout,
         wait=wait,
         now=datetime.now(UTC),
-        training={key: value for key, value in asked.items() if value is not None},
+        training=given(device=device, threads=threads),
         ray=ray,
-        **computing(device, threads),
+        **given(device=device, number_of_threads=threads),
     )
     if record:
         report = changed(report, made=record_all(report.made, data_folder(data_dir)))

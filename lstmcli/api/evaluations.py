@@ -8,15 +8,13 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
 
-from lstmcli.api.results import DAYS, LEVELS, range_of, ranges_of
-from lstmcli.api.shown import Shown, rounded
+from lstmcli.api.results import DAYS, LEVELS, Shown, range_of, ranges_of, rounded
 from lstmcli.errors import Failure
 from lstmcli.printable import count_of
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from lstmcli.evaluation.backtest import Backtest
     from lstmcli.evaluation.trend import Yardsticks
     from lstmcli.pictures.picture import Figure
@@ -28,12 +26,12 @@ if TYPE_CHECKING:
 class Evaluation(Shown):
     """Forecasts from past dates, compared with what happened and with simple baselines.
 
-    reports : the workflow's own results, one for each choice of models. scored : of each report the
+    reports : the workflow's own results, one for each choice of models. scored : of all of them the
     sets of windows, what they are scored by, and whether they are shown.
     """
 
     reports: tuple[EvaluateReport, ...]
-    scored: tuple[tuple[tuple[Backtest, Yardsticks, bool], ...], ...]
+    scored: tuple[tuple[Backtest, Yardsticks, bool], ...]
     notes: tuple[str, ...]
     failures: tuple[Failure, ...]
 
@@ -45,15 +43,11 @@ class Evaluation(Shown):
     @property
     def summaries(self) -> pd.DataFrame:
         """The same figures, one row for each model that was evaluated."""
-        import pandas as pd
-
         return pd.DataFrame([asdict(one) for each in self.reports for one in each.summaries])
 
     @property
     def beyond(self) -> pd.DataFrame:
         """How good the chances of large moves were: one row for each model, change and step."""
-        import pandas as pd
-
         rows = [
             {"model": name} | asdict(one)
             for each in self.reports
@@ -65,8 +59,6 @@ class Evaluation(Shown):
     @property
     def losses(self) -> pd.DataFrame:
         """How often the one-step loss of `risk=True` was exceeded, with p: one row a symbol."""
-        import pandas as pd
-
         tests = ("coverage", "independence", "joint")
         rows = [
             asdict(one) | {test: getattr(one, test).p for test in tests}
@@ -92,8 +84,6 @@ class Evaluation(Shown):
     @cached_property
     def windows(self) -> pd.DataFrame:
         """One row for each model and window: its forecast at the last step, and what happened."""
-        import pandas as pd
-
         from lstmcli.report.evaluate import window_rows
 
         found = pd.DataFrame([row for each in self.reports for row in window_rows(each)])
@@ -109,8 +99,6 @@ class Evaluation(Shown):
         p_naive : of that difference, two-sided. direction_accuracy, coverage80 : at the last step.
         NaN for what is undefined.
         """
-        import pandas as pd
-
         rows = []
         for report in self.reports:
             for name, each in report.scores.models.items():
@@ -138,14 +126,11 @@ class Evaluation(Shown):
         Every score can be recomputed from it. shown : whether `windows` has the window; the tests
         rest on the others too.
         """
-        import pandas as pd
-
         from lstmcli.report.long_table import all_levels, forecast_columns
 
         frames = [
             pd.DataFrame(forecast_columns(windows, name, known, levels, shown=shown))
-            for each in self.scored
-            for windows, known, shown in each
+            for windows, known, shown in self.scored
             for levels in [all_levels(windows, list(windows.forecasts))]
             for name in windows.forecasts
         ]
@@ -173,8 +158,6 @@ class Evaluation(Shown):
         >>> len(table), table.columns[:5].tolist()
         (100, ['unique_id', 'ds', 'cutoff', 'y', 'base'])
         """
-        import pandas as pd
-
         frames = []
         for report in self.reports:
             result, names = report.backtest, _short_names(report.models)

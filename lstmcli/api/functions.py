@@ -23,9 +23,9 @@ from lstmcli.api.given import (
 )
 from lstmcli.api.model import Model
 from lstmcli.api.results import Anomalies, Predictions
+from lstmcli.config import given
 from lstmcli.errors import Failure, UsageError
 from lstmcli.printable import count_of, first_few, grouped
-from lstmcli.sources.source import chosen_settings
 
 if TYPE_CHECKING:
     from lstmcli.api.given import Data
@@ -93,32 +93,29 @@ def train(
     >>> model.symbols, model.metadata.epochs
     (['sp500'], 2)
     """
-    from lstmcli.learning.transfer import find_donor
-    from lstmcli.workflows.train import describe_shipped, recipe_of
+    from lstmcli.workflows.train import read_recipe
     from lstmcli.workflows.train import train as run
 
     source = source_of(data, data_dir, symbols, start, **files)
     is_kept = bool(name or data_dir or (source.symbols and not source.is_read))
     source = changed(source, data_dir=data_folder(data_dir) if is_kept else session_folder())
-    origin = from_.reference.folder if isinstance(from_, Model) else from_
-    donor = find_donor(
-        source.data_dir if is_kept else data_folder(data_dir),
-        None if origin is None else str(origin),
+    options = {"train.seed": seed, "train.device": device, "train.threads": threads}
+    changes = given(**options | {"window.horizon": horizon}) | dict(settings or {})
+    asked = read_recipe(
+        source,
+        None if recipe is None else str(recipe),
+        [as_change(*each) for each in changes.items()],
+        _named(from_),
         freeze=freeze,
         fine_tune_lr=fine_tune_lr,
+        models=source.data_dir if is_kept else data_folder(data_dir),
     )
-    config, own_name = recipe_of(None if recipe is None else str(recipe), donor)
-    given: dict[str, Any] = {"train.seed": seed, "train.device": device, "train.threads": threads}
-    given = {key: value for key, value in given.items() if value is not None}
-    given |= {} if horizon is None else {"window.horizon": horizon}
-    changes = [as_change(*each) for each in (given | dict(settings or {})).items()]
-    chosen, dated = chosen_settings(config, source, changes)
     samples: list[str] = []
     report = run(
-        chosen,
-        dated,
+        asked.settings,
+        asked.source,
         name=name,
-        recipe=own_name,
+        recipe=asked.recipe,
         replace=replace,
         promotion=promote if is_kept else "never",
         level=promote_level,
@@ -126,15 +123,15 @@ def train(
         resume=resume,
         force=force,
         timeout=timeout,
-        donor=donor,
+        donor=asked.donor,
         scratch=scratch,
-        on_prices=lambda used: samples.extend(describe_shipped(source, used)),
+        on_note=samples.append,
         on_epoch=on_epoch,
         ray=ray,
         workers=workers,
     )
     warn_partial(report.failures)
-    own = changed(dated, own=True) if dated.is_read else None
+    own = changed(asked.source, own=True) if source.is_read else None
     notes = tuple(grouped([*samples, *report.notes, *_outcome(report, is_kept)]))
     return Model(report.model, source.data_dir, report.metadata, notes, report, own)
 
@@ -180,7 +177,7 @@ def predict(
     """
     from lstmcli.evaluation.risk import asked_prices
     from lstmcli.workflows import predict as workflow
-    from lstmcli.workflows.record import check_issuable
+    from lstmcli.workflows.predict import check_issuable
 
     check_issuable(record, as_of)
     source = source_for(data, model, data_dir, symbols, **files)
@@ -194,7 +191,7 @@ def predict(
         asked=asked_prices(prices),
         risk=risk,
         ray=ray,
-        **computing(device, threads),
+        **given(device=device, number_of_threads=threads),
     )
     report = record_all(report, source.data_dir) if record else report
     warn_partial(report.failures)
@@ -239,7 +236,7 @@ def anomalies(
         probability=probability,
         pictured=True,
         learned=model.own if isinstance(model, Model) else None,
-        **computing(device, threads),
+        **given(device=device, number_of_threads=threads),
     )
     warn_partial(report.failures)
     return Anomalies(report, notes_of(report), tuple(report.failures))
@@ -291,33 +288,31 @@ def evaluate(
     """
     from lstmcli.evaluation.risk import asked_changes
     from lstmcli.report.evaluate import caveats
-    from lstmcli.sources.shares import run_each
-    from lstmcli.workflows.evaluate import evaluate as run
+    from lstmcli.workflows.evaluate import evaluate_each
 
     if isinstance(data, Model):
         models = [data, *models]
         data = None
     source = source_for(data, next(iter(models), None), data_dir, symbols, **files)
-    asked: dict[str, Any] = {"start": as_day(start), "step_size": step_size, "n_windows": n_windows}
-    asked |= {"refit": refit, "refits": refits, "refit_window": refit_window, "without": without}
-    asked |= {"beyond": asked_changes(prices) or None, "risk": risk, "ray": ray}
-    scored: list[tuple[tuple[Backtest, Yardsticks, bool], ...]] = []
-
-    def run_kept(*one: Any, **options: Any) -> Any:
-        kept: list[tuple[Backtest, Yardsticks, bool]] = []
-        report = run(*one, on_windows=lambda *windows: kept.append(windows), **options)
-        scored.append(tuple(kept))
-        return report
-
-    reports = run_each(
-        run_kept,
+    scored: list[tuple[Backtest, Yardsticks, bool]] = []
+    reports = evaluate_each(
         source,
         models=tuple(str(_named(each)) for each in models),
         horizon=horizon,
+        start=as_day(start),
         end=as_day(end),
+        step_size=step_size,
+        n_windows=n_windows,
+        refit=refit,
+        refits=refits,
+        refit_window=refit_window,
+        without=without,
         baselines=tuple(baselines),
-        **{key: value for key, value in asked.items() if value is not None},
-        **computing(device, threads),
+        on_windows=lambda *windows: scored.append(windows),
+        risk=risk,
+        ray=ray,
+        **given(beyond=asked_changes(prices) or None),
+        **given(device=device, number_of_threads=threads),
     )
     failures = tuple(one for each in reports for one in each.failures)
     warn_partial(failures)
@@ -353,7 +348,7 @@ def _named(model: str | Path | Model | None) -> str | None:
 
 def record_all(report: PredictReport, home: Path) -> PredictReport:
     """Write forecasts into the ledger of a data folder; UsageError for the one that goes away."""
-    from lstmcli.workflows.record import recorded
+    from lstmcli.workflows.predict import recorded
 
     if home == session_folder():
         raise UsageError("nowhere to record", next_step="Name a folder: data_dir=FOLDER.")
@@ -364,11 +359,6 @@ def record_all(report: PredictReport, home: Path) -> PredictReport:
 def notes_of(report: PredictReport | ForecastReport | AnomalyReport) -> tuple[str, ...]:
     """Return the warnings and notes of a report, those that are alike once for all symbols."""
     return tuple(grouped([*report.warnings, *report.notes]))
-
-
-def computing(device: str | None, threads: int | None) -> dict[str, Any]:
-    """Return the arguments of a workflow for where and on how many threads to compute."""
-    return {"device": device or "auto", "number_of_threads": 1 if threads is None else threads}
 
 
 def _outcome(report: TrainReport, is_kept: bool) -> tuple[str, ...]:

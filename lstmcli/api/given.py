@@ -14,6 +14,8 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack
 
+import pandas as pd
+
 from lstmcli.api.model import Model
 from lstmcli.errors import UsageError
 from lstmcli.printable import first_few
@@ -23,8 +25,6 @@ _FILE = re.compile(r".+\.(csv|tsv|txt|dat|json|jsonl|parquet|feather|xlsx?|gz|xz
 Day = str | date | None
 Folder = str | Path | None
 if TYPE_CHECKING:
-    import pandas as pd
-
     Part = str | Path | pd.DataFrame | pd.Series[Any]
     Data = Part | Iterable[Part] | Mapping[str, Part] | None
 
@@ -109,8 +109,6 @@ def _is_file(text: str) -> bool:
 
 
 def _table(data: Any) -> Any:
-    import pandas as pd
-
     from lstmcli.reading.frames import frame_table
 
     if hasattr(data, "to_pandas"):  # of pyarrow, polars and others

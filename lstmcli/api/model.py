@@ -9,15 +9,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pandas as pd
+
 from lstmcli.api.evaluations import Evaluation
-from lstmcli.api.results import Anomalies, Predictions
-from lstmcli.api.shown import Shown, rounded
+from lstmcli.api.results import Anomalies, Predictions, Shown, rounded
 from lstmcli.errors import file_errors
 from lstmcli.printable import count_of, first_few
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from lstmcli.api.given import Data
     from lstmcli.runs.metadata import Metadata
     from lstmcli.runs.registry import ModelRef
@@ -86,8 +85,6 @@ class Model(Shown):
     @cached_property
     def history(self) -> pd.DataFrame:
         """One row for each epoch of its training."""
-        import pandas as pd
-
         return pd.read_csv(self.reference.folder / "history.csv")
 
     def predict(self, data: Data = None, **options: Any) -> Predictions:
@@ -129,8 +126,6 @@ class Model(Shown):
 
     def _shown(self) -> pd.DataFrame:
         """Return the errors on validation, one row a model."""
-        import pandas as pd
-
         found = self.metadata.validation
         rows = {} if found is None else {k: [v.rmse, v.crps] for k, v in found.models.items()}
         columns = ["rmse", "crps"]

@@ -1,33 +1,82 @@
-"""What the functions of `lstmcli.api` return: DataFrames in prices, pictures, and tables for a
+"""What the functions of `lstmcli.api` return: text, DataFrames in prices, pictures, tables for a
 notebook. Nothing is computed that the reports of the workflows lack.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import html
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, fields
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
+import pandas as pd
 
-from lstmcli.api.shown import CHANCES, Shown, rounded
 from lstmcli.errors import Failure, UsageError
 from lstmcli.printable import count_of, first_few
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from lstmcli.forecasting.forecast import Forecast
     from lstmcli.pictures.picture import Figure
     from lstmcli.workflows.anomalies import AnomalyReport, Session
+    from lstmcli.workflows.batches import SymbolForecast
     from lstmcli.workflows.fetch import FetchReport
-    from lstmcli.workflows.predict import PredictReport, SymbolForecast
+    from lstmcli.workflows.predict import PredictReport
 
 _SHOWN_STEPS = (1, 5, 10, 20, 30, 40, 50)
 _MOST_SYMBOLS = 3  # shown step by step
 DAYS: Literal["datetime64[ns]"] = "datetime64[ns]"
+CHANCES = ("probability_of_rise", "base_rate_of_rise")
+_MOST_ROWS = 20
 LEVELS = (80,)  # per cent, of the ranges in Nixtla's layout
+
+
+def rounded(frame: pd.DataFrame, digits: int = 2) -> pd.DataFrame:
+    """Return a table as it is shown: dates as days, shares with three digits."""
+    found = frame.copy()
+    for name, column in frame.items():
+        if column.dtype.kind == "M":
+            found[name] = column.dt.strftime("%Y-%m-%d")
+        elif column.dtype.kind == "f":
+            found[name] = column.round(3 if name in (*CHANCES, "change") else digits)
+    return found
+
+
+class Shown(ABC):
+    """A result that shows itself as text and, in a notebook, as HTML, where text is escaped."""
+
+    _indexed = False  # whether the rows of its table have names
+
+    @abstractmethod
+    def _head(self) -> str:
+        """Say in a line what it is."""
+
+    @abstractmethod
+    def _shown(self) -> pd.DataFrame:
+        """Return its table."""
+
+    def _title(self) -> str:
+        """Return the line above the table in a notebook."""
+        return self._head()
+
+    def _known(self) -> Iterable[str]:
+        """Return what there is to know."""
+        return getattr(self, "notes", ())
+
+    def _lines(self) -> list[str]:
+        failures: Iterable[Failure] = getattr(self, "failures", ())
+        return [*self._known(), *(f"failed: {each.symbol}: {each.reason}" for each in failures)]
+
+    def __repr__(self) -> str:
+        table = self._shown().to_string(index=self._indexed)
+        return "\n".join([self._head(), "", table, "", *self._lines()]).rstrip()
+
+    def _repr_html_(self) -> str:
+        table = self._shown().to_html(index=self._indexed, max_rows=_MOST_ROWS, na_rep="", border=0)
+        items = "".join(f"<li>{html.escape(each)}</li>" for each in self._lines())
+        return f"<p><b>{html.escape(self._title())}</b></p>{table}<ul>{items}</ul>"
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -56,8 +105,6 @@ class Predictions(Shown):
         moves are forecast. actual : the close of the session where it is known, else NaN.
         in_training : whether the model has learned from later rows, so that it proves nothing.
         """
-        import pandas as pd
-
         from lstmcli.report.long_table import forecast_rows
 
         frames = []
@@ -132,8 +179,6 @@ class Predictions(Shown):
         return self._asked(loss_rows)
 
     def _asked(self, rows_of: Callable[[SymbolForecast], list[dict[str, Any]]]) -> pd.DataFrame:
-        import pandas as pd
-
         rows = [{"symbol": each.symbol} | row for each in self.forecasts for row in rows_of(each)]
         return pd.DataFrame(rows)
 
@@ -157,8 +202,6 @@ class Predictions(Shown):
         >>> lc.predict("data/sp500.csv", model="base").to_nixtla().columns.tolist()
         ['unique_id', 'ds', 'base', 'base-lo-80', 'base-hi-80']
         """
-        import pandas as pd
-
         names = {each.by.reference.name for each in self.forecasts}
         name, frame = names.pop() if len(names) == 1 else "lstmcli", self.frame
         found = {"unique_id": frame["symbol"], "ds": frame["date"], name: frame["median"]}
@@ -235,7 +278,6 @@ class Anomalies(Shown):
         return figure_of([*surprises(self.report)])
 
     def _table(self, sessions: Sequence[Session]) -> pd.DataFrame:
-        import pandas as pd
 
         from lstmcli.workflows.anomalies import Session
 
@@ -280,8 +322,6 @@ class Fetched(Shown):
     @property
     def frame(self) -> pd.DataFrame:
         """One row for each symbol: its status, stored rows, new rows, and why it failed."""
-        import pandas as pd
-
         return pd.DataFrame([asdict(each) for each in self.report.results])
 
     def _head(self) -> str:

@@ -140,9 +140,11 @@ def evaluate(
     Advanced:
         --audit-epochs N: Epochs of the audit's refits.
     """
+    from lstmcli.config import given
+
     journal.begin("evaluate", prices.data_dir)
     out.check(file.forecasts)
-    asked = device.chosen | {key: value for key, value in vars(walk).items() if value is not None}
+    asked = device.chosen | given(**vars(walk))
     with out.failures_listed():
         if issued:
             _check_unused(context, _NOT_ISSUED)
@@ -208,8 +210,7 @@ def _score(
         from lstmcli.pictures.terminal_plot import draw_plot
         from lstmcli.report.evaluate import evaluate_views
         from lstmcli.report.long_table import forecasts_file
-        from lstmcli.sources.shares import run_each
-        from lstmcli.workflows.evaluate import evaluate as run
+        from lstmcli.workflows.evaluate import evaluate_each
 
         pictures.check(out.form)
         asked["on_refit"] = journal.logged("refit", on_part)
@@ -221,7 +222,7 @@ def _score(
 
             files = vars(file) | vars(pictures)
             alone = next((f"--{name}" for name in _OF_ONE_MODEL if files[name]), "")
-            reports = run_each(run, prices.chosen(), alone=alone, on_windows=on_set, **asked)
+            reports = evaluate_each(prices.chosen(), alone=alone, on_windows=on_set, **asked)
     failures = [one for each in reports for one in each.failures]
     out.list_failures(failures)
     out.note([note for each in reports for note in each.notes])

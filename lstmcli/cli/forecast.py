@@ -87,7 +87,7 @@ def forecast(
         )
     from lstmcli.report.predict import predict_view
     from lstmcli.report.risk import ranked
-    from lstmcli.workflows.record import recorded
+    from lstmcli.workflows.predict import recorded
 
     named = None if symbols_file else report.made.symbols
     prices = options.PriceOptions(data_dir=data_dir, symbols=named, symbols_file=symbols_file)

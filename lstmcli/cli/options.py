@@ -17,7 +17,6 @@ from lstmcli.console.declare import DEFAULT_DATA_DIR, option, quoted
 from lstmcli.errors import UsageError
 
 if TYPE_CHECKING:
-    from lstmcli.config import Settings
     from lstmcli.report import Format
     from lstmcli.sources.source import Source
 
@@ -182,14 +181,16 @@ class DeviceOptions:
     @property
     def chosen(self) -> dict[str, Any]:
         """The arguments of a workflow that computes without a recipe."""
-        threads = 1 if self.threads is None else self.threads
-        return {"device": self.device or "auto", "number_of_threads": threads}
+        from lstmcli.config import given
+
+        return given(device=self.device, number_of_threads=self.threads)
 
     @property
     def given(self) -> dict[str, Any]:
         """The settings of `train` that are given."""
-        found = {"device": self.device, "threads": self.threads}
-        return {key: value for key, value in found.items() if value is not None}
+        from lstmcli.config import given
+
+        return given(device=self.device, threads=self.threads)
 
 
 @dataclass(frozen=True)
@@ -206,16 +207,13 @@ class RecipeOptions(DeviceOptions):
     set_: list[str] | None = None
     seed: Annotated[int | None, dict(min=0)] = None
 
-    def settings(self, recipe: str, source: "Source") -> "tuple[Settings, Source]":
-        """Return a recipe's settings with the options, --set last, and the source with its dates.
+    @property
+    def changes(self) -> list[str]:
+        """The changes of settings that the options are, as `KEY=VALUE`, --set last."""
+        from lstmcli.config import given
 
-        Dates given with --set apply to data that the command names too; the recipe's do not.
-        """
-        from lstmcli.sources.source import chosen_settings
-
-        options = self.given | ({} if self.seed is None else {"seed": self.seed})
-        named = [f"train.{key}={value}" for key, value in options.items()]
-        return chosen_settings(recipe, source, [*named, *(self.set_ or ())])
+        options = given(**self.given, seed=self.seed)
+        return [*(f"train.{key}={value}" for key, value in options.items()), *(self.set_ or ())]
 
     def typed(self, origin: str | None) -> str:
         """Return the options that name the recipe and its changes, for a command to type next.

@@ -71,7 +71,7 @@ def predict(
         from lstmcli.report.predict import predict_view
         from lstmcli.report.risk import check_sort, ranked
         from lstmcli.workflows import predict as workflow
-        from lstmcli.workflows.record import check_issuable, recorded
+        from lstmcli.workflows.predict import check_issuable, recorded
 
         journal.begin("predict", prices.data_dir)
         check_issuable(record, as_of)

@@ -56,22 +56,25 @@ def train(
         --workers N: With --ray, processes that share a batch. [2]
     """
     with out.failures_listed(), show_epochs(out.quiet, out.verbose) as on_epoch:
-        from lstmcli.learning.transfer import find_donor
         from lstmcli.report.train import train_view
-        from lstmcli.workflows.train import describe_shipped, recipe_of
+        from lstmcli.workflows.train import read_recipe
         from lstmcli.workflows.train import train as run
 
         run_id = journal.begin("train", prices.data_dir)
         out.check()
-        donor = find_donor(prices.data_dir, from_, freeze=freeze, fine_tune_lr=fine_tune_lr)
-        config, own_name = recipe_of(recipe.config, donor)
-        settings, source = recipe.settings(config, prices.chosen(start))
-        total = settings.train.epochs * (1 if donor is None else len(donor.phases(1.0)))
+        asked = read_recipe(
+            prices.chosen(start),
+            recipe.config,
+            recipe.changes,
+            from_,
+            freeze=freeze,
+            fine_tune_lr=fine_tune_lr,
+        )
         report = run(
-            settings,
-            source,
+            asked.settings,
+            asked.source,
             name=name,
-            recipe=own_name,
+            recipe=asked.recipe,
             replace=replace,
             promotion=promote,
             level=promote_level,
@@ -79,10 +82,10 @@ def train(
             resume=resume,
             force=force,
             timeout=timeout,
-            donor=donor,
+            donor=asked.donor,
             scratch=scratch,
-            on_prices=lambda used: out.announce(describe_shipped(source, used)),
-            on_epoch=journal.logged("epoch", partial(on_epoch, total=total)),
+            on_note=lambda note: out.announce([note]),
+            on_epoch=journal.logged("epoch", partial(on_epoch, total=asked.most_epochs)),
             run_id=run_id,
             ray=ray,
             workers=workers,

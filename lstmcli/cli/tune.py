@@ -55,8 +55,10 @@ def tune(
     """
     with out.failures_listed(), show_trials(out.quiet, out.verbose) as on_trial:
         out.check(recipe)
+        from lstmcli.sources.source import chosen_settings
+
         config = given.config or "default"
-        settings, source = given.settings(config, prices.chosen(start))
+        settings, source = chosen_settings(config, prices.chosen(start), given.changes)
         if importlib.util.find_spec("optuna") is None:
             step = "Install it: pip install 'lstmcli[tune]'."
             raise UsageError("optuna is not installed", where="tune", next_step=step)

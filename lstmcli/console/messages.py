@@ -18,7 +18,8 @@ from lstmcli.printable import count_of, first_few, grouped
 from lstmcli.report import Format, View
 
 if TYPE_CHECKING:
-    from lstmcli.workflows.predict import PredictReport, SymbolForecast
+    from lstmcli.workflows.batches import SymbolForecast
+    from lstmcli.workflows.predict import PredictReport
 
 _MOST_NOTES = 5
 _MOST_ALIKE = 3  # failed symbols with one reason that have a line each

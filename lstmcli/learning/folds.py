@@ -10,7 +10,6 @@ and those after a fold before that fold is fitted. Fold 2 of 3:
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Literal
 
 import numpy as np
@@ -20,11 +19,11 @@ from lstmcli.dataset.series import Series
 from lstmcli.dataset.split import Borders
 from lstmcli.errors import DataError, UsageError
 from lstmcli.evaluation import metrics
-from lstmcli.evaluation.backtest import choose_cutoffs, run_backtest
+from lstmcli.evaluation.backtest import choose_cutoffs
 from lstmcli.evaluation.losses import check_forecast, window_crps
 from lstmcli.evaluation.verdict import percent
-from lstmcli.forecasting.forecaster import forecast
 from lstmcli.forecasting.model import TrainedModel, series_for
+from lstmcli.learning.learn import forecast_all
 from lstmcli.learning.plan import Plan, plan_between, why_unsuitable, with_known_features
 from lstmcli.market.prices import Prices
 from lstmcli.printable import count_of
@@ -129,14 +128,7 @@ def score_fold(model: TrainedModel, plan: Plan) -> float:
         context_length=window.context_length,
         horizon=window.horizon,
     )
-    result = run_backtest(
-        plan.series,
-        cutoffs,
-        {"network": partial(forecast, model)},
-        horizon=window.horizon,
-        context_length=window.context_length,
-    )
-    found = result.forecasts["network"]
+    result, found = forecast_all(model, plan.series, cutoffs)
     check_forecast("network", found, result.actual)
     if found.quantiles is None:
         squared = metrics.squared_error(found.median, result.actual)

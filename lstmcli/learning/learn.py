@@ -3,6 +3,7 @@
 `train` keeps what comes out; the leak audit runs the same code on true and on rewritten prices.
 """
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
@@ -14,10 +15,11 @@ import torch
 from lstmcli import __version__
 from lstmcli.config import Settings
 from lstmcli.dataset.series import Series
-from lstmcli.evaluation.backtest import choose_cutoffs, run_backtest
+from lstmcli.evaluation.backtest import Backtest, Rows, choose_cutoffs, run_backtest
 from lstmcli.evaluation.forecasters import Fitted, backtest, learn_trend, yardsticks
 from lstmcli.evaluation.scores import Scores, score
 from lstmcli.forecasting.calibration import fit_calibration
+from lstmcli.forecasting.forecast import Forecast
 from lstmcli.forecasting.forecaster import forecast
 from lstmcli.forecasting.har import Har
 from lstmcli.forecasting.model import TrainedModel
@@ -110,19 +112,26 @@ def _score_validation(
 _EVERY = 5  # neighbouring cutoffs say nearly the same
 
 
-def calibrated(model: TrainedModel, plan: Plan) -> TrainedModel:
-    """Return the model with a conformal adjustment; unchanged where it has no fan to adjust."""
-    if not (model.levels and model.settings.forecast.calibrate and plan.validates):
-        return model
+def forecast_all(
+    model: TrainedModel, series: Sequence[Series], cutoffs: Sequence[Rows]
+) -> tuple[Backtest, Forecast]:
+    """Return the backtest of a model alone from cutoff rows of each series, and its forecasts."""
     window = model.settings.window
     result = run_backtest(
-        plan.series,
-        [rows[::_EVERY] for rows in plan.validation],
+        series,
+        cutoffs,
         {"network": partial(forecast, model)},
         horizon=window.horizon,
         context_length=window.context_length,
     )
-    fan = result.forecasts["network"]
+    return result, result.forecasts["network"]
+
+
+def calibrated(model: TrainedModel, plan: Plan) -> TrainedModel:
+    """Return the model with a conformal adjustment; unchanged where it has no fan to adjust."""
+    if not (model.levels and model.settings.forecast.calibrate and plan.validates):
+        return model
+    result, fan = forecast_all(model, plan.series, [rows[::_EVERY] for rows in plan.validation])
     assert fan.quantiles is not None
     # Windows that share no day: one in `step` of the days that validate.
     days = len(np.unique(result.cutoff)) * _EVERY
@@ -130,7 +139,7 @@ def calibrated(model: TrainedModel, plan: Plan) -> TrainedModel:
         np.asarray(fan.quantiles),
         fan.levels,
         result.actual,
-        n_independent=days / np.arange(1, window.horizon + 1),
+        n_independent=days / np.arange(1, model.settings.window.horizon + 1),
     )
     return replace(model, calibration=calibration)
 

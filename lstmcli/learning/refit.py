@@ -15,7 +15,7 @@ import torch
 from lstmcli.arrays import Days
 from lstmcli.config import Settings
 from lstmcli.dataset.series import Series
-from lstmcli.errors import Failure, LstmcliError, ModelError, TrainingError, UsageError
+from lstmcli.errors import Failure, LstmcliError, ModelError, UsageError
 from lstmcli.evaluation.backtest import Rows
 from lstmcli.evaluation.forecasters import ALWAYS, Fitted, learn_trend
 from lstmcli.forecasting.model import TrainedModel
@@ -227,12 +227,7 @@ def _refit(
     own, plan, failures = plan_refit(settings[name], series[name], span)
     done = fit(plan, own, choose_device(device))
     if done.error is not None:
-        raise TrainingError(
-            done.error.what,
-            where=f"refit of {name} at {day}",
-            why=done.error.why,
-            next_step=done.error.next_step,
-        ) from done.error
+        raise done.error.changed(where=f"refit of {name} at {day}") from done.error
     again = calibrated(done.model, plan)
     counts = plan.counts()
     record = Refit(

@@ -8,7 +8,6 @@ and with other bars after the fitted rows.
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +18,11 @@ from lstmcli import __version__
 from lstmcli.config import Settings
 from lstmcli.errors import DataError, Failure, LstmcliError
 from lstmcli.evaluation import leaks
-from lstmcli.evaluation.backtest import run_backtest
 from lstmcli.evaluation.trend import scaled_moves
 from lstmcli.features import OwnInput
-from lstmcli.forecasting.forecaster import forecast
 from lstmcli.forecasting.model import TrainedModel
 from lstmcli.learning.fit import Course, Fit, fit
-from lstmcli.learning.learn import Learned, describe, learn
+from lstmcli.learning.learn import Learned, describe, forecast_all, learn
 from lstmcli.learning.plan import Plan, plan_prices, without_validation
 from lstmcli.learning.transfer import Donor, find_donor, held_back
 from lstmcli.market.columns import Reading
@@ -350,17 +347,11 @@ def _distance(one: TrainedModel, other: TrainedModel, plan: Plan) -> float:
     """Return the distance between the forecasts of two models, see TOLERANCE."""
     window = one.settings.window
     ends = window.context_length - 1, window.horizon + 1
-    result = run_backtest(
-        plan.series,
-        [
-            np.unique(np.linspace(ends[0], len(each) - ends[1], _COMPARED).astype(np.int64))
-            for each in plan.series
-        ],
-        {"one": partial(forecast, one), "other": partial(forecast, other)},
-        horizon=window.horizon,
-        context_length=window.context_length,
-    )
-    a, b = result.forecasts.values()
+    rows = [
+        np.unique(np.linspace(ends[0], len(each) - ends[1], _COMPARED).astype(np.int64))
+        for each in plan.series
+    ]
+    (result, a), (_, b) = (forecast_all(each, plan.series, rows) for each in (one, other))
     apart = a.median - b.median
     if a.quantiles is not None and b.quantiles is not None:
         apart = np.abs(a.quantiles[:] - b.quantiles[:]).max(axis=2)

@@ -17,14 +17,8 @@ from lstmcli.evaluation.significance import MIN_WINDOWS
 from lstmcli.features import BAR_FEATURES, OwnInput
 from lstmcli.forecasting.har import bars_per_year
 from lstmcli.forecasting.model import TrainedModel
-from lstmcli.learning.refit import (
-    Refit,
-    check_refittable,
-    cutoff_dates,
-    known_span,
-    plan_refit,
-    refit_dates,
-)
+from lstmcli.learning import refit as refitting
+from lstmcli.learning.refit import Refit
 from lstmcli.market.prices import bars_of
 from lstmcli.printable import count_of
 from lstmcli.runs.bundle import load_bundle
@@ -261,7 +255,7 @@ class Walk:
         every = self.recipe.refit
         if self.by_recipe and every is None:
             every = max(1, round(bars_per_year(max(series, key=len).dates) / self.horizon))
-        return refit_dates(series, cutoffs, every, first=self.by_recipe)
+        return refitting.refit_dates(series, cutoffs, every, first=self.by_recipe)
 
     def most_windows(self, series: Mapping[str, Sequence[Series]]) -> list[Rows]:
         """Return the most cutoffs of independent windows that leave rows enough to fit on.
@@ -272,13 +266,13 @@ class Walk:
         cutoffs = self.cutoffs(
             main, first=self.unseen, step_size=self.horizon, n_windows=max(map(len, main))
         )
-        dates = cutoff_dates(main, cutoffs)
+        dates = refitting.cutoff_dates(main, cutoffs)
 
         def fits(day: np.datetime64) -> bool:
             try:
                 for name, model in self.models.items():
-                    span = known_span(series[name], day, model.settings.split.embargo)
-                    plan_refit(model.settings, series[name], span)
+                    span = refitting.known_span(series[name], day, model.settings.split.embargo)
+                    refitting.plan_refit(model.settings, series[name], span)
             except AllFailedError:
                 return False
             return True
@@ -291,7 +285,7 @@ class Walk:
 
     def check_possible(self, series: Mapping[str, Sequence[Series]]) -> None:
         """Raise DataError where fewer windows are possible than the settings ask for."""
-        most = len(cutoff_dates(series[self.main], self.most_windows(series)))
+        most = len(refitting.cutoff_dates(series[self.main], self.most_windows(series)))
         if most < (self.recipe.n_windows or 0):
             raise DataError(
                 "too few rows for so many windows",
@@ -309,7 +303,7 @@ class Walk:
         if any(each.settings.split.method != "chronological" for each in self.models.values()):
             return None
         main, most = series[self.main], self.most_windows(series)
-        dates = cutoff_dates(main, most)
+        dates = refitting.cutoff_dates(main, most)
         if len(dates) < MIN_WINDOWS:
             return Answer(len(dates), None)
         wanted = dates[-_ENOUGH:]
@@ -331,18 +325,6 @@ class Walk:
             known = (np.searchsorted(own.dates, days, "right").sum() for own in series[name])
             seconds += float(took) * float(sum(known)) / fitted_on
         return seconds
-
-
-def _check_chosen_by_refits(given: Mapping[str, object]) -> None:
-    """Raise UsageError for an option that `refits` leaves no room for."""
-    for name in ("start", "step_size", "n_windows"):
-        if name in given:
-            raise UsageError(
-                "option not used",
-                where=f"--{name.replace('_', '-')}",
-                why="--refits chooses the windows itself",
-                next_step="Leave one of the two out.",
-            )
 
 
 def make_walk(
@@ -377,23 +359,28 @@ def make_walk(
             next_step="Evaluate each alone.",
         )
     settings = settings_for(source, found[names[0]].settings)
-    given = {key: None if value == "never" else value for key, value in asked.items() if value}
-    recipe = settings.evaluate.model_copy(update=given)
+    changes = {key: None if value == "never" else value for key, value in asked.items() if value}
     if refits is not None:
-        _check_chosen_by_refits(given)
-        own = {"start": None, "step_size": None, "n_windows": refits}
-        recipe = recipe.model_copy(update=own)
+        own = ("start", "step_size", "n_windows")
+        if used := [name for name in own if name in changes]:
+            raise UsageError(
+                "option not used",
+                where=f"--{used[0].replace('_', '-')}",
+                why="--refits chooses the windows itself",
+                next_step="Leave one of the two out.",
+            )
+        changes |= dict(zip(own, (None, None, refits), strict=True))
     pairs: tuple[tuple[str, str], ...] = ()
     if without is not None:
         found, pairs = _paired(found, without)
         metadata = dict.fromkeys(found, metadata[names[0]])
-        if refits is None and recipe.start is None:
-            day = metadata[names[0]].test_start.astype(object)
-            recipe = recipe.model_copy(update={"start": day})
+        if refits is None and changes.get("start", settings.evaluate.start) is None:
+            changes["start"] = metadata[names[0]].test_start.astype(object)
+    settings = settings.changed(evaluate=changes)
+    recipe = settings.evaluate
     by_recipe = refits is not None or without is not None
     if by_recipe or recipe.refit is not None:
-        check_refittable(found)
-    settings = settings.model_copy(update={"evaluate": recipe})
+        refitting.check_refittable(found)
     steps = horizon or min(model.settings.window.horizon for model in found.values())
     step_size = recipe.step_size or steps
     walk = Walk(references, found, metadata, settings, steps, step_size, by_recipe, without, pairs)

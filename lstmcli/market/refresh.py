@@ -224,7 +224,7 @@ def _fetch_answer(symbol: str, start: date | None, stored: Stored, task: Task) -
         if error.resume:
             first = f"lstmcli data remove {symbol}{option}, then: " if len(stored.dates) else ""
             step = f"To do without: {first}lstmcli fetch {symbol}{option} --start {error.resume}."
-        raise DataError(error.what, where=error.where, why=error.why, next_step=step) from error
+        raise error.changed(next_step=step) from error
     if not stored.is_known:
         return answer
     currency = str(stored.facts.get("currency") or "")

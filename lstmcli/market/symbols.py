@@ -107,10 +107,7 @@ def read_symbols(lines: Iterable[str]) -> list[str]:
         try:
             found |= dict.fromkeys(map(check_symbol, split_symbols([text])))
         except UsageError as error:
-            where = f"line {number}, {error.where}"
-            raise UsageError(
-                error.what, where=where, why=error.why, next_step=error.next_step
-            ) from error
+            raise error.changed(where=f"line {number}, {error.where}") from error
     return list(found)
 
 

@@ -20,8 +20,8 @@ from lstmcli.market.prices import unit_of
 from lstmcli.printable import count_of
 from lstmcli.report.evaluate import made_by
 from lstmcli.report.tables import percent, price, span
+from lstmcli.workflows.batches import SymbolForecast
 from lstmcli.workflows.evaluate import EvaluateReport
-from lstmcli.workflows.predict import SymbolForecast
 
 Floats = NDArray[np.float64]
 Dates = NDArray[np.datetime64]

@@ -50,8 +50,9 @@ from lstmcli.report.tables import (
 )
 from lstmcli.runs.bundle import settings_toml
 from lstmcli.sources.predictors import Predictor
+from lstmcli.workflows.batches import SymbolForecast
 from lstmcli.workflows.evaluate import EvaluateReport
-from lstmcli.workflows.predict import PredictReport, SymbolForecast
+from lstmcli.workflows.predict import PredictReport
 
 if TYPE_CHECKING:
     from jinja2 import Template

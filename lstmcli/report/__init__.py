@@ -20,7 +20,8 @@ class View:
     tables : tables and lines for a reader. document : one JSON object; an iterator in it is written
     item by item, a dataclass as an object. rows : flat dicts or dataclasses of the same fields, for
     CSV and Parquet. columns : those fields, where there may be no row. lines : the records for JSON
-    lines, where they hold more than the rows. differ : whether rows may lack columns of others.
+    lines, where they hold more than the rows. levels_differ : whether rows may lack quantiles of
+    others.
     """
 
     tables: "Callable[[], Sequence[RenderableType]]"
@@ -28,7 +29,7 @@ class View:
     rows: Callable[[], Iterable[Any]]
     columns: Sequence[str] = ()
     lines: Callable[[], Iterable[dict[str, Any]]] | None = None
-    differ: bool = False
+    levels_differ: bool = False
 
 
 def make_document(command: str, **content: Any) -> dict[str, Any]:

@@ -21,8 +21,8 @@ from lstmcli.files import atomic
 from lstmcli.printable import printable
 
 if TYPE_CHECKING:  # a report on the ledger needs no PyTorch
+    from lstmcli.workflows.batches import SymbolForecast
     from lstmcli.workflows.evaluate import OnWindows
-    from lstmcli.workflows.predict import SymbolForecast
 
 COLUMNS = (
     *("model", "symbol", "cutoff", "step", "date", "last_close", "actual", "median", "change"),

@@ -190,7 +190,7 @@ def write_file(path: Path, data: str | bytes) -> None:
 
 
 def _write(view: View, form: Format, file: IO[bytes]) -> None:
-    rows = _alike(_dicts(view.rows())) if view.differ else _dicts(view.rows())
+    rows = _alike(_dicts(view.rows())) if view.levels_differ else _dicts(view.rows())
     if form == "parquet":
         _write_parquet(rows, file)
         return

@@ -36,7 +36,8 @@ from lstmcli.report.tables import (
     styled,
 )
 from lstmcli.sources.predictors import Predictor
-from lstmcli.workflows.predict import PredictReport, SymbolForecast
+from lstmcli.workflows.batches import SymbolForecast
+from lstmcli.workflows.predict import PredictReport
 
 _Cells = dict[str, str | None]  # by heading
 
@@ -77,7 +78,7 @@ def predict_view(
         lines=lambda: (
             row | _known(each) for each in report.forecasts for row in forecast_rows(each)
         ),
-        differ=report.rows_differ,
+        levels_differ=report.levels_differ,
     )
 
 

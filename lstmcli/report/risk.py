@@ -18,7 +18,8 @@ from lstmcli.evaluation.risk import LOSS, BeyondScores, LossBacktest, chances_be
 from lstmcli.evaluation.scores import Scores
 from lstmcli.printable import count_of
 from lstmcli.report.tables import Prose, make_table, move, number, percent, price
-from lstmcli.workflows.predict import PredictReport, SymbolForecast
+from lstmcli.workflows.batches import SymbolForecast
+from lstmcli.workflows.predict import PredictReport
 
 Sort = Literal["symbol", "range", "downside", "age"]
 SORTS: tuple[Sort, ...] = ("symbol", "range", "downside", "age")

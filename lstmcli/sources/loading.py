@@ -21,20 +21,9 @@ from lstmcli.errors import (
     UsageError,
 )
 from lstmcli.features import OwnInput
-from lstmcli.market.prices import (
-    Prices,
-    as_read,
-    most_common_interval,
-)
+from lstmcli.market import symbols as tickers
+from lstmcli.market.prices import Prices, as_read, most_common_interval
 from lstmcli.market.store import read_stored
-from lstmcli.market.symbols import (
-    INTERVALS,
-    check_series_name,
-    check_symbol,
-    interval_option,
-    price_path,
-    stored_symbols,
-)
 from lstmcli.market.tables import parse_csv_option, read_prices
 from lstmcli.printable import first_few
 from lstmcli.reading.ahead import FEW, work_ahead
@@ -165,11 +154,11 @@ def find_other(
             if isinstance(each, Prices):
                 return each
             why = each.reason.rstrip(".")
-    if interval in INTERVALS:
+    if interval in tickers.INTERVALS:
         data = data.model_copy(update={"interval": interval})
-    symbol, missing = check_symbol(name), f"no prices of {name}, which the model reads"
-    if not price_path(source.data_dir, symbol, data.interval).is_file():
-        step = f"Run: lstmcli fetch {shlex.quote(name)}{interval_option(data.interval)}"
+    symbol, missing = tickers.check_symbol(name), f"no prices of {name}, which the model reads"
+    if not tickers.price_path(source.data_dir, symbol, data.interval).is_file():
+        step = f"Run: lstmcli fetch {shlex.quote(name)}{tickers.interval_option(data.interval)}"
         raise DataError(missing, why=why, next_step=step)
     found = _stored(source, data, list, symbol)
     if isinstance(found, Failure):
@@ -223,7 +212,7 @@ def load_for_both(
 
 
 def _from_store(source: Source, data: Data) -> Iterator[Prices | Failure]:
-    symbols = dict.fromkeys(map(check_symbol, data.symbols))
+    symbols = dict.fromkeys(map(tickers.check_symbol, data.symbols))
     known = cache(lambda: _known_symbols(source.data_dir, data.interval))
     return work_ahead(partial(_stored, source, data, known), symbols, threads=FEW)
 
@@ -233,7 +222,7 @@ def _from_files(
 ) -> Iterator[Prices | Failure]:
     """Read the series asked for, whichever file each lies in, or all that the files hold."""
     for symbol in data.symbols:
-        check_series_name(symbol, "an argument", UsageError)
+        tickers.check_series_name(symbol, "an argument", UsageError)
     files_named = [parse_csv_option(entry) for entry in data.csv]
     entries: list[_Entry] = [*source.tables, *files_named]
     # A pipe is read here, where a signal can end the wait for its writer.
@@ -314,7 +303,7 @@ def _known_symbols(data_dir: Path, interval: str) -> list[str]:
     """Return the symbols that are stored or that a model of the user's own was trained on."""
     found = list[str]()
     with suppress(LstmcliError):  # they only serve as advice
-        found += stored_symbols(data_dir, interval)
+        found += tickers.stored_symbols(data_dir, interval)
         for each in read_candidates(data_dir).own:
             found += [one.symbol for one in each.metadata.symbols]
     return found
@@ -332,13 +321,13 @@ def _advised(
         step = f"The last fetch failed: {failed.rstrip('.')}."
     if near:
         step = f"Did you mean {near[0]}? {step}"
-    return DataError(error.what, where=error.where, why=error.why, next_step=step)
+    return error.changed(next_step=step)
 
 
 def _stored(
     source: Source, data: Data, known: Callable[[], list[str]], symbol: str
 ) -> Prices | Failure:
-    path = price_path(source.data_dir, symbol, data.interval)
+    path = tickers.price_path(source.data_dir, symbol, data.interval)
     try:
         prices = read_stored(
             source.data_dir,

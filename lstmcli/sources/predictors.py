@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from lstmcli.dataset.series import Series
-from lstmcli.errors import DataError, Failure
+from lstmcli.errors import Failure
 from lstmcli.evaluation.trend import Thresholds, Yardsticks
 from lstmcli.forecasting.model import TrainedModel
 from lstmcli.market.prices import Prices
@@ -95,7 +95,8 @@ class Lineup:
     def notes(self, source: Source) -> list[str]:
         """Return what there is to know of the choice of models, and of each of them."""
         chosen = [*note_ready_made(self.taken, source.data_dir), *describe_shares(self.taken)]
-        return [*chosen, *(note for by in self.models for note in note_model(source, by))]
+        alone = len(self.models) == 1
+        return [*chosen, *(note for by in self.models for note in note_model(source, by, alone))]
 
 
 def load_predictor(
@@ -116,8 +117,8 @@ def load_predictor(
     return Predictor(reference, trained, metadata, steps, known, stale)
 
 
-def note_model(source: Source, by: Predictor) -> Iterator[str]:
-    """Yield what there is to know of a model and its forecasts."""
+def note_model(source: Source, by: Predictor, alone: bool) -> Iterator[str]:
+    """Yield what there is to know of a model and its forecasts. alone : the only one of the run."""
     if by.scored:
         seen = look(by.model, by.reference, "predict", f"as-of horizon={by.horizon}", by.scored)
         looks, uncounted = count_looks(source.data_dir, [seen])
@@ -129,17 +130,7 @@ def note_model(source: Source, by: Predictor) -> Iterator[str]:
         trained = " and ".join(sorted(set(by.metadata.trained_prices.values())))
         others = sorted(set(by.other_prices.values()))
         asked = f"{' and '.join(others)} of {first_few(by.other_prices)}"
-        yield f"the model was trained on {trained}, and forecasts {asked}"
+        named = "the model" if alone else by.reference
+        yield f"{named} was trained on {trained}, and forecasts {asked}"
     yield from note_held(by.model.settings)
     yield from warn_untrained(by.symbols, by.model.trained_on)
-
-
-def check_fan(reference: ModelRef, is_fan: bool) -> None:
-    """Raise DataError for a model without a range, of which a chance or a loss is asked."""
-    if not is_fan:
-        raise DataError(
-            "no chance and no loss",
-            where=str(reference),
-            why="it forecasts one price a step, and no range",
-            next_step="Use a model that forecasts a range: --model base.",
-        )

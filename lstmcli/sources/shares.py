@@ -3,16 +3,14 @@
 A series of a file is known by name, and its bars by length, only when it is read; so is its model.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from datetime import date
 from functools import partial
 from itertools import groupby
 from pathlib import Path
-from typing import Any
 
 from lstmcli.config import Data
-from lstmcli.errors import AllFailedError, Failure, UsageError, raise_if_all_failed
+from lstmcli.errors import Failure, UsageError
 from lstmcli.features import OwnInput
 from lstmcli.market.prices import Prices, as_read
 from lstmcli.market.symbols import price_path
@@ -38,15 +36,15 @@ class Share:
     """The part of a run's prices that one model forecasts.
 
     source : of those alone. symbols : their names. stored : whether the store is read although the
-    model was trained on files that hold them. others_differ : whether a model of other quantiles
-    may forecast other series of the run.
+    model was trained on files that hold them. levels_differ : whether a model of other quantile
+    levels may forecast other series of the run.
     """
 
     choice: Choice
     source: Source
     symbols: tuple[str, ...] = ()
     stored: bool = False
-    others_differ: bool = False
+    levels_differ: bool = False
 
     @property
     def data(self) -> Data:
@@ -84,7 +82,7 @@ def shares(source: Source, model: str | None, horizon: int | None = None) -> Ite
         for _, some in groupby(once, lambda each: chosen[each].model):
             symbols = tuple(some)
             for share in _shares_of(source, chosen[symbols[0]], symbols):
-                yield replace(share, others_differ=differ)
+                yield replace(share, levels_differ=differ)
         return
     known = read_candidates(source.data_dir)
     kinds = {each.settings.data.price for each in (*known.own, known.base)}
@@ -131,7 +129,7 @@ def _by_series(
             fits = partial(_fits, each)
             last = known.choose(each.symbol, horizon=horizon, fits=fits)
         part = replace(source, read=(each,))
-        yield Share(last, part, (each.symbol,), others_differ=differ)
+        yield Share(last, part, (each.symbol,), levels_differ=differ)
 
 
 def _differ(models: Iterable[Candidate]) -> bool:
@@ -139,13 +137,16 @@ def _differ(models: Iterable[Candidate]) -> bool:
     return len({each.settings.levels for each in models}) > 1
 
 
-def _merged(found: Iterable[Share], alone: str) -> list[Share]:
-    """Join the shares of each model, by reading them where they come from several places.
+def merged_shares(
+    source: Source, models: Sequence[str], horizon: int | None, alone: str
+) -> list[Share]:
+    """Return one share for each model, read where it comes from several places.
 
-    alone : an option that allows one model, else UsageError; empty for none.
+    models : the first forecasts all series; without one each has its own. alone : an option that
+    allows one model, else UsageError; empty for none.
     """
     by_model: dict[ModelRef, list[Share]] = {}
-    for each in found:
+    for each in shares(source, models[0] if models else None, horizon):
         by_model.setdefault(each.choice.model, []).append(each)
     if alone and len(by_model) > 1:
         shown = [
@@ -158,43 +159,6 @@ def _merged(found: Iterable[Share], alone: str) -> list[Share]:
             next_step="Name symbols of one model, or pass --model NAME.",
         )
     return [some[0] if len(some) == 1 else _joined(some) for some in by_model.values()]
-
-
-def run_each(
-    run: Callable[..., Any],
-    source: Source,
-    *,
-    models: Sequence[str] = (),
-    horizon: int | None = None,
-    end: date | None = None,
-    alone: str = "",
-    **asked: Any,
-) -> list[Any]:
-    """Run a workflow on the series of each model chosen for some; with `models` on all by them.
-
-    run : as `evaluate`, whose options the others are. alone : an option that allows one model.
-    Series that all fail with a model of their own are among the failures of the first report;
-    AllFailedError where no report is left.
-    """
-    around = replace(source, around=end or date.max)
-    reports, failures = list[Any](), list[Failure]()
-    for share in _merged(shares(around, models[0] if models else None, horizon), alone):
-        names = models or (str(share.choice.model),)
-        try:
-            report = run(share.source, models=names, horizon=horizon, end=end, **asked)
-        except AllFailedError as error:
-            failures += error.failures
-            continue
-        notes = (*note_ready_made([share], source.data_dir), *describe_shares([share]))
-        reports.append(replace(report, notes=(*notes, *report.notes)))
-    raise_if_all_failed(len(reports), failures)
-    first = replace(reports[0], failures=(*reports[0].failures, *failures))
-    return [first, *reports[1:]]
-
-
-def only_share(source: Source, models: Sequence[str], horizon: int | None, alone: str) -> Share:
-    """Return the share of all series; UsageError where they have different models."""
-    return _merged(shares(source, models[0] if models else None, horizon), alone)[0]
 
 
 def _joined(some: Sequence[Share]) -> Share:

@@ -67,10 +67,11 @@ def doubtful_folders(source: Source, interval: str) -> tuple[Path, ...]:
 
 def settings_for(source: Source, settings: Settings) -> Settings:
     """Leave out the recipe's dates where the source names data, which they are not of."""
-    if not source.names_data:
-        return settings
-    recipe = settings.evaluate.model_copy(update={"start": None, "end": None})
-    return settings.model_copy(update={"evaluate": recipe})
+    return (
+        settings.changed(evaluate=dict.fromkeys(("start", "end")))
+        if source.names_data
+        else settings
+    )
 
 
 def chosen_settings(recipe: str, source: Source, changes: Sequence[str]) -> tuple[Settings, Source]:

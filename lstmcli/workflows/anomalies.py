@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from datetime import date
 from functools import cache, partial
+from typing import Any
 
 import numpy as np
 
@@ -84,9 +85,9 @@ class Watched:
     high: Floats
 
 
-@dataclass(frozen=True)
+@dataclass
 class AnomalyReport:
-    """The sessions found, the least likely first, and how many were judged.
+    """The sessions found, the least likely first, and how many were judged, as far as it came.
 
     judged : sessions of all symbols together. latest : the last session of each symbol.
     watched : the prices of each symbol, where they are to be drawn. left_out : sessions asked for
@@ -138,50 +139,28 @@ def anomalies(
     report = AnomalyReport(probability=probability, steps=steps, since=since)
     on = choose_device(device)
     load = cache(partial(load_predictor, source.data_dir, device=on, horizon=None))
-    lineup = Lineup(load, report.models)
-    judges: dict[ModelRef, _Judge] = {}
-    judged, left_out, interval = 0, 0, "1d"
-    firsts, years = list[str](), list[float]()
+    lineup, judges = Lineup(load, report.models), dict[ModelRef, _Judge]()
     with threads(number_of_threads):
         for read in lineup.read(shares(source, model, steps)):
             if isinstance(read, Failure):
                 report.failures.append(read)
                 continue
-            each, by, share = read
+            prices, by, share = read
             if by.reference not in judges:
-                judges[by.reference] = _Judge(by, learned or share.source, steps, probability)
+                judges[by.reference] = _Judge(by, learned or share.source, report)
             try:
-                sessions, skipped, watched = judges[by.reference].judge(each, since)
+                watched = judges[by.reference].judge(prices)
             except (DataError, UsageError) as error:
-                report.failures.append(Failure.of(each.symbol, error))
+                report.failures.append(Failure.of(prices.symbol, error))
                 continue
-            report.notes.extend(each.named_notes())
-            report.warnings.extend([] if since else _age(each, source.today))
-            judged, left_out = judged + len(sessions), left_out + skipped
-            report.symbols.append(each.symbol)
-            report.watched.extend([watched] if pictured else [])
-            report.latest.append(sessions[-1])
-            report.found.extend(
-                one
-                for one in sessions
-                if one.probability is not None and one.probability < probability
-            )
-            firsts.append(sessions[0].date)
-            years.append(1 / (probability * bars_per_year(as_days(each.frame.index))))
-            interval = each.interval
+            report.notes += prices.named_notes()
+            report.warnings += () if since else _age(prices, source.today)
+            report.watched += [watched] if pictured else []
     raise_if_all_failed(len(report.symbols), report.failures)
     report.found.sort(key=lambda one: (one.probability, -abs(one.move) / (one.high - one.low)))
     tails = [note for judge in judges.values() for note in judge.notes]
-    notes = [*lineup.notes(source), *tails, *report.notes]
-    return replace(
-        report,
-        judged=judged,
-        left_out=left_out,
-        first=min(firsts),
-        years=max(years),
-        interval=interval,
-        notes=notes,
-    )
+    report.notes = [*lineup.notes(source), *tails, *report.notes]
+    return report
 
 
 def _age(prices: Prices, today: date) -> Iterator[str]:
@@ -196,20 +175,19 @@ def _age(prices: Prices, today: date) -> Iterator[str]:
 class _Judge:
     """One model, with what was read for it: the moves of the other series that it learned from."""
 
-    def __init__(self, by: Predictor, source: Source, steps: int, probability: float) -> None:
-        self.by, self.steps, self.source = by, steps, source
+    def __init__(self, by: Predictor, source: Source, report: AnomalyReport) -> None:
+        self.by, self.source, self.report, self.steps = by, source, report, report.steps
         self.until = by.metadata.trained_until
         self.notes: list[str] = []
-        self._probability = probability
         self._pool: dict[str, Floats] | None = None
         self._gap = 1
 
-    def judge(self, prices: Prices, since: date | None) -> tuple[list[Session], int, Watched]:
-        """Return the sessions of a symbol, oldest first; how many were left out; and its prices.
+    def judge(self, prices: Prices) -> Watched:
+        """Add the sessions of a symbol to the report; return its prices.
 
         Raises UsageError for a model without a fan, DataError where no session is left.
         """
-        model = self.by.model
+        model, report, since = self.by.model, self.report, self.report.since
         self._check()
         series = series_for(model.settings, prices)
         last, fewest = len(series) - 1, model.fewest_rows - 1 + self.steps
@@ -234,27 +212,40 @@ class _Judge:
                 why="its price has not moved",
                 next_step="Check its prices: lstmcli data check.",
             )
-        chances = np.full(len(z), np.nan)
-        tail = None
+        found = [
+            self._session(series, *each) for each in zip(usable, actual, quantiles, strict=True)
+        ]
+        yearly = bars_per_year(series.dates)
         if (np.abs(z) > 1).any():
             tail = self._tail(series)
-            chances = tail.probability(z)
+            says: dict[str, Any] = dict(own=tail.own, pooled=tail.pooled, series=tail.series)
+            for number, chance in enumerate(tail.probability(z).tolist()):
+                if not np.isnan(chance):
+                    says |= {"probability": chance, "years": 1 / (chance * yearly)}
+                    found[number] = replace(found[number], **says)
         self.by.symbols.append(series.symbol)
         if not self.by.learned_from(series):
             self.by.other_prices[series.symbol] = series.price
-        yearly = bars_per_year(series.dates)
-        made = zip(usable.tolist(), actual, quantiles, chances.tolist(), strict=True)
-        found = [self._session(series, *each, tail=tail, yearly=yearly) for each in made]
-        return found, len(rows) - len(usable), self._watched(series, usable, quantiles)
+        report.symbols.append(series.symbol)
+        report.judged += len(found)
+        report.left_out += len(rows) - len(usable)
+        report.latest.append(found[-1])
+        below = report.probability
+        report.found += [e for e in found if e.probability is not None and e.probability < below]
+        report.first = min(found[0].date, report.first or found[0].date)
+        by_date = bars_per_year(as_days(prices.frame.index))
+        report.years = max(report.years, 1 / (report.probability * by_date))
+        report.interval = prices.interval
+        return self._watched(series, usable, quantiles)
 
     def _check(self) -> None:
         levels, window = self.by.model.levels, self.by.model.settings.window
-        if not levels or self._probability > 2 * min(levels[0], 1 - levels[-1]):
+        if not levels or self.report.probability > 2 * min(levels[0], 1 - levels[-1]):
             raise UsageError(
                 "this model gives no range that is wide enough",
                 where=str(self.by.reference),
                 why=f"its quantiles are {', '.join(map(str, levels)) or 'none'}, expected some "
-                f"below and above a chance of {self._probability / 2:g}",
+                f"below and above a chance of {self.report.probability / 2:g}",
                 next_step="Pass --model base, or train the default recipe.",
             )
         if self.steps > window.horizon:
@@ -280,19 +271,9 @@ class _Judge:
             high=high[shown].copy(),
         )
 
-    def _session(
-        self,
-        series: Series,
-        row: int,
-        move: float,
-        fan: Floats,
-        chance: float,
-        *,
-        tail: Tail | None,
-        yearly: float,
-    ) -> Session:
+    def _session(self, series: Series, row: int, move: float, fan: Floats) -> Session:
         levels, end = self.by.model.levels, row + self.steps
-        found = Session(
+        return Session(
             model=str(self.by.reference),
             symbol=series.symbol,
             cutoff=str(series.dates[row]),
@@ -303,16 +284,6 @@ class _Judge:
             low=float(fan[0]),
             high=float(fan[-1]),
             coverage=round(levels[-1] - levels[0], 9),
-        )
-        if tail is None or np.isnan(chance):
-            return found
-        return replace(
-            found,
-            probability=chance,
-            years=1 / (chance * yearly),
-            own=tail.own,
-            pooled=tail.pooled,
-            series=tail.series,
         )
 
     def _fans(self, series: Series, rows: Rows, exact: bool) -> tuple[Floats, Floats, Floats]:

@@ -28,20 +28,13 @@ from lstmcli.config import Settings
 from lstmcli.errors import Failure, LstmcliError, raise_if_all_failed
 from lstmcli.evaluation import leaks
 from lstmcli.evaluation.leaks import Figures
-from lstmcli.learning.repeat import (
-    Basis,
-    Kept,
-    audit_fit,
-    audit_lineage,
-    find_basis,
-    inputs_of,
-)
+from lstmcli.learning.repeat import Basis, Kept, audit_fit, audit_lineage, find_basis, inputs_of
 from lstmcli.market.prices import Prices
 from lstmcli.runs.bundle import load_bundle, save_bundle
 from lstmcli.runs.registry import ModelRef, find_model
 from lstmcli.sources.copies import Change, copied
 from lstmcli.sources.loading import find_others, load_prices
-from lstmcli.sources.shares import only_share
+from lstmcli.sources.shares import merged_shares
 from lstmcli.sources.source import Source, settings_for
 from lstmcli.training.device import choose_device, threads
 from lstmcli.workflows.evaluate import EvaluateReport, evaluate
@@ -138,7 +131,7 @@ def _audit(
 ) -> AuditReport:
     kept, refitted = [], []
     around = replace(source, around=asked.get("end") or date.max)
-    share = only_share(around, models, asked.get("horizon"), "--audit")
+    (share,) = merged_shares(around, models, asked.get("horizon"), "--audit")
     source, chosen = share.source, share.choice.model
     references = [find_model(source.data_dir, model) for model in models] or [chosen]
     for reference in references:
@@ -146,8 +139,8 @@ def _audit(
         train = model.settings.train
         # A rate that follows the validation loss would depend on more than training rows.
         schedule = "constant" if train.schedule == "plateau" else train.schedule
-        train = train.model_copy(update={"epochs": min(epochs, train.epochs), "schedule": schedule})
-        short = model.settings.model_copy(update={"train": train})
+        changes = {"epochs": min(epochs, train.epochs), "schedule": schedule}
+        short = model.settings.changed(train=changes)
         kept.append(Kept(str(reference), model, metadata, short, source.data_dir, device))
         refitted.append(folder / "models" / reference.name / reference.version)
         save_bundle(refitted[-1], replace(model, settings=short), metadata.record, ())

@@ -12,17 +12,20 @@ from contextlib import chdir
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import groupby, islice
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 
+from lstmcli.arrays import Days, Floats
 from lstmcli.cluster.connection import connected
 from lstmcli.cluster.tasks import Cluster
 from lstmcli.config import Data
 from lstmcli.dataset.series import Series
 from lstmcli.errors import DataError, Failure, LstmcliError, TaskError
+from lstmcli.evaluation.risk import Asked
 from lstmcli.features import OwnInput
+from lstmcli.forecasting.explain import Explanation
 from lstmcli.forecasting.forecast import Forecast
 from lstmcli.forecasting.forecaster import forecast_alike
 from lstmcli.market.prices import Prices
@@ -34,9 +37,6 @@ from lstmcli.sources.predictors import Predictor
 from lstmcli.sources.shares import Share
 from lstmcli.sources.source import Source
 from lstmcli.training.device import threads
-
-if TYPE_CHECKING:
-    from lstmcli.workflows.predict import SymbolForecast
 
 _BATCH = 128  # series in a pass through the network; more gain nothing and take memory
 
@@ -55,38 +55,74 @@ class Stored:
     folder: str
 
 
+@dataclass(frozen=True)
+class SymbolForecast:
+    """The forecast of one symbol from one cutoff, by its model.
+
+    forecast : one row, N = 1. dates : (H,) the sessions forecast.
+    actual : (H,) log moves, NaN where they have not happened.
+    history_dates, history : (T,) the latest closes up to the cutoff.
+    price : the column whose moves are forecast. trained_on : whether training saw this symbol;
+    price_as_trained : whether it learned from that column.
+    in_training : whether the model has learned from later rows.
+    sigma : standard deviation of the context's one-step log returns. mase_scale : mean change of
+        the price from one training row to the next; None where there are none.
+    warnings : what to know before trusting it. interval : of the bars. currency : "" where it is
+        not known.
+    behind : complete bars that the cutoff lacks. context_length : rows that the forecast rests on;
+        fingerprint : of those; constant : whether their price is one and the same.
+    explanation : what it was made of, where asked for. asked : prices and a loss to judge by it.
+    """
+
+    symbol: str
+    cutoff: np.datetime64
+    last_close: float
+    dates: Days
+    forecast: Forecast
+    actual: Floats
+    history_dates: Days
+    history: Floats
+    price: str
+    trained_on: bool
+    price_as_trained: bool
+    in_training: bool
+    sigma: float
+    mase_scale: float | None
+    warnings: tuple[str, ...]
+    interval: str
+    behind: int
+    context_length: int
+    fingerprint: str
+    by: Predictor
+    currency: str = ""
+    constant: bool = False
+    explanation: Explanation | None = None
+    asked: Asked | None = None
+
+
 _Item = Prices | Failure | Stored
 _Found = tuple[Predictor | None, _Item]  # None for failures before the first model is needed
 
 
 class Ready(NamedTuple):
-    """One symbol before the network has seen it: the rows up to the cutoff that it rests on.
+    """One symbol before the network has seen it, or a forecast without its model.
 
-    finish : makes the whole from `forecast`, one row, and `by`, the model. scored : test days whose
-        outcome is shown.
+    series : the rows up to the cutoff that it rests on. finish : makes the whole of `forecast`, one
+        row, and `by`, the model. scored : test days whose outcome is shown.
     """
 
-    series: Series
-    finish: Callable[..., "SymbolForecast"]
-    scored: Span | None
-
-
-class Made(NamedTuple):
-    """A forecast without its model: `finish(by=...)` gives the whole.
-
-    series : the rows that it rests on, where they are asked for. scored : test days whose outcome
-        is shown.
-    """
-
-    finish: Callable[..., "SymbolForecast"]
     series: Series | None
+    finish: Callable[..., SymbolForecast]
     scored: Span | None
 
 
 class Batch(NamedTuple):
-    """What was made of each series, in order. notes : on those read. is_read : whether any was."""
+    """What was made of each series, in order. notes : on those read. is_read : whether any was.
 
-    made: list[Made | Failure]
+    The forecasts are without their model, and without the rows unless they are asked for.
+    """
+
+    made: list[Ready | Failure]
     notes: list[str]
     is_read: bool
 
@@ -225,15 +261,14 @@ def _forecast_batch(
             prepared.append(prepare(each, by=by))
         except DataError as error:
             prepared.append(Failure.of(each.symbol, error))
-    ready = [each for each in prepared if not isinstance(each, Failure)]
-    rows = iter(_forecasts(by, ready)) if by is not None and ready else iter(())
+    ready = [each for each in prepared if isinstance(each, Ready)]
+    forecasts = iter(_forecasts(by, ready)) if by is not None and ready else iter(())
     made = [
         each
         if isinstance(each, Failure)
-        else Made(
-            partial(each.finish, forecast=next(rows)),
-            each.series if with_series else None,
-            each.scored,
+        else each._replace(
+            finish=partial(each.finish, forecast=next(forecasts)),
+            series=each.series if with_series else None,
         )
         for each in prepared
     ]
@@ -251,10 +286,7 @@ def _opened(batch: Iterable[_Item]) -> Iterator[Prices | Failure]:
 
 def _forecasts(by: Predictor, ready: Sequence[Ready]) -> Iterator[Forecast]:
     """Yield the forecasts, made in one pass."""
-    made = forecast_alike(
-        by.model,
-        [each.series for each in ready],
-        [np.array([len(each.series) - 1]) for each in ready],
-        horizon=by.horizon,
-    )
+    series = [each.series for each in ready if each.series is not None]
+    rows = [np.array([len(each) - 1]) for each in series]
+    made = forecast_alike(by.model, series, rows, horizon=by.horizon)
     return (made.rows(slice(number, number + 1)) for number in range(len(ready)))

@@ -18,13 +18,7 @@ from lstmcli.market import symbols
 from lstmcli.market.columns import Reading
 from lstmcli.market.prices import COLUMNS, Prices, as_days
 from lstmcli.market.sessions import schedule_of
-from lstmcli.market.store import (
-    IMPORTED,
-    read_raw,
-    read_sidecar,
-    source_of,
-    write_stored,
-)
+from lstmcli.market.store import IMPORTED, read_raw, read_sidecar, source_of, write_stored
 from lstmcli.market.tables import parse_csv_option
 from lstmcli.printable import Note
 from lstmcli.sources.loading import load_prices, with_files

@@ -2,11 +2,11 @@
 
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import date
 from functools import partial
-from itertools import compress
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -14,17 +14,11 @@ from lstmcli.arrays import Mask
 from lstmcli.cluster.connection import workers_of
 from lstmcli.config import Settings
 from lstmcli.dataset.series import Series
-from lstmcli.errors import DataError, Failure, raise_if_all_failed
+from lstmcli.errors import AllFailedError, DataError, Failure, raise_if_all_failed
+from lstmcli.evaluation import forecasters
 from lstmcli.evaluation.backtest import Backtest, Rows, turn_of
 from lstmcli.evaluation.comparisons import OffGrid, grid_offsets, reduce_grid
-from lstmcli.evaluation.forecasters import (
-    ALWAYS,
-    Fitted,
-    backtest,
-    check_baselines,
-    check_moves,
-    yardsticks,
-)
+from lstmcli.evaluation.forecasters import ALWAYS, Fitted, yardsticks
 from lstmcli.evaluation.risk import BEYOND, LossBacktest
 from lstmcli.evaluation.scores import HEADLINE_STEPS, Scores, score
 from lstmcli.evaluation.significance import MIN_WINDOWS
@@ -38,27 +32,21 @@ from lstmcli.evaluation.verdict import (
     verdict,
 )
 from lstmcli.forecasting.baselines import fewest_climatology_rows
-from lstmcli.forecasting.model import TrainedModel, series_for
+from lstmcli.forecasting.model import series_for
 from lstmcli.learning import refit as refitting
 from lstmcli.learning.folds import tried
 from lstmcli.learning.refit import OnRefit, Refit, RefitWindow
 from lstmcli.learning.walk import Answer, Walk, make_walk
 from lstmcli.learning.workers import Workers
 from lstmcli.market.prices import Prices
+from lstmcli.runs import evidence
 from lstmcli.runs.base_fan import drawn_to_ready_made
-from lstmcli.runs.evidence import (
-    check_cut,
-    count_looks,
-    note_held,
-    warn_hindsight,
-    warn_untrained,
-    warn_young,
-)
 from lstmcli.runs.looks import Looks
 from lstmcli.runs.metadata import Metadata
 from lstmcli.runs.registry import ModelRef, doubtful_paths, warn_ownership
 from lstmcli.runs.stale import stale_because, warn_stale
 from lstmcli.sources.loading import load_prices
+from lstmcli.sources.shares import describe_shares, merged_shares, note_ready_made
 from lstmcli.sources.source import Source, doubtful_folders
 from lstmcli.training.device import threads
 
@@ -135,6 +123,7 @@ def evaluate(
     beyond: Sequence[float] = BEYOND,
     risk: bool = False,
     ray: str | None = None,
+    connections: ExitStack | None = None,
 ) -> EvaluateReport:
     """Forecast every symbol from past cutoffs with each model and each baseline, and score them.
 
@@ -145,27 +134,29 @@ def evaluate(
     from the first window on. `counted` says whether this is a look at the test span, `phases`
     whether tests rest on windows that start between those shown too. `beyond` are changes whose
     chances are scored; with `risk` the loss of every day between the windows is tested. Refits run
-    on the Ray cluster at `ray`, if given. Raises DataError when no cutoff has a whole horizon of
-    bars behind it, or too few rows lie before so many windows.
+    on the Ray cluster at `ray`, if given; `connections` keep it for evaluations after this one.
+    Raises DataError when no cutoff has a whole horizon of bars behind it, or too few rows lie
+    before so many windows.
     """
     began = time.monotonic()
-    check_baselines(baselines)
+    forecasters.check_baselines(baselines)
     asked: dict[str, object] = {"start": start, "end": end, "step_size": step_size}
     asked |= {"n_windows": n_windows, "refit": refit, "refit_window": refit_window}
     walk = make_walk(source, models, device, horizon, asked, refits, without)
     panel = _choose_series(walk, source)
-    series = panel.evaluated[walk.main]
     with threads(number_of_threads) as number:
-        dates = walk.refit_dates(series, panel.cutoffs)
-        with workers_of(ray if dates else None, threads=number, device=device) as workers:
-            fits, done = _fit_in_turn(walk, panel, dates, on_refit, workers)
-        forecast = partial(_forecast, walk, panel, fits, baselines, on_windows, beyond)
+        dates = walk.refit_dates(panel.series, panel.cutoffs)
+        with ExitStack() as own:
+            cluster = workers_of(ray if dates else None, threads=number, device=device)
+            workers = (connections or own).enter_context(cluster)
+            fits, done = panel.fit_in_turn(dates, on_refit, workers)
+        forecast = partial(panel.forecast, fits, baselines, on_windows, beyond)
         result, known = forecast(panel.cutoffs, shown=True)
         until, since = walk.seen_until(done), [each.since for each in fits]
         in_training = (result.cutoff < until) & (turn_of(result.cutoff, since) == 0)
         # What a model was fitted on is no evidence.
         first = min([until, *since[1:]])
-        decides, further = _off_grid(walk, panel, forecast, first) if phases else (None, [])
+        decides, further = panel.off_grid(forecast, first) if phases else (None, [])
         losses = walk.daily_losses(fits, panel.evaluated, panel.cutoffs, first) if risk else ()
     scores = score(
         result,
@@ -177,9 +168,9 @@ def evaluate(
         further=further,
         n_judged=len(walk.references),
     )
-    seen = walk.looks(series, panel.cutoffs, done) if counted else ()
-    looks, uncounted = count_looks(source.data_dir, seen)
-    past = warn_hindsight(in_training, until)
+    seen = walk.looks(panel.series, panel.cutoffs, done) if counted else ()
+    looks, uncounted = evidence.count_looks(source.data_dir, seen)
+    past = evidence.warn_hindsight(in_training, until)
     answer = None
     if scores.n_independent < MIN_WINDOWS and not done:
         answer = walk.answer(panel.own, time.monotonic() - began)
@@ -187,7 +178,7 @@ def evaluate(
         models=tuple(walk.references),
         metadata=tuple(metadata for *_, metadata in walk.asked_for),
         recipes=tuple(model.settings for _, model, _ in walk.asked_for),
-        series=tuple(series),
+        series=tuple(panel.series),
         horizon=walk.horizon,
         step_size=walk.step_size,
         test_start=walk.test_start,
@@ -198,27 +189,59 @@ def evaluate(
         thresholds=dict(known.thresholds),
         refits=tuple(done),
         looks=looks,
-        verdicts={
-            str(ref): _verdict(scores, str(ref), model, past) for ref, model, _ in walk.asked_for
-        },
+        verdicts=_verdicts(walk, scores, past),
         by_recipe=walk.by_recipe,
         answer=answer,
         without=None if walk.without is None else contribution(scores, walk.pairs, walk.without),
         summaries=tuple(summary(result, scores, str(name)) for name in walk.references),
-        notes=tuple(_notes(source, walk, panel, result, uncounted, done)),
+        notes=tuple(panel.notes(result, uncounted, done)),
         failures=tuple(panel.failures),
         losses=losses,
     )
 
 
+def evaluate_each(
+    source: Source,
+    *,
+    models: Sequence[str] = (),
+    horizon: int | None = None,
+    end: date | None = None,
+    alone: str = "",
+    **asked: Any,
+) -> list[EvaluateReport]:
+    """Evaluate each model chosen for some of the series on these; with `models` these on all.
+
+    alone : an option that allows one model. asked : the other options of `evaluate`. Series that
+    all fail with a model of their own are among the failures of the first report; AllFailedError
+    where no report is left.
+    """
+    around = replace(source, around=end or date.max)
+    reports, failures = list[EvaluateReport](), list[Failure]()
+    with ExitStack() as connections:
+        asked |= {"horizon": horizon, "end": end, "connections": connections}
+        for share in merged_shares(around, models, horizon, alone):
+            names = models or (str(share.choice.model),)
+            try:
+                report = evaluate(share.source, models=names, **asked)
+            except AllFailedError as error:
+                failures += error.failures
+                continue
+            notes = (*note_ready_made([share], source.data_dir), *describe_shares([share]))
+            reports.append(replace(report, notes=(*notes, *report.notes)))
+    raise_if_all_failed(len(reports), failures)
+    return [replace(reports[0], failures=(*reports[0].failures, *failures)), *reports[1:]]
+
+
 @dataclass(frozen=True)
 class _Panel:
-    """The series as each model reads them.
+    """The series as each model of a walk reads them.
 
     loaded : their prices. own : all that models may be refitted on. evaluated : those with cutoffs.
     cutoffs : of the main model. fewest : rows that baselines need. failures : of the unsuitable.
     """
 
+    walk: Walk
+    source: Source
     loaded: list[Prices]
     own: dict[str, list[Series]]
     evaluated: dict[str, list[Series]]
@@ -226,24 +249,123 @@ class _Panel:
     fewest: int
     failures: list[Failure]
 
+    @property
+    def series(self) -> list[Series]:
+        """What is evaluated, as the main model reads it."""
+        return self.evaluated[self.walk.main]
+
+    def fit_in_turn(
+        self, dates: Sequence[np.datetime64], on_refit: OnRefit, workers: Workers
+    ) -> tuple[list[Fitted], list[Refit]]:
+        """Return what forecasts in turn: the models as they are, then each refit."""
+        walk = self.walk
+        rows = partial(refitting.baseline_rows, self.series, self.cutoffs, fewest=self.fewest)
+        fits, done = refitting.refits(
+            walk.models,
+            walk.metadata,
+            self.own,
+            dates,
+            test_start=walk.test_start,
+            window=walk.recipe.refit_window,
+            rows=rows,
+            on_refit=on_refit,
+            workers=workers,
+        )
+        if walk.by_recipe:  # what the models as they are know is later
+            fits = [replace(fits[1], since=ALWAYS), *fits[2:]]
+        interval = self.loaded[0].interval
+        return drawn_to_ready_made(fits, self.series, walk.horizon, interval), done
+
+    def forecast(
+        self,
+        fits: Sequence[Fitted],
+        baselines: Sequence[str],
+        on_windows: OnWindows,
+        beyond: Sequence[float],
+        rows: Sequence[Rows],
+        shown: bool = False,
+    ) -> tuple[Backtest, Yardsticks]:
+        """Forecast from cutoff rows of each series, and say what scores need of training rows."""
+        walk = self.walk
+        windows = forecasters.backtest(
+            fits,
+            self.evaluated,
+            self.series,
+            rows,
+            horizon=walk.horizon,
+            context_length=walk.settings.window.context_length,
+            interval=self.loaded[0].interval,
+            extra=baselines,
+        )
+        known = yardsticks(windows, walk.main, self.series, fits, walk.recipe.flat_band, beyond)
+        on_windows(windows, known, shown)
+        return windows, known
+
+    def off_grid(
+        self,
+        forecast: Callable[[list[Rows]], tuple[Backtest, Yardsticks]],
+        since: np.datetime64,
+    ) -> tuple[Mask, list[OffGrid]]:
+        """Forecast from five grids of cutoffs, of which the windows shown are a part.
+
+        Returns which of the windows shown are on a grid, (N,), and the others from `since` on.
+        """
+        walk, series, shown, further = self.walk, self.series, self.cutoffs, []
+        start = min(each.dates[rows[0]] for each, rows in zip(series, shown, strict=True))
+        decides = [np.zeros(len(rows), dtype=np.bool_) for rows in shown]
+        for offset in grid_offsets(walk.horizon):
+            grid = walk.cutoffs(series, first=start, step_size=walk.horizon, offsets=(offset,))
+            for known, rows, own in zip(decides, shown, grid, strict=True):
+                known |= np.isin(rows, own)
+            # Baselines of a symbol are fitted on the rows up to its first window shown.
+            rest = [
+                np.setdiff1d(own[(own >= rows[0]) & (each.dates[own] >= since)], rows)
+                for each, own, rows in zip(series, grid, shown, strict=True)
+            ]
+            if any(map(len, rest)):
+                further.append(reduce_grid(forecast(rest)[0], HEADLINE_STEPS))
+        return np.concatenate(decides), further
+
+    def notes(
+        self, result: Backtest, uncounted: Sequence[str], done: Sequence[Refit]
+    ) -> Iterator[str]:
+        """Yield what there is to know. uncounted : of looks. done : the refits."""
+        walk, source, series = self.walk, self.source, self.series
+        doubts, stale = [*doubtful_folders(source, walk.settings.data.interval)], list[str]()
+        for reference, _, metadata in walk.asked_for:
+            doubts += doubtful_paths(reference)
+            stale += warn_stale(reference, stale_because(metadata, source.data_dir))
+        yield from (*warn_ownership(doubts), *stale, *uncounted)
+        main = walk.models[walk.main]
+        yield from evidence.warn_untrained([each.symbol for each in series], main.trained_on)
+        yield from evidence.note_held(main.settings)
+        yield from evidence.warn_young(series, self.cutoffs, main.settings.window.context_length)
+        own = {str(reference): model for reference, model, _ in walk.asked_for}
+        done = [each for each in done if each.model in own]
+        yield from refitting.describe_refits(done, own, walk.metadata)
+        for name, made in result.forecasts.items():
+            if made.replaced:
+                cutoffs = f"{made.replaced} of {len(made.median)} cutoffs"
+                yield f"{name}: no fit at {cutoffs}, where ewma_cone stands in for it"
+        for prices in self.loaded:
+            yield from prices.named_notes()
+
 
 def _choose_series(walk: Walk, source: Source) -> _Panel:
     """Load the prices and choose series and cutoffs; AllFailedError where none is suitable."""
     around = replace(source, around=walk.recipe.end or date.max)
     interval = walk.metadata[walk.main].interval
     loaded, failures = load_prices(around, walk.settings.data, interval, walk.inputs)
-    own: dict[str, list[Series]] = {name: [] for name in walk.models}
+    read: list[list[Series]] = []  # by series, as each model reads it
     for prices in loaded:
         try:
-            check_cut(prices, walk.first)
-            found = [series_for(model.settings, prices) for model in walk.models.values()]
+            evidence.check_cut(prices, walk.first)
+            read.append([series_for(each.settings, prices) for each in walk.models.values()])
         except DataError as error:
             failures.append(Failure.of(prices.symbol, error))
-            continue
-        for each, read in zip(own.values(), found, strict=True):
-            each.append(read)
+    raise_if_all_failed(len(read), failures)
+    own = dict(zip(walk.models, map(list, zip(*read, strict=True)), strict=True))
     series = own[walk.main]
-    raise_if_all_failed(len(series), failures)
     if walk.by_recipe and walk.recipe.start is None:
         walk.check_possible(own)
     cutoffs = walk.cutoffs(
@@ -255,131 +377,25 @@ def _choose_series(walk: Walk, source: Source) -> _Panel:
     fit_rows = refitting.baseline_rows(series, cutoffs, ALWAYS, span, fewest)
     whole, fewest_rows = walk.lengths
     grown = any(rows.max(initial=0) >= whole - 1 for rows in cutoffs)
-    suitable = []
-    for one, rows in zip(series, cutoffs, strict=True):
+    kept = []
+    for number, (one, rows) in enumerate(zip(series, cutoffs, strict=True)):
         try:
             walk.check_cutoffs(one, rows, whole if grown else fewest_rows)
             if fans:
-                check_moves(one, fit_rows[one.symbol].stop, walk.horizon)
+                forecasters.check_moves(one, fit_rows[one.symbol].stop, walk.horizon)
+            kept.append(number)
         except DataError as error:
             failures.append(Failure.of(one.symbol, error))
-            suitable.append(False)
-        else:
-            suitable.append(True)
-    raise_if_all_failed(sum(suitable), failures)
-    evaluated = {name: list(compress(each, suitable)) for name, each in own.items()}
-    cutoffs = list(compress(cutoffs, suitable))
-    return _Panel(loaded, own, evaluated, cutoffs, fewest, failures)
+    raise_if_all_failed(len(kept), failures)
+    evaluated = {name: [each[k] for k in kept] for name, each in own.items()}
+    suitable = [cutoffs[k] for k in kept]
+    return _Panel(walk, source, loaded, own, evaluated, suitable, fewest, failures)
 
 
-def _fit_in_turn(
-    walk: Walk,
-    panel: _Panel,
-    dates: Sequence[np.datetime64],
-    on_refit: OnRefit,
-    workers: Workers,
-) -> tuple[list[Fitted], list[Refit]]:
-    """Return what forecasts in turn: the models as they are, then each refit."""
-    series = panel.evaluated[walk.main]
-    fits, done = refitting.refits(
-        walk.models,
-        walk.metadata,
-        panel.own,
-        dates,
-        test_start=walk.test_start,
-        window=walk.recipe.refit_window,
-        rows=partial(refitting.baseline_rows, series, panel.cutoffs, fewest=panel.fewest),
-        on_refit=on_refit,
-        workers=workers,
-    )
-    if walk.by_recipe:  # what the models as they are know is later
-        fits = [replace(fits[1], since=ALWAYS), *fits[2:]]
-    return drawn_to_ready_made(fits, series, walk.horizon, panel.loaded[0].interval), done
-
-
-def _forecast(
-    walk: Walk,
-    panel: _Panel,
-    fits: Sequence[Fitted],
-    baselines: Sequence[str],
-    on_windows: OnWindows,
-    beyond: Sequence[float],
-    rows: Sequence[Rows],
-    shown: bool = False,
-) -> tuple[Backtest, Yardsticks]:
-    """Forecast from the cutoff rows of each series, and say what scores need of training rows."""
-    series = panel.evaluated[walk.main]
-    windows = backtest(
-        fits,
-        panel.evaluated,
-        series,
-        rows,
-        horizon=walk.horizon,
-        context_length=walk.settings.window.context_length,
-        interval=panel.loaded[0].interval,
-        extra=baselines,
-    )
-    known = yardsticks(windows, walk.main, series, fits, walk.recipe.flat_band, beyond)
-    on_windows(windows, known, shown)
-    return windows, known
-
-
-def _off_grid(
-    walk: Walk,
-    panel: _Panel,
-    forecast: Callable[[list[Rows]], tuple[Backtest, Yardsticks]],
-    since: np.datetime64,
-) -> tuple[Mask, list[OffGrid]]:
-    """Forecast from five grids of cutoffs, of which the windows shown are a part.
-
-    Returns which of the windows shown are on a grid, (N,), and the others from day `since` on.
-    """
-    series, shown, further = panel.evaluated[walk.main], panel.cutoffs, []
-    start = min(each.dates[rows[0]] for each, rows in zip(series, shown, strict=True))
-    decides = [np.zeros(len(rows), dtype=np.bool_) for rows in shown]
-    for offset in grid_offsets(walk.horizon):
-        grid = walk.cutoffs(series, first=start, step_size=walk.horizon, offsets=(offset,))
-        for known, rows, own in zip(decides, shown, grid, strict=True):
-            known |= np.isin(rows, own)
-        # Baselines of a symbol are fitted on the rows up to its first window shown.
-        rest = [
-            np.setdiff1d(own[(own >= rows[0]) & (each.dates[own] >= since)], rows)
-            for each, own, rows in zip(series, grid, shown, strict=True)
-        ]
-        if any(len(rows) for rows in rest):
-            further.append(reduce_grid(forecast(rest)[0], HEADLINE_STEPS))
-    return np.concatenate(decides), further
-
-
-def _verdict(scores: Scores, name: str, model: TrainedModel, past: tuple[str, ...]) -> Verdict:
-    """Return the verdict on a model; its lines begin with those on the past."""
-    found = verdict(scores, name)
-    return replace(found, lines=(*past, *found.lines, *tried(model.settings.tuning.trials)))
-
-
-def _notes(
-    source: Source,
-    walk: Walk,
-    panel: _Panel,
-    result: Backtest,
-    uncounted: Sequence[str],
-    done: Sequence[Refit],
-) -> Iterator[str]:
-    doubts, stale = [*doubtful_folders(source, walk.settings.data.interval)], list[str]()
-    for reference, _, metadata in walk.asked_for:
-        doubts += doubtful_paths(reference)
-        stale += warn_stale(reference, stale_because(metadata, source.data_dir))
-    yield from (*warn_ownership(doubts), *stale, *uncounted)
-    series, main = panel.evaluated[walk.main], walk.models[walk.main]
-    yield from warn_untrained([each.symbol for each in series], main.trained_on)
-    yield from note_held(main.settings)
-    yield from warn_young(series, panel.cutoffs, main.settings.window.context_length)
-    own = {str(reference): model for reference, model, _ in walk.asked_for}
-    done = [each for each in done if each.model in own]
-    yield from refitting.describe_refits(done, own, walk.metadata)
-    for name, made in result.forecasts.items():
-        if made.replaced:
-            cutoffs = f"{made.replaced} of {len(made.median)} cutoffs"
-            yield f"{name}: no fit at {cutoffs}, where ewma_cone stands in for it"
-    for prices in panel.loaded:
-        yield from prices.named_notes()
+def _verdicts(walk: Walk, scores: Scores, past: tuple[str, ...]) -> dict[str, Verdict]:
+    """Return the verdict on each model; their lines begin with those on the past."""
+    found = {}
+    for reference, model, _ in walk.asked_for:
+        own, counted = verdict(scores, str(reference)), tried(model.settings.tuning.trials)
+        found[str(reference)] = replace(own, lines=(*past, *own.lines, *counted))
+    return found

@@ -149,13 +149,21 @@ def forecast(
         raise UsageError("no symbols", next_step=step)
     began = time.monotonic()
 
-    def train(model: _Model) -> list[str]:
+    def train(model: _Model) -> Iterator[str]:
+        """Train as `train` does, from where a run that was stopped has left it."""
+        from lstmcli.workflows.train import train as run
+
         left = None if timeout is None else timeout - (time.monotonic() - began)
-        model = replace(model, settings=model.settings.changed(train=dict(training or {})))
-        with show_training(model.settings) as on_epoch:
-            trained = _train(model, wait=wait, timeout=left, on_epoch=on_epoch, run_id=run_id)
+        settings = model.settings.changed(train=dict(training or {}))
+        how: dict[str, Any] = {"name": model.name, "recipe": model.name, "resume": True}
+        how |= {"wait": wait, "timeout": left, "run_id": run_id}
+        with show_training(settings) as on_epoch:
+            trained = run(settings, model.source, on_epoch=on_epoch, **how)
         on_trained(trained)
-        return _describe(trained)
+        if trained.decision.promoted:
+            yield f"{trained.model} was trained and is in use now"
+        elif not trained.unchanged:
+            yield f"{trained.model} was trained and is not in use: {trained.decision.why}"
 
     with hold(data_dir / LOCK, wait=wait):
         others = symbols_read(data_dir, wanted, horizon=horizon)
@@ -203,7 +211,7 @@ def _models(source: Source, horizon: int | None) -> Iterator[_Model]:
 
 
 def _train_each(
-    models: Iterable[_Model], train: Callable[[_Model], list[str]]
+    models: Iterable[_Model], train: Callable[[_Model], Iterable[str]]
 ) -> tuple[list[str], list[Failure]]:
     """Train the models; return notes, and the symbols of those that could not be."""
     notes, failures = list[str](), list[Failure]()
@@ -217,22 +225,6 @@ def _train_each(
             why = f"{model.name} {_NOT_TRAINED}: {error}"
             failures += [Failure(each, why, error.exit_code) for each in model.symbols]
     return notes, failures
-
-
-def _train(model: _Model, **how: Any) -> "TrainReport":
-    """Train a model as `train` does, from where a run that was stopped has left it."""
-    from lstmcli.workflows.train import train
-
-    name = model.name
-    return train(model.settings, model.source, name=name, recipe=name, resume=True, **how)
-
-
-def _describe(trained: "TrainReport") -> list[str]:
-    if trained.unchanged:
-        return []
-    if trained.decision.promoted:
-        return [f"{trained.model} was trained and is in use now"]
-    return [f"{trained.model} was trained and is not in use: {trained.decision.why}"]
 
 
 def _predict(source: Source, absent: Sequence[Failure], **how: Any) -> "PredictReport":

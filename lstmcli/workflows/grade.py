@@ -17,13 +17,9 @@ from lstmcli.config import Data, Evaluate
 from lstmcli.dataset.series import Series, make_series
 from lstmcli.dataset.volatility import EWMA_START
 from lstmcli.errors import DataError, Failure, UsageError, raise_if_all_failed
+from lstmcli.evaluation import forecasters
 from lstmcli.evaluation.backtest import Backtest, MadeForecasts, Rows, calendars_of, context_sigma
-from lstmcli.evaluation.forecasters import (
-    Fitted,
-    baseline_forecasters,
-    check_moves,
-    yardsticks,
-)
+from lstmcli.evaluation.forecasters import Fitted, yardsticks
 from lstmcli.evaluation.pooling import day_numbers
 from lstmcli.evaluation.scores import Scores, score
 from lstmcli.evaluation.significance import MIN_WINDOWS
@@ -260,7 +256,7 @@ def _join(issued: Issued, name: str, known: Mapping[str, Series], counts: Counts
     fit_rows = {each.symbol: range(int(own[0]) + 1) for each, own in pairs}
     steps, levels = issued.steps, issued.levels
     fitted = [Fitted(models={}, trend={}, rows=fit_rows)]
-    rivals = baseline_forecasters(
+    rivals = forecasters.baseline_forecasters(
         all_series,
         drawn_to_ready_made(fitted, all_series, steps[-1], issued.interval),
         horizon=steps[-1],
@@ -315,7 +311,7 @@ def _look_up(
     if not known.any():
         return None
     try:
-        check_moves(series, int(rows[known][0]) + 1, issued.steps[-1])
+        forecasters.check_moves(series, int(rows[known][0]) + 1, issued.steps[-1])
     except DataError as error:
         counts.leave_out(error.what, _count(known))
         return None

@@ -1,88 +1,46 @@
 """Predict: the next `horizon` sessions of every symbol, from its last bar or an earlier one.
 
 Symbols go through batch by batch: what was read of one is dropped as soon as the rows that its
-forecast needs are taken out, and its forecast as soon as the caller has used it.
+forecast needs are taken out, and its forecast as soon as the caller has used it. `recorded` writes
+the forecasts into the ledger, at the steps that a grade needs.
 """
 
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from functools import cache, partial
 from itertools import chain, islice
+from pathlib import Path
 
 import numpy as np
 
-from lstmcli.arrays import Days, Floats
+from lstmcli import __version__
 from lstmcli.dataset.series import Series
 from lstmcli.errors import DataError, Failure, UsageError, raise_if_all_failed
 from lstmcli.evaluation.backtest import context_sigma
+from lstmcli.evaluation.losses import LARGEST_MOVE
 from lstmcli.evaluation.metrics import mase_scale
-from lstmcli.evaluation.risk import Asked, AskedPrice, asked_of
+from lstmcli.evaluation.risk import AskedPrice, asked_of
 from lstmcli.evaluation.scores import HEADLINE_STEPS
-from lstmcli.forecasting.explain import Explanation, explain
-from lstmcli.forecasting.forecast import Forecast
+from lstmcli.forecasting.explain import explain
 from lstmcli.forecasting.model import series_for
 from lstmcli.market.prices import STORE, Prices, as_days, unit_of
 from lstmcli.market.sessions import future_dates, note_unknown, schedule_for, sessions_behind
-from lstmcli.printable import Note
+from lstmcli.printable import Note, first_few
 from lstmcli.runs.evidence import Span, hindsight, warn_shorter
+from lstmcli.runs.ledger import Entry, append, nearest_columns
 from lstmcli.runs.looks import sketch
-from lstmcli.sources.predictors import Lineup, Predictor, check_fan, load_predictor
+from lstmcli.sources.predictors import Lineup, Predictor, load_predictor
 from lstmcli.sources.shares import shares
 from lstmcli.sources.source import Source
 from lstmcli.training.device import choose_device
-from lstmcli.workflows.batches import Ready, Result, forecast_batches
+from lstmcli.workflows.batches import Ready, Result, SymbolForecast, forecast_batches
 
 STALE_SESSIONS = 3
 MOST_BEHIND = 5  # bars between the last one and the day that a forecast is asked for
 HISTORY = 120  # closes kept next to a forecast, for its picture
 EXPLAINED = 5  # symbols; a table each
-
-
-@dataclass(frozen=True)
-class SymbolForecast:
-    """The forecast of one symbol from one cutoff, by its model.
-
-    forecast : one row, N = 1. dates : (H,) the sessions forecast.
-    actual : (H,) log moves, NaN where they have not happened.
-    history_dates, history : (T,) the latest closes up to the cutoff.
-    price : the column whose moves are forecast. trained_on : whether training saw this symbol;
-    price_as_trained : whether it learned from that column.
-    in_training : whether the model has learned from later rows.
-    sigma : standard deviation of the context's one-step log returns. mase_scale : mean change of
-        the price from one training row to the next; None where there are none.
-    warnings : what to know before trusting it. interval : of the bars. currency : "" where it is
-        not known.
-    behind : complete bars that the cutoff lacks. context_length : rows that the forecast rests on;
-        fingerprint : of those; constant : whether their price is one and the same.
-    explanation : what it was made of, where asked for. asked : prices and a loss to judge by it.
-    """
-
-    symbol: str
-    cutoff: np.datetime64
-    last_close: float
-    dates: Days
-    forecast: Forecast
-    actual: Floats
-    history_dates: Days
-    history: Floats
-    price: str
-    trained_on: bool
-    price_as_trained: bool
-    in_training: bool
-    sigma: float
-    mase_scale: float | None
-    warnings: tuple[str, ...]
-    interval: str
-    behind: int
-    context_length: int
-    fingerprint: str
-    by: Predictor
-    currency: str = ""
-    constant: bool = False
-    explanation: Explanation | None = None
-    asked: Asked | None = None
 
 
 @dataclass(frozen=True)
@@ -93,7 +51,7 @@ class PredictReport:
     forecasts : in the order asked for; those of a stream come as they are made, once.
     symbols, warnings : of the forecasts. notes : one sentence for whatever else there is to know.
     failures : the symbols that could not be forecast. All these are complete at a stream's end; the
-    first model is there at once. rows_differ : whether models of other quantiles may be among them.
+    first model is there at once. levels_differ : as of a `Share`.
     """
 
     models: list[Predictor]
@@ -102,7 +60,7 @@ class PredictReport:
     warnings: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     failures: list[Failure] = field(default_factory=list)
-    rows_differ: bool = False
+    levels_differ: bool = False
 
     @property
     def main(self) -> Predictor:
@@ -167,9 +125,9 @@ def predict(
     )
     made = _forecasts(source, lineup, batches, report, explained, counted)
     forecasts = chain(list(islice(made, 1)), made)
-    differ = any(each.others_differ for each in lineup.taken)
+    differ = any(each.levels_differ for each in lineup.taken)
     taken = forecasts if stream else tuple(forecasts)
-    return replace(report, forecasts=taken, rows_differ=differ)
+    return replace(report, forecasts=taken, levels_differ=differ)
 
 
 def _forecasts(
@@ -309,7 +267,13 @@ def make_ready(
     prices_past = past_prices.frame[series.price].to_numpy(np.float64)
     question = None
     if asked or risk:
-        check_fan(by.reference, bool(model.levels))
+        if not model.levels:
+            raise DataError(
+                "no chance and no loss",
+                where=str(by.reference),
+                why="it forecasts one price a step, and no range",
+                next_step="Use a model that forecasts a range: --model base.",
+            )
         # All rows up to the cutoff where training saw none of the symbol.
         known_rows = trained_rows if trained_rows > steps else row + 1
         question = asked_of(
@@ -350,3 +314,81 @@ def make_ready(
         seen_days = sketch(series.symbol, as_days(prices.frame.index), closes)
         scored = Span(seen_days, unseen, series.dates[-1])
     return Ready(seen, finish, scored)
+
+
+def check_issuable(record: bool, as_of: object) -> None:
+    """Raise UsageError to record a forecast from an earlier day, which anyone could make later."""
+    if record and as_of is not None:
+        raise UsageError(
+            "nothing to record",
+            where="--record --as-of",
+            why="a forecast from an earlier day is made by hindsight",
+            next_step="Leave one of the two out; evaluate grades past cutoffs.",
+        )
+
+
+def recorded(report: PredictReport, data_dir: Path, now: datetime) -> PredictReport:
+    """Return the report as a stream that writes the ledger when all is made: before it is shown.
+
+    now : the time of issue. The report's warnings say what was left out, or cut from the ledger.
+    Raises FileError where the forecasts cannot be written: none of them is then.
+    """
+    issued = now.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+    def forecasts() -> Iterator[SymbolForecast]:
+        entries: list[Entry] = []
+        left_out: dict[str, list[str]] = {}
+        for each in report.forecasts:
+            if why := _unfit(each, now):
+                left_out.setdefault(why, []).append(each.symbol)
+            else:
+                entries.append(_ledger_entry(each, issued))
+            yield each
+        report.warnings.extend(append(data_dir, entries))
+        for why, symbols in left_out.items():
+            report.warnings.append(f"not recorded, since {why}: {first_few(symbols, 5)}")
+
+    return replace(report, forecasts=forecasts())
+
+
+def _unfit(each: SymbolForecast, now: datetime) -> str | None:
+    """Why a forecast cannot be recorded, or None."""
+    # A week is dated by its first day, and a series of the user's own name may keep holidays that
+    # are unknown: neither its date nor the bars missing alone say that a session is over.
+    if each.behind > 0 and each.dates[0] < np.datetime64(now.astimezone(UTC).date()):
+        return "the first session was over already"
+    median, fan = each.forecast.median, each.forecast.quantiles
+    moves = np.abs(median if fan is None else np.asarray(fan))
+    if not (moves <= LARGEST_MOVE).all():  # False for NaN
+        return "the forecast is no usable number"
+    return None
+
+
+def _ledger_entry(each: SymbolForecast, issued: str) -> Entry:
+    last = each.forecast.steps[-1]
+    steps = [step for step in HEADLINE_STEPS if step < last] + [last]
+    kept = each.forecast.at(steps)
+    moves = kept.median[0][:, None]
+    levels: tuple[float, ...] = ()
+    if kept.quantiles is not None:
+        columns = nearest_columns(kept.levels)
+        moves = kept.quantiles[0][:, columns]
+        levels = tuple(kept.levels[k] for k in columns)
+    return Entry(
+        issued=issued,
+        model=each.by.reference.name,
+        version=each.by.reference.version,
+        symbol=each.symbol,
+        interval=each.interval,
+        price=each.price,
+        cutoff=str(each.cutoff),
+        last_close=each.last_close,
+        context_length=each.context_length,
+        steps=steps,
+        dates=[str(each.dates[step - 1]) for step in steps],
+        levels=levels,
+        moves=moves.tolist(),
+        data=each.fingerprint,
+        weights=each.by.metadata.weights_sha256[:16],
+        lstmcli=__version__,
+    )

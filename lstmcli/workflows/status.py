@@ -180,13 +180,13 @@ def _model(data_dir: Path, name: str) -> _Found:
     leader = champion(data_dir, name)
     known = versions(data_dir, name)
     if leader is None:
-        what = f"no champion among {len(known)} version{'s' * (len(known) != 1)}"
+        what = f"no champion among {count_of(len(known), 'version')}"
         step = f"models promote {name}/{known[-1]}" if known else f"train --name {name}"
         return "none", what, "", f"Run: lstmcli {step}.", None
     metadata, _ = check_bundle(leader.folder)
     until = max(each.last for each in metadata.symbols)
-    n = len(metadata.trained_on)
-    what = f"{leader.version} of {len(known)}, trained on {n} symbol{'s' * (n != 1)} up to {until}"
+    symbols = count_of(len(metadata.trained_on), "symbol")
+    what = f"{leader.version} of {len(known)}, trained on {symbols} up to {until}"
     since = _time(metadata.created)
     stale = warn_stale(leader, stale_because(metadata, data_dir))
     if stale:

@@ -13,38 +13,26 @@ from lstmcli.cluster.connection import check_used
 from lstmcli.cluster.training import group_of
 from lstmcli.config import Settings
 from lstmcli.dataset.series import make_series
-from lstmcli.errors import Failure, ModelError, TrainingError, UsageError, noted_when_stopped
+from lstmcli.errors import Failure, ModelError, UsageError, noted_when_stopped
 from lstmcli.evaluation.scores import Scores
 from lstmcli.files.locks import hold
+from lstmcli.learning import transfer
 from lstmcli.learning.fit import Course
 from lstmcli.learning.learn import Learned, describe, describe_series, learn
 from lstmcli.learning.plan import Plan, plan_prices, with_known_features
 from lstmcli.learning.promotion import BROKE_DOWN, LEVEL, Decision, Promote, decide
-from lstmcli.learning.transfer import (
-    Donor,
-    describe_transfer,
-    held_back,
-    plan_transfer,
-    ready_made_donor,
-)
+from lstmcli.learning.transfer import Donor, Freeze, find_donor
 from lstmcli.market.prices import STORE, Prices
 from lstmcli.printable import first_few
 from lstmcli.recipes import shipped_file
-from lstmcli.runs import checkpoint
+from lstmcli.runs import checkpoint, registry
 from lstmcli.runs.bundle import save_bundle
 from lstmcli.runs.choice import is_comparable, name_for, read_candidate, trained_on
 from lstmcli.runs.metadata import Metadata
-from lstmcli.runs.registry import (
-    ModelRef,
-    champion,
-    model_folder,
-    next_version,
-    promote,
-    warn_ownership,
-)
+from lstmcli.runs.registry import ModelRef, model_folder
 from lstmcli.runs.stale import histories
 from lstmcli.sources.loading import find_others, load_alike, load_for_both
-from lstmcli.sources.source import Source, doubtful_folders, lasting_data
+from lstmcli.sources.source import Source, chosen_settings, doubtful_folders, lasting_data
 from lstmcli.training.device import choose_device, describe_choice, threads
 from lstmcli.training.loop import Epoch
 
@@ -69,6 +57,48 @@ class TrainReport:
     unchanged: bool = False
 
 
+@dataclass(frozen=True)
+class Training:
+    """A training that is asked for: its settings, and prices with the recipe's dates.
+
+    recipe : what its models are called unless named. donor : the model that it starts from.
+    """
+
+    settings: Settings
+    source: Source
+    recipe: str
+    donor: Donor | None
+
+    @property
+    def most_epochs(self) -> int:
+        """Return how many epochs a network has at most, in all phases."""
+        phases = 1 if self.donor is None else len(self.donor.phases(1.0))
+        return self.settings.train.epochs * phases
+
+
+def read_recipe(
+    source: Source,
+    recipe: str | None,
+    changes: Sequence[str],
+    from_: str | None,
+    *,
+    freeze: Freeze | None = None,
+    fine_tune_lr: float | None = None,
+    models: Path | None = None,
+) -> Training:
+    """Read a recipe with `KEY=VALUE` changes, and the model `from_` that training starts from.
+
+    Without a recipe it is that model's own, else the default. models : the data folder of the
+    model, unless it is that of the source. Raises as `find_donor`.
+    """
+    donor = find_donor(models or source.data_dir, from_, freeze=freeze, fine_tune_lr=fine_tune_lr)
+    name = Path(recipe or "default").stem
+    if donor is not None and recipe is None:
+        name = "default" if donor.reference.is_shipped else donor.reference.name
+        recipe = str(donor.reference.folder / "config.toml")
+    return Training(*chosen_settings(recipe or "default", source, changes), name, donor)
+
+
 def train(
     settings: Settings,
     source: Source,
@@ -84,7 +114,7 @@ def train(
     timeout: float | None = None,
     donor: Donor | None = None,
     scratch: bool = False,
-    on_prices: Callable[[Sequence[Prices]], None] = lambda used: None,
+    on_note: Callable[[str], None] = lambda note: None,
     on_epoch: Callable[[Epoch], None] = lambda epoch: None,
     run_id: str = "",
     typed: str = "",
@@ -106,78 +136,60 @@ def train(
     donor : a model whose weights are where training starts. scratch : take none, also where few
         windows validate and the ready-made model would be one.
     promotion, level : whether it becomes champion; see `promotion.decide`.
-    on_prices : called with the prices to train on, before training.
+    on_note : called before training with what there is to know of its prices.
     run_id : kept in the metadata, so that a log can be searched for it.
     typed : the prices and the recipe as `lstmcli train` reads them, for an error's next step.
     Raises DataError when a series is too short, UsageError where the champion of the name was
     trained on other symbols, LockedError when another run trains the same name, TrainingError when
     training broke down (the last good epoch is kept, but never promoted) or had no time for one.
     """
-    began, read_at = clock(), datetime.now(UTC).isoformat()
-    home = source.data_dir
+    began, home = clock(), source.data_dir
     check_used(ray, "--workers", workers)
     if ray is None:
         choose_device(settings.train.device)  # before prices are read
     if name is not None:
         model_folder(home, name)
-    settings, plan, used, failures, donor, short = _prepare(settings, source, donor, scratch)
-    on_prices(used)
-    interval = used[0].interval
-    symbols = [*(each.symbol for each in used), *(each.symbol for each in failures)]
-    own_name = recipe
-    if source.names_data and len(symbols) == 1:
-        own_name = name_for(home, symbols[0], interval)
-    name = own_name if name is None else name
-    folder = model_folder(home, name)
-    read = _describe_read(source, settings, plan, used, read_at)
-    notes = (*short, *_notes(source, folder, settings, plan, used, donor))
+    given = _prepare(settings, source, donor, scratch, recipe)
+    settings, plan, used, donor = given.settings, given.plan, given.used, given.donor
+    for note in given.describe_shipped():
+        on_note(note)
+    name = given.name if name is None else name
+    folder, notes, read = model_folder(home, name), tuple(given.notes(name)), given.describe_read()
     with (
         hold(folder / ".lock", wait=wait),
         threads(settings.train.threads) as number,
         group_of(ray, workers, threads=number, device=settings.train.device) as group,
     ):
         fitting, device, size = group
-        alike = _check_champion(source, name, own_name, symbols, interval, replace, typed)
-        version = next_version(home, name)
+        replaced = given.replaces(name, replace, typed)
+        version = registry.next_version(home, name)
         shared = {"workers": size} if size > 1 else {}
         origin = checkpoint.origin_of(settings, plan.fingerprint(), device, number) | shared
         origin |= {} if donor is None else donor.origin
-        same = None if force else checkpoint.find_unchanged(home, name, origin)
-        if same is not None:
-            return _finish(home, *same, notes, tuple(failures))
+        if same := None if force else checkpoint.find_unchanged(home, name, origin):
+            return _finish(home, *same, notes, given.failures)
         start, resumed = checkpoint.checkpoint_to_resume(folder, origin, resume=resume)
         before = sum(epoch.seconds for epoch in start.history) if start else 0.0
         course = Course(
             on_epoch=on_epoch,
             keep=partial(checkpoint.save_checkpoint, folder, origin),
-            has_time=None
-            if timeout is None
-            else lambda seconds: clock() - began + seconds < timeout,
+            has_time=None if timeout is None else lambda more: clock() - began + more < timeout,
             start=start,
         )
         with noted_when_stopped(lambda: checkpoint.note_kept(folder, name, origin)):
-            learned = learn(plan, settings, device, interval, course, donor, fitting)
+            learned = learn(plan, settings, device, given.interval, course, donor, fitting)
             if learned.fit.error is not None:
                 decision, looked = BROKE_DOWN, tuple[str, ...]()
-            elif promotion == "if-better" and not alike:
+            elif promotion == "if-better" and replaced:
                 decision, looked = Decision(True, "--replace"), ()
             else:
                 judged = load_for_both(source, settings, name, used)
                 candidate = learned.model, version, plan.test_start
                 decision, looked = decide(promotion, *candidate, judged, data_dir=home, level=level)
-            record = describe(
-                learned,
-                plan,
-                device,
-                number=number,
-                seconds=before + clock() - began,
-                donor=donor,
-                interval=interval,
-                run_id=run_id,
-                source=read,
-                origin_sha256=checkpoint.origin_sha256(origin),
-                **shared,
-            )
+            facts: dict[str, Any] = {"number": number, "seconds": before + clock() - began}
+            facts |= {"donor": donor, "interval": given.interval, "run_id": run_id, "source": read}
+            facts |= {"origin_sha256": checkpoint.origin_sha256(origin), **shared}
+            record = describe(learned, plan, device, **facts)
             record["decision"] = asdict(decision)
             kept = _keep(home, version, learned, record, decision)
     spent = sum(epoch.seconds for epoch in learned.fit.history)
@@ -189,125 +201,124 @@ def train(
         scores=learned.scores,
         decision=decision,
         notes=(*resumed, *kept, *chosen, *looked, *notes),
-        failures=tuple(failures),
+        failures=given.failures,
     )
 
 
-def recipe_of(recipe: str | None, donor: Donor | None) -> tuple[str, str]:
-    """Return the recipe to load, a donor's own unless given, and what its models are called."""
-    if donor is None or recipe is not None:
-        return recipe or "default", Path(recipe or "default").stem
-    name = "default" if donor.reference.is_shipped else donor.reference.name
-    return str(donor.reference.folder / "config.toml"), name
+@dataclass(frozen=True)
+class _Given:
+    """What one network is trained on: the settings and the plan of all that is suitable.
 
+    name : of the model, unless one is asked for. used : the prices of the plan. failures : of what
+    is not suitable. donor : the model to start from, given or ready-made; short : a note on the
+    latter. read_at : when the prices were read, ISO.
+    """
 
-def describe_shipped(source: Source, used: Sequence[Prices]) -> tuple[str, ...]:
-    """Return one note where a run takes sample data that ship and were not named."""
-    samples = shipped_file("data")
-    if source.names_data or not all(Path(each.source).is_relative_to(samples) for each in used):
-        return ()
-    until = max(each.frame.index[-1] for each in used)
-    return (
-        f"training on shipped sample data: {len(used)} series, until {until:%Y-%m-%d}. "
-        "For your own: lstmcli train SYMBOL",
-    )
+    source: Source
+    settings: Settings
+    plan: Plan
+    name: str
+    used: list[Prices]
+    failures: tuple[Failure, ...]
+    donor: Donor | None
+    short: str
+    read_at: str
+
+    @property
+    def interval(self) -> str:
+        """The interval of its bars."""
+        return self.used[0].interval
+
+    def describe_shipped(self) -> Iterator[str]:
+        """Yield one note where a run takes sample data that ship and were not named."""
+        samples, used = shipped_file("data"), self.used
+        named = self.source.names_data
+        if not named and all(Path(each.source).is_relative_to(samples) for each in used):
+            until = max(each.frame.index[-1] for each in used)
+            yield (
+                f"training on shipped sample data: {len(used)} series, until {until:%Y-%m-%d}. "
+                "For your own: lstmcli train SYMBOL"
+            )
+
+    def describe_read(self) -> dict[str, Any]:
+        """Say what a version keeps of where its prices came from, also those of inputs alone."""
+        if self.used[0].source != STORE:
+            return {"store": False, "read_at": self.read_at, "histories": {}}
+        inputs = self.settings.window.inputs
+        found = find_others(self.source, self.settings.data, inputs, self.interval)
+        others = [make_series(each, features=("close",), price="close") for each in found]
+        series = (*self.plan.series, *others)
+        learned_from = histories(self.source.data_dir, series, self.interval)
+        named = {"others": [describe_series(each) for each in others]} if others else {}
+        return {"store": True, "read_at": self.read_at, "histories": learned_from, **named}
+
+    def replaces(self, name: str, allowed: bool, typed: str) -> bool:
+        """Return whether the new version cannot be compared with the champion, if there is one.
+
+        Raises UsageError where it cannot, unless it is allowed to replace that one.
+        """
+        symbols = [e.symbol for e in self.used] + [e.symbol for e in self.failures]
+        try:
+            leader = registry.champion(self.source.data_dir, name)
+            found = None if leader is None else read_candidate(leader)
+        except ModelError:  # `decide` says so
+            return False
+        if found is None or is_comparable(found, symbols, self.interval):
+            return False
+        if allowed:
+            return True
+        another = f"{name}-2" if self.name == name else self.name
+        words = ["lstmcli train", typed or shlex.join(self.source.symbols), f"--name {another}"]
+        called = " ".join(word for word in words if word)
+        raise UsageError(
+            "cannot compare models of different symbols",
+            where=found.model,
+            why=f"{name} was trained on {trained_on(found.metadata)}, the new one would be on "
+            f"{first_few(symbols)}",
+            next_step=f"Give the new one a name: {called} (or --replace).",
+        )
+
+    def notes(self, name: str) -> Iterator[str]:
+        """Yield what there is to know before a model of some name is trained."""
+        if self.short:
+            yield self.short
+        settings, folder = self.settings, model_folder(self.source.data_dir, name)
+        folders = doubtful_folders(self.source, settings.data.interval)
+        yield from registry.warn_ownership([*folders, self.source.data_dir, folder.parent, folder])
+        if self.donor is not None:
+            yield from transfer.describe_transfer(self.donor, settings, self.plan)
+        for key in settings.model.unused:
+            yield f"model.network {settings.model.network} has no use for model.{key}"
+        if settings.train.labels == "sequence" and not settings.labels_all_bars:
+            yield (
+                "one label a window: train.labels sequence of model.head recursive goes with "
+                "networks that keep a state and window.scaling relative"
+            )
+        for each in self.used:
+            yield from each.named_notes()
 
 
 def _prepare(
-    settings: Settings, source: Source, donor: Donor | None, scratch: bool
-) -> tuple[Settings, Plan, list[Prices], list[Failure], Donor | None, tuple[str, ...]]:
-    """Read the prices and split them.
-
-    Returns the settings and the plan of all that is suitable, its prices, and what is not; the
-    model to start from, given or ready-made, and a note on the latter.
-    """
+    settings: Settings, source: Source, donor: Donor | None, scratch: bool, recipe: str
+) -> _Given:
+    """Read the prices and split them. recipe : what a model of several series is called."""
+    read_at = datetime.now(UTC).isoformat()
     asked = () if donor is None else (donor.metadata.interval, f"{donor.reference} reads")
     loaded, failures = load_alike(source, settings.data, settings.window.inputs, *asked)
     settings = with_known_features(settings, loaded)
     if donor is None:
         plan, failures = plan_prices(loaded, settings, failures)
     else:
-        settings, plan, failures = plan_transfer(donor, loaded, settings, failures)
+        settings, plan, failures = transfer.plan_transfer(donor, loaded, settings, failures)
     used = [each for each in loaded if each.symbol in {one.symbol for one in plan.series}]
-    interval, note = used[0].interval, ""
+    interval, short, name = used[0].interval, "", recipe
     if donor is None and not scratch:
-        donor, note = ready_made_donor(plan, settings, interval)
-        plan = plan if donor is None else held_back(donor, plan)
-    data = lasting_data(source, settings.data, interval)
-    notes = (note,) if note else ()
-    return settings.model_copy(update={"data": data}), plan, used, failures, donor, notes
-
-
-def _describe_read(
-    source: Source, settings: Settings, plan: Plan, used: Sequence[Prices], read_at: str
-) -> dict[str, Any]:
-    """Say what a version keeps of where its prices came from, also those that are inputs alone."""
-    if used[0].source != STORE:
-        return {"store": False, "read_at": read_at, "histories": {}}
-    interval = used[0].interval
-    found = find_others(source, settings.data, settings.window.inputs, interval)
-    others = [make_series(each, features=("close",), price="close") for each in found]
-    learned_from = histories(source.data_dir, (*plan.series, *others), interval)
-    named = {"others": [describe_series(each) for each in others]} if others else {}
-    return {"store": True, "read_at": read_at, "histories": learned_from, **named}
-
-
-def _check_champion(
-    source: Source,
-    name: str,
-    own_name: str,
-    symbols: Sequence[str],
-    interval: str,
-    replace: bool,
-    typed: str,
-) -> bool:
-    """Return whether the new version can be compared with the champion, if there is one.
-
-    own_name : what the new one would be called without --name. Raises UsageError where they cannot
-    be compared, unless the new one is to replace it.
-    """
-    try:
-        leader = champion(source.data_dir, name)
-        found = None if leader is None else read_candidate(leader)
-    except ModelError:  # `decide` says so
-        return True
-    if found is None or is_comparable(found, symbols, interval):
-        return True
-    if replace:
-        return False
-    another = f"{name}-2" if own_name == name else own_name
-    words = ["lstmcli train", typed or shlex.join(source.symbols), f"--name {another}"]
-    called = " ".join(word for word in words if word)
-    raise UsageError(
-        "cannot compare models of different symbols",
-        where=found.model,
-        why=f"{name} was trained on {trained_on(found.metadata)}, the new one would be on "
-        f"{first_few(symbols)}",
-        next_step=f"Give the new one a name: {called} (or --replace).",
-    )
-
-
-def _notes(
-    source: Source,
-    folder: Path,
-    settings: Settings,
-    plan: Plan,
-    used: Sequence[Prices],
-    donor: Donor | None,
-) -> Iterator[str]:
-    folders = doubtful_folders(source, settings.data.interval)
-    yield from warn_ownership([*folders, source.data_dir, folder.parent, folder])
-    if donor is not None:
-        yield from describe_transfer(donor, settings, plan)
-    for key in settings.model.unused:
-        yield f"model.network {settings.model.network} has no use for model.{key}"
-    if settings.train.labels == "sequence" and not settings.labels_all_bars:
-        yield (
-            "one label a window: train.labels sequence of model.head recursive goes with networks "
-            "that keep a state and window.scaling relative"
-        )
-    for each in used:
-        yield from each.named_notes()
+        donor, short = transfer.ready_made_donor(plan, settings, interval)
+        plan = plan if donor is None else transfer.held_back(donor, plan)
+    if source.names_data and len(used) + len(failures) == 1:
+        name = name_for(source.data_dir, used[0].symbol, interval)
+    settings = settings.model_copy(update={"data": lasting_data(source, settings.data, interval)})
+    return _Given(source, settings, plan, name, used, tuple(failures), donor, short, read_at)
 
 
 def _keep(
@@ -325,9 +336,9 @@ def _keep(
     if (error := learned.fit.error) is not None:
         checkpoint.remove_checkpoint(version.folder.parent)
         step = f"{error.next_step} The best epoch before it is kept as {version}, not promoted."
-        raise TrainingError(error.what, where=error.where, why=error.why, next_step=step) from error
+        raise error.changed(next_step=step) from error
     if decision.promoted:
-        promote(data_dir, version)
+        registry.promote(data_dir, version)
     if learned.fit.stopped == "timeout":
         epoch = learned.fit.history[-1].epoch
         note = f"--timeout ended training after epoch {epoch}; the best one is kept as {version}"
@@ -346,7 +357,7 @@ def _finish(
     """Do what a run that was killed after writing its version had still to do, and report it."""
     if checkpoint.has_checkpoint(version.folder.parent):
         if metadata.decision and metadata.decision.promoted:
-            promote(data_dir, version)
+            registry.promote(data_dir, version)
         checkpoint.remove_checkpoint(version.folder.parent)
     why = f"settings, data and versions are those of {version}"
     return TrainReport(

@@ -26,44 +26,14 @@ from optuna.trial import FrozenTrial, TrialState
 
 from lstmcli.cluster.connection import check_used, workers_of
 from lstmcli.config import Settings, Tuning
-from lstmcli.errors import (
-    Failure,
-    LstmcliError,
-    TaskError,
-    TrainingError,
-    noted_when_stopped,
-)
+from lstmcli.errors import Failure, LstmcliError, TaskError, TrainingError, noted_when_stopped
 from lstmcli.files import atomic
-from lstmcli.learning.folds import (
-    Fold,
-    Gain,
-    Objective,
-    choice_verdict,
-    fold_series,
-    known_prices,
-    make_folds,
-    objective_of,
-    paired_gain,
-    standard_error,
-)
+from lstmcli.learning import folds
+from lstmcli.learning import search as searching
+from lstmcli.learning.folds import Fold, Gain, Objective
 from lstmcli.learning.plan import plan_between, plan_prices, with_known_features
 from lstmcli.learning.samples import choose_batch_size
-from lstmcli.learning.search import (
-    Bench,
-    Dimension,
-    Search,
-    end_trial,
-    from_param,
-    grid,
-    holds,
-    inputs_searched,
-    most,
-    run_trial,
-    to_param,
-    value_of,
-    values_of,
-    with_values,
-)
+from lstmcli.learning.search import Bench, Dimension, Search, run_trial
 from lstmcli.learning.workers import Workers
 from lstmcli.runs.bundle import settings_toml
 from lstmcli.runs.study import Study, open_study, study_folder
@@ -157,23 +127,27 @@ def tune(
     began = clock()
     check_used(ray, "--at-once", at_once)
     folder = study_folder(source.data_dir, name)
-    loaded, failures = load_alike(source, settings.data, inputs_searched(settings, search.space))
+    loaded, failures = load_alike(
+        source, settings.data, searching.inputs_searched(settings, search.space)
+    )
     plan, failures = plan_prices(loaded, with_known_features(settings, loaded), failures)
     if "train.batch_size" in search.space:  # a number, so that a sampler learns from the recipe
         settings = settings.changed(train={"batch_size": choose_batch_size(plan, settings)})
-    given: list[Mapping[str, Any]] = [{key: value_of(settings, key) for key in search.space}]
+    given: list[Mapping[str, Any]] = [
+        {key: searching.value_of(settings, key) for key in search.space}
+    ]
     if search.sampler == "grid":
-        given = grid(search.space, given[0], settings.train.seed)
+        given = searching.grid(search.space, given[0], settings.train.seed)
         search = replace(search, trials=min(search.trials, len(given)))
-    known = known_prices(loaded, plan)
+    known = folds.known_prices(loaded, plan)
     # Folds that fit the longest context fit every trial.
-    context_length = most("window.context_length", settings, search.space)
+    context_length = searching.most("window.context_length", settings, search.space)
     longest = settings.changed(window={"context_length": context_length})
     bench = Bench(
         settings=settings,
         search=search,
         known=known,
-        folds=make_folds(known, longest, search.folds),
+        folds=folds.make_folds(known, longest, search.folds),
         device=settings.train.device,
         has_time=lambda: timeout is None or clock() - began < timeout,
         on_epoch=on_epoch,
@@ -196,44 +170,51 @@ def tune(
             on_trial(ended, _best(trials), len(trials), search.trials)
         trials = _ranked(study, at_work=study.at_work())
     best, count = _best(trials), sum(trial.state != "running" for trial in trials)
-    others, notes = len(trials) - count, []
-    if at_once > 1 and (search.sampler == "tpe" or search.pruner != "none"):
-        notes.append(
-            f"{at_once} trials at a time: each is proposed and pruned by those up to {at_once} "
-            f"before it; --at-once {at_once} repeats this"
-        )
-    if others:
-        notes.append(f"{others} of {search.trials} trials are at work in other processes")
-    if len(trials) < search.trials:
-        notes.append(f"{count} of {search.trials} trials are finished; the same command goes on")
     if best is None:
-        failed = [trial for trial in trials if trial.state == "failed"]
-        why = [f"trial {trial.number}: {trial.reason}" for trial in failed]
-        raise TrainingError(
-            "no trial was completed",
-            where=folder,
-            why=why[0] if why else "there was no time for one",
-            next_step="Change the recipe or the space." if why else "Pass a longer --timeout.",
-        )
+        raise _nothing_completed(folder, trials)
     recipe = recipe or folder / f"{name}-tuned.toml"
     text = _recipe(settings, source, known[0].interval, name, best, count)
     with atomic.writing(recipe) as file:
         file.write(text.encode("utf-8"))
     zero = next((trial for trial in trials if trial.number == 0 and trial.score is not None), None)
-    gain = None if zero is None else paired_gain(best.scores, zero.scores)
+    gain = None if zero is None else folds.paired_gain(best.scores, zero.scores)
     return TuneReport(
         name=name,
         folder=folder,
         recipe=recipe,
-        objective=objective_of(settings),
+        objective=folds.objective_of(settings),
         search=search,
         folds=bench.folds,
         trials=tuple(trials),
         gain=gain,
-        verdict=choice_verdict(best.number, count, len(bench.folds), gain),
-        notes=(*notes, *(note for each in known for note in each.named_notes())),
+        verdict=folds.choice_verdict(best.number, count, len(bench.folds), gain),
+        notes=(*_notes(search, at_once, trials), *(n for e in known for n in e.named_notes())),
         failures=tuple(failures),
     )
+
+
+def _nothing_completed(folder: Path, trials: Sequence[Trial]) -> TrainingError:
+    why = [f"trial {each.number}: {each.reason}" for each in trials if each.state == "failed"]
+    return TrainingError(
+        "no trial was completed",
+        where=folder,
+        why=why[0] if why else "there was no time for one",
+        next_step="Change the recipe or the space." if why else "Pass a longer --timeout.",
+    )
+
+
+def _notes(search: Search, at_once: int, trials: Sequence[Trial]) -> Iterator[str]:
+    """Yield how many trials were at work at a time, and how many are left."""
+    if at_once > 1 and (search.sampler == "tpe" or search.pruner != "none"):
+        yield (
+            f"{at_once} trials at a time: each is proposed and pruned by those up to {at_once} "
+            f"before it; --at-once {at_once} repeats this"
+        )
+    if others := sum(trial.state == "running" for trial in trials):
+        yield f"{others} of {search.trials} trials are at work in other processes"
+    if len(trials) < search.trials:
+        count = len(trials) - others
+        yield f"{count} of {search.trials} trials are finished; the same command goes on"
 
 
 def _bound(bench: Bench) -> dict[str, Any]:
@@ -241,7 +222,7 @@ def _bound(bench: Bench) -> dict[str, Any]:
 
     The device and the threads are not among them, nor is how many trials there are.
     """
-    search, series = bench.search, fold_series(bench.known, bench.settings)
+    search, series = bench.search, folds.fold_series(bench.known, bench.settings)
     tree = bench.settings.model_dump(mode="json", exclude={"data", "evaluate", "tuning"})
     recipe = {
         f"recipe {section}.{key}": value
@@ -261,7 +242,7 @@ def _bound(bench: Bench) -> dict[str, Any]:
 
 def _bounds(dimension: Dimension) -> dict[str, Any]:
     if isinstance(dimension, CategoricalDistribution):
-        return {"values": values_of(dimension)}
+        return {"values": searching.values_of(dimension)}
     low, high, log = dimension.low, dimension.high, dimension.log
     return {"low": low, "high": high, "step": None if log else dimension.step, "log": log}
 
@@ -305,7 +286,7 @@ def _run_left(
                     proposed.close()
                     continue
                 if isinstance(found, TaskError):
-                    found = end_trial(
+                    found = searching.end_trial(
                         task.trial, TrialState.FAIL, values=task.values, reason=str(found)
                     )
                 if isinstance(found, LstmcliError):
@@ -334,7 +315,9 @@ def _propose(
             if number is None:
                 return
             fixed = given[number] if number < len(given) else None
-            space = {k: d for k, d in search.space.items() if not fixed or holds(d, fixed[k])}
+            space = {
+                k: d for k, d in search.space.items() if not fixed or searching.holds(d, fixed[k])
+            }
             seed = np.random.SeedSequence([bench.settings.train.seed, number]).generate_state(1)[0]
             local = optuna.create_study(
                 sampler=kind(seed=int(seed)),
@@ -343,9 +326,13 @@ def _propose(
             known = study.ended().items()
             local.add_trials(trial for each, trial in known if each <= number - at_once)
             if fixed:
-                local.enqueue_trial({k: to_param(each, fixed[k]) for k, each in space.items()})
+                local.enqueue_trial(
+                    {k: searching.to_param(each, fixed[k]) for k, each in space.items()}
+                )
             trial = local.ask(dict[str, BaseDistribution](space))
-            found = {key: from_param(space[key], each) for key, each in trial.params.items()}
+            found = {
+                key: searching.from_param(space[key], each) for key, each in trial.params.items()
+            }
             task = _Task(number, stack.pop_all(), trial, fixed or found)
         yield task
 
@@ -369,7 +356,7 @@ def _trial(ended: FrozenTrial) -> Trial:
         state=_STATES[ended.state],
         values=kept["values"],
         score=ended.value if complete else None,
-        standard_error=standard_error(scores) if complete else None,
+        standard_error=folds.standard_error(scores) if complete else None,
         scores=scores,
         epochs=kept["epochs"],
         seconds=kept["seconds"],
@@ -386,7 +373,7 @@ def _recipe(
     settings: Settings, source: Source, interval: str, name: str, best: Trial, count: int
 ) -> str:
     """Return the settings of the best trial, complete, with what their choice has cost."""
-    chosen = with_values(settings, best.values, where=f"trial {best.number}").model_copy(
+    chosen = searching.with_values(settings, best.values, where=f"trial {best.number}").model_copy(
         update={
             "data": lasting_data(source, settings.data, interval),
             "tuning": Tuning(trials=settings.tuning.trials + count),

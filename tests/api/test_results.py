@@ -2,7 +2,10 @@
 
 import html
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,6 +16,7 @@ from utilsforecast.evaluation import evaluate as scores_of_nixtla
 import lstmcli as lc
 from lstmcli.api import Evaluation, Model, Predictions
 from lstmcli.errors import UsageError
+from lstmcli.learning.workers import Here
 from lstmcli.pictures.fans import forecast_fan, walks
 from lstmcli.pictures.picture import write_picture
 from lstmcli.runs.ledger import Entry, read_ledger
@@ -217,13 +221,23 @@ def test_several_models_are_compared_and_each_symbol_has_its_own(
     assert again.summaries["model"].tolist() == [str(model.reference), "base/v0001"]
 
 
-def test_evaluation_of_symbols_with_models_of_their_own(tmp_path: Path) -> None:
+def test_evaluation_of_symbols_with_models_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    events: list[str] = []
+
+    @contextmanager
+    def cluster(address: str, **options: Any) -> Iterator[Here]:
+        events.append("opened")
+        yield Here("cpu")
+        events.append("closed")
+
+    monkeypatch.setattr("lstmcli.workflows.evaluate.workers_of", cluster)
     small = {"model.hidden_sizes": [4], "train.epochs": 1, "window.context_length": 60}
     small |= {"train.chunk_length": 60, "train.burn_in": 40}
     for name, seed in (("AAA", 0), ("BBB", 1)):
         lc.train(closes(seed).rename(name), settings=small, horizon=10, data_dir="data")
     both = pd.DataFrame({"AAA": closes(), "BBB": closes(1)})
-    ev = lc.evaluate(both, n_windows=2, data_dir="data")
+    ev = lc.evaluate(both, n_windows=2, refit=1, ray="local", data_dir="data")
+    assert events == ["opened", "opened", "closed", "closed"]  # the first is there for the second
     assert ev.summaries["model"].tolist() == ["aaa/v0001", "bbb/v0001"]
     assert ev.scores["evaluated"].unique().tolist() == ["aaa/v0001", "bbb/v0001"]
     assert ev.frame["symbol"].unique().tolist() == ["AAA", "BBB"]
@@ -246,16 +260,6 @@ def test_pictures_are_figures_that_a_notebook_shows(made: Predictions, scored: E
     for figure, file in ((fan, "fan.png"), (walk, "walk.png")):
         assert len(figure.axes) == 2
         assert vars(figure)["_repr_png_"]() == Path(file).read_bytes()
-
-
-def test_pictures_work_with_pyplot_too(made: Predictions) -> None:
-    import matplotlib as mpl
-
-    before = dict(mpl.rcParams)
-    figure = made.plot()
-    figure.savefig("fan.png")
-    assert Path("fan.png").read_bytes().startswith(PNG)
-    assert dict(mpl.rcParams) == before
 
 
 def test_a_notebook_shows_a_small_table_with_what_there_is_to_know(

@@ -19,7 +19,7 @@ import torch
 
 import lstmcli as lc
 from lstmcli.api import Model, PartialResultWarning
-from lstmcli.errors import DataError, FileError, LstmcliError, NoModelError, UsageError
+from lstmcli.errors import FileError, LstmcliError, NoModelError, UsageError
 from tests.api.conftest import SMALL, closes, weights
 from tests.command_line import hashes, in_process, succeed
 
@@ -144,14 +144,8 @@ def test_what_a_frame_does_not_say_is_said_by_options(model: Model, frame: pd.Da
 
 def test_a_frame_may_hold_inputs_of_its_own(frame: pd.DataFrame) -> None:
     own = pd.DataFrame({"Close": frame["AAA"], "RSI": frame["AAA"].pct_change().rolling(9).mean()})
-    own = own.dropna()
-    own.to_csv("AAA.csv")
     fast = SMALL | {"window.features": ["close", "column:RSI"]}
-    model = lc.train({"AAA": own}, settings=fast, horizon=10)
-    assert weights(model) == weights(lc.train("AAA.csv", settings=fast, horizon=10))
-    ev = model.evaluate(without="column:RSI", n_windows=3)
-    assert ev.without is not None
-    assert ev.without["sentence"] in repr(ev)
+    model = lc.train({"AAA": own.dropna()}, settings=fast, horizon=10)
     with pytest.raises(LstmcliError, match="no column RSI, which the model reads"):
         model.predict(frame["AAA"])
 
@@ -280,9 +274,3 @@ def test_training_without_data_takes_those_of_the_recipe(tmp_path: Path) -> None
     assert (model.name, model.symbols) == ("mine", ["one"])
     assert model.evaluate().summary["windows"] == 3
     assert sorted(each.name for each in tmp_path.iterdir()) == ["mine.toml", "one.csv"]
-
-
-def test_the_errors_of_data_are_those_of_the_package() -> None:
-    with pytest.raises(LstmcliError) as caught:
-        lc.train(closes().to_frame()[["Close"]].rename(columns={"Close": "Volume"}))
-    assert caught.value.exit_code == DataError.exit_code

@@ -28,8 +28,7 @@ from lstmcli.runs.ledger import LEVELS, Entry, nearest_columns, read_ledger
 from lstmcli.sources.loading import load_prices
 from lstmcli.sources.source import Source
 from lstmcli.workflows.grade import grade
-from lstmcli.workflows.predict import predict
-from lstmcli.workflows.record import recorded
+from lstmcli.workflows.predict import predict, recorded
 from tests.command_line import (
     Outcome,
     assert_one_error,

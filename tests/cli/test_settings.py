@@ -8,7 +8,7 @@ from typing import Any
 from lstmcli.cli.options import RecipeOptions, parse_duration
 from lstmcli.config import Train, keys
 from lstmcli.recipes import explain_settings
-from lstmcli.sources.source import Source, chosen_data
+from lstmcli.sources.source import Source, chosen_data, chosen_settings
 from tests.command_line import assert_one_error, in_process
 from tests.rows import for_each
 
@@ -16,7 +16,7 @@ from tests.rows import for_each
 def train_of(*overrides: str, **options: Any) -> Train:
     source = Source(Path("data"), date(2026, 1, 1))
     recipe = RecipeOptions(set_=list(overrides), **options)
-    settings, _ = recipe.settings("lab", source)
+    settings, _ = chosen_settings("lab", source, recipe.changes)
     return settings.train
 
 
@@ -41,7 +41,8 @@ def test_a_start_given_with_set_wins_over_the_option(
     symbols: tuple[str, ...], overrides: tuple[str, ...], found: date | None
 ) -> None:
     source = Source(Path("data"), date(2026, 1, 1), symbols=symbols, start=date(2020, 1, 2))
-    settings, source = RecipeOptions(set_=list(overrides)).settings("lab", source)
+    changes = RecipeOptions(set_=list(overrides)).changes
+    settings, source = chosen_settings("lab", source, changes)
     assert chosen_data(source, settings.data).start == found
 
 

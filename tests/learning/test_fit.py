@@ -2,11 +2,11 @@
 
 import random
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
-import safetensors.torch
 import torch
 from torch import Tensor, nn
 
@@ -18,12 +18,21 @@ from lstmcli.errors import TrainingError, UsageError
 from lstmcli.forecasting.forecaster import forecast
 from lstmcli.learning import fit as fit_module
 from lstmcli.learning import samples as samples_module
-from lstmcli.learning.fit import Course, Fit, fit
+from lstmcli.learning.fit import fit
 from lstmcli.learning.samples import choose_batch_size
 from lstmcli.training import objective as objective_module
-from lstmcli.training.loop import Epoch
 from tests.rows import for_each
-from tests.synthetic import CPU, fit_on, make_plan, random_walk, series_of, tiny_settings
+from tests.synthetic import (
+    CPU,
+    fit_on,
+    losses_of,
+    make_plan,
+    random_walk,
+    rewritten_after,
+    series_of,
+    tiny_settings,
+    weights_of,
+)
 
 SCALINGS = ("relative", "zscore", "batch", "log_return")
 SERIES = series_of(random_walk(200), random_walk(200, seed=1) * 1e6)
@@ -34,24 +43,6 @@ def settings_with(scaling: str = "log_return", **sections: dict[str, Any]) -> Se
     return tiny_settings(window=window, **sections)
 
 
-def weights(done: Fit) -> bytes:
-    tensors = dict(done.model.network.state_dict())
-    if done.model.fitted is not None:
-        tensors |= {"loc": done.model.fitted.loc, "scale": done.model.fitted.scale}
-    return safetensors.torch.save(tensors)
-
-
-def losses(done: Fit) -> list[tuple[float, float]]:
-    return [(epoch.loss, epoch.validation_loss) for epoch in done.history]
-
-
-def with_values(series: Series, change: Callable[[Tensor], None]) -> Series:
-    values = torch.from_numpy(series.values.copy())
-    change(values)
-    close = values[:, 0].numpy().copy()
-    return Series(series.symbol, series.dates, values.numpy(), close, series.inputs, series.price)
-
-
 def test_fitting_neither_reads_nor_moves_any_global_random_state() -> None:
     settings = settings_with(model={"dropout": 0.3})
     torch.manual_seed(1)
@@ -60,7 +51,7 @@ def test_fitting_neither_reads_nor_moves_any_global_random_state() -> None:
     numbers = np.random.get_state(legacy=False)["state"]["key"].tolist()  # noqa: NPY002
     states = torch.get_rng_state(), random.getstate(), numbers
     second = fit_on([SERIES], settings)
-    assert weights(first) == weights(second)
+    assert weights_of(first.model) == weights_of(second.model)
     assert torch.equal(torch.get_rng_state(), states[0])
     assert random.getstate() == states[1]
     assert np.random.get_state(legacy=False)["state"]["key"].tolist() == states[2]  # noqa: NPY002
@@ -70,34 +61,12 @@ def test_fitting_neither_reads_nor_moves_any_global_random_state() -> None:
 def test_validation_rows_choose_the_epoch_and_touch_no_weight_or_scale(scaling: str) -> None:
     settings = settings_with(scaling, train={"epochs": 1})
     start = make_plan([SERIES], settings).splits[0].train_rows
-
-    def change(values: Tensor) -> None:
-        values[start:] *= 1 + 0.1 * torch.rand(values[start:].shape, dtype=torch.float64)
-
-    before, after = fit_on([SERIES], settings), fit_on([with_values(SERIES, change)], settings)
-    assert weights(before) == weights(after)
+    before, after = (
+        fit_on(series, settings) for series in ([SERIES], rewritten_after([SERIES], [start]))
+    )
+    assert weights_of(before.model) == weights_of(after.model)
     assert before.history[0].loss == after.history[0].loss
     assert before.history[0].validation_loss != after.history[0].validation_loss
-
-
-def test_no_training_label_lies_in_validation_and_no_validation_label_in_test() -> None:
-    settings = settings_with()
-    other = series_of(*(random_walk(140, seed=n) for n in (7, 8)), symbol="B", first="2000-03-01")
-    plan = make_plan([SERIES, other], settings)
-    for series, train, validation in zip(plan.series, plan.train, plan.validation, strict=True):
-        horizon = settings.window.horizon
-        assert len(train)
-        assert len(validation)
-        assert plan.validation_start is not None
-        assert series.dates[train.max() + horizon] < plan.validation_start
-        assert series.dates[validation.min()] >= plan.validation_start
-        assert series.dates[validation.max() + horizon] < plan.test_start
-    assert plan.counts() == {
-        "rows": 340,
-        "train": sum(map(len, plan.train)),
-        "validation": sum(map(len, plan.validation)),
-        "test": sum(len(split.test) for split in plan.splits),
-    }
 
 
 def test_the_fitted_scale_is_that_of_training_rows() -> None:
@@ -145,14 +114,11 @@ def test_the_fingerprint_knows_every_value_date_and_name() -> None:
     def fingerprint(series: Series) -> str:
         return make_plan([series], settings_with()).fingerprint()
 
-    def nudge(values: Tensor) -> None:
-        values[150, 1] += 1e-3
-
     first = fingerprint(SERIES)
-    assert first == fingerprint(with_values(SERIES, lambda values: None))
+    assert first == fingerprint(replace(SERIES, values=SERIES.values.copy()))
     later = series_of(random_walk(200), random_walk(200, seed=1) * 1e6, first="2000-01-04")
     renamed = series_of(random_walk(200), random_walk(200, seed=1) * 1e6, symbol="BBB")
-    others = [fingerprint(each) for each in (with_values(SERIES, nudge), later, renamed)]
+    others = [fingerprint(each) for each in (*rewritten_after([SERIES], [199]), later, renamed)]
     assert len({first, *others}) == 4
 
 
@@ -176,7 +142,7 @@ def test_odd_prices_are_fitted_and_forecast_without_a_missing_number(
     series = series_of(*columns)
     done = fit_on([series], settings_with(scaling))
     assert done.error is None
-    assert np.isfinite(losses(done)).all()
+    assert np.isfinite(losses_of(done)).all()
     assert all(weight.isfinite().all() for weight in done.model.network.parameters())
     rows = [np.array([60, 64, 150, 199])]
     assert np.isfinite(forecast(done.model, [series], rows).median).all()
@@ -196,16 +162,6 @@ def test_what_repeats_itself_is_learnt(scaling: str) -> None:
     moves = series.log_prices[rows[:, None] + np.arange(1, 5)] - series.log_prices[rows][:, None]
     error = forecast(done.model, [series], [rows]).median - moves
     assert np.sqrt((error**2).mean()) < 0.4 * np.sqrt((moves**2).mean())
-
-
-def test_every_epoch_is_told_and_kept() -> None:
-    told: list[Epoch] = []
-    settings = settings_with(train={"epochs": 3})
-    done = fit(make_plan([SERIES], settings), settings, CPU, Course(on_epoch=told.append))
-    assert told == done.history
-    assert [epoch.epoch for epoch in told] == [1, 2, 3]
-    assert done.model.trained_on == ("AAA",)
-    assert done.model.device == CPU
 
 
 def breaking(epoch: int, batches: int) -> Callable[..., Callable[[nn.Module, Tensor], Tensor]]:
@@ -236,7 +192,7 @@ def test_training_that_breaks_down_keeps_the_good_epochs_before(
     assert len(done.history) == 2
     monkeypatch.undo()
     shorter = fit(plan, settings_with(train={"epochs": 2}), CPU)
-    assert weights(done) == weights(shorter)
+    assert weights_of(done.model) == weights_of(shorter.model)
 
 
 def test_training_that_breaks_down_at_once_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -94,7 +94,11 @@ def test_a_series_that_stands_still_is_no_part_of_a_fan() -> None:
 
 @pytest.mark.parametrize(
     ("rows", "number", "words"),
-    [(90, 6, "fold 1 of 6.*no series has windows"), (400, 7, "no rows before it.*--folds")],
+    [
+        (90, 6, "fold 1 of 6.*no series has windows"),
+        (400, 7, "no rows before it.*--folds"),
+        (63, 7, "no rows before it"),  # not one
+    ],
 )
 def test_too_many_folds_are_refused(rows: int, number: int, words: str) -> None:
     with pytest.raises(DataError, match=words):

@@ -169,6 +169,11 @@ def test_a_range_with_a_step_lists_what_it_holds(low: int, step: int, steps: int
         assert not holds(found, values[-1] + 1)
 
 
+def test_both_ends_of_a_range_are_in_it() -> None:
+    found = [holds(FloatDistribution(0.1, 0.5), value) for value in (0.09, 0.1, 0.5, 0.51)]
+    assert found == [False, True, True, False]
+
+
 def test_a_grid_is_every_combination_once_with_the_recipe_first() -> None:
     recipe = {"train.epochs": 5, "model.dropout": 0.3, "model.hidden_sizes": [8, 4]}
     every = [

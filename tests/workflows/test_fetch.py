@@ -1,10 +1,8 @@
 """Fetch as a user meets it: the real yfinance, a local server, a store on disk."""
 
 import json
-from collections.abc import Iterator
 from datetime import UTC, date, datetime
 from pathlib import Path
-from random import Random
 from typing import Any
 
 import numpy as np
@@ -14,9 +12,8 @@ import pytest
 from lstmcli.errors import LockedError, UsageError
 from lstmcli.files.locks import hold
 from lstmcli.market import yahoo
-from lstmcli.workflows.fetch import FetchReport, FetchResult, fetch
-from tests.clockwork import Clockwork
-from tests.yahoo_stand_in import Fault, StandIn, dividend, random_walk, split, stand_in
+from lstmcli.workflows.fetch import FetchResult, fetch
+from tests.yahoo_stand_in import Fault, StandIn, random_walk, split
 
 BARS = random_walk(80)  # to 2024-04-22
 NOW = datetime(2024, 6, 1, tzinfo=UTC)
@@ -24,20 +21,8 @@ STALE = "stale: Yahoo's last bar is 2024-04-22, 27 sessions ago"
 
 
 @pytest.fixture
-def server() -> Iterator[StandIn]:
-    with stand_in() as script:
-        yield script
-
-
-@pytest.fixture
-def run(tmp_path: Path) -> Any:
-    def run(*symbols: str, now: datetime = NOW, **options: Any) -> FetchReport:
-        clockwork = Clockwork()
-        clocks = {"clock": clockwork.clock, "sleep": clockwork.sleep, "random": Random(7)}
-        options = {"rate": 1000.0, "max_wait": 60.0, **clocks, **options}
-        return fetch(symbols, data_dir=tmp_path / "data", now=now, **options)
-
-    return run
+def run(run: Any) -> Any:
+    return lambda *symbols, now=NOW, **options: run(*symbols, now=now, **options)
 
 
 def snapshot(folder: Path) -> dict[str, tuple[bytes, int]]:
@@ -99,36 +84,20 @@ def test_the_next_fetch_asks_once_for_ten_rows_and_what_follows(
     same(stored(tmp_path), BARS)
 
 
-def test_an_overlap_reaches_back_to_the_last_action(server: StandIn, run: Any) -> None:
-    server.serve("AAPL", dividend(BARS, "2024-02-09", 0.24))
-    run("AAPL")
-    server.forget()
-    assert run("AAPL").results[0].status == "unchanged"
-    (query,) = server.asked("AAPL")
-    assert period(query)[0] == date(2024, 2, 9)
-
-
+@pytest.mark.parametrize(
+    ("symbol", "stored_bars"),
+    [("AAPL", BARS), ("^GSPC", BARS.assign(Volume=0.0)), ("^GSPC", BARS.assign(Volume=np.nan))],
+)
 @pytest.mark.parametrize("full", [False, True])
 def test_a_run_that_finds_nothing_new_writes_no_byte(
-    server: StandIn, run: Any, tmp_path: Path, full: bool
+    server: StandIn, run: Any, tmp_path: Path, symbol: str, stored_bars: pd.DataFrame, full: bool
 ) -> None:
-    server.serve("AAPL", BARS)
-    run("AAPL")
+    server.serve(symbol, stored_bars)
+    run(symbol)
     before = snapshot(tmp_path)
-    server.serve("AAPL", BARS * (1 + 2e-7))  # the seventh digit
-    (result,) = run("AAPL", full=full, now=datetime(2024, 7, 1, tzinfo=UTC)).results
+    server.serve(symbol, stored_bars * (1 + 2e-7))  # the seventh digit
+    (result,) = run(symbol, full=full, now=datetime(2024, 7, 1, tzinfo=UTC)).results
     assert (result.status, result.added, result.rows) == ("unchanged", 0, 80)
-    assert snapshot(tmp_path) == before
-
-
-@pytest.mark.parametrize("volume", [0.0, np.nan])
-def test_an_index_without_volume_is_stable_too(
-    server: StandIn, run: Any, tmp_path: Path, volume: float
-) -> None:
-    server.serve("^GSPC", BARS.assign(Volume=volume))
-    assert run("^GSPC").results[0].status == "new"
-    before = snapshot(tmp_path)
-    assert run("^GSPC").results[0].status == "unchanged"
     assert snapshot(tmp_path) == before
 
 
@@ -152,17 +121,24 @@ def test_a_split_makes_the_whole_history_new_and_says_so(
     assert run("AAPL").results[0].status == "unchanged"
 
 
-def test_a_restated_history_that_cannot_be_had_leaves_the_old_one(
-    server: StandIn, run: Any, tmp_path: Path
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        (split(BARS, "2024-04-15", 4)[30:], "30 of 70 stored rows are not in Yahoo's answer"),
+        (BARS.assign(Close=BARS["Close"].mask(BARS.index == BARS.index[75], -1.0)), "bad price"),
+    ],
+    ids=["part of a restated history", "impossible price"],
+)
+def test_an_answer_that_cannot_be_used_leaves_what_is_stored(
+    server: StandIn, run: Any, tmp_path: Path, answer: pd.DataFrame, words: str
 ) -> None:
     server.serve("AAPL", BARS[:70])
     run("AAPL")
     before = snapshot(tmp_path)
-    after = split(BARS, "2024-04-15", 4)
-    server.serve("AAPL", after[30:])
+    server.serve("AAPL", answer)
     report = run("AAPL")
     assert report.exit_code == 4
-    assert "30 of 70 stored rows are not in Yahoo's answer" in report.results[0].reason
+    assert words in report.results[0].reason
     assert snapshot(tmp_path) == before
 
 
@@ -200,25 +176,6 @@ def test_a_failure_keeps_what_is_stored_and_tells_the_truth(
     assert word in result.reason
     assert fault == "404" or "delisted" not in result.reason
     assert snapshot(tmp_path) == before
-
-
-def test_failing_differently_is_a_matter_of_data(server: StandIn, run: Any) -> None:
-    server.always["AAPL"] = "500"
-    assert run("AAPL", "NOPE").exit_code == 4
-    server.always["MSFT"] = "429"
-    assert run("AAPL", "MSFT").exit_code == 6
-
-
-def test_odd_symbols_are_fetched_under_their_own_names(
-    server: StandIn, run: Any, tmp_path: Path
-) -> None:
-    symbols = ["^GSPC", "BRK-B", "EURUSD=X", "BTC-USD", "0700.HK", "CON.DE"]
-    for position, symbol in enumerate(symbols):
-        server.serve(symbol, random_walk(30, price=10.0 + position))
-    assert [result.status for result in run(*symbols).results] == ["new"] * 6
-    files = list((tmp_path / "data" / "prices" / "1d").glob("*.csv"))
-    assert len({file.name.lower() for file in files}) == 6
-    assert [result.status for result in run(*symbols).results] == ["unchanged"] * 6
 
 
 def test_no_symbols_and_an_empty_range_are_usage_errors(run: Any) -> None:
@@ -272,19 +229,6 @@ def test_rows_without_a_price_are_left_out_told_and_fetched_later(
     same(stored(tmp_path), BARS)
 
 
-def test_an_impossible_price_is_never_stored(server: StandIn, run: Any, tmp_path: Path) -> None:
-    server.serve("AAPL", BARS[:70])
-    run("AAPL")
-    before = snapshot(tmp_path)
-    bad = BARS.copy()
-    bad.loc[BARS.index[75], "Close"] = -1.0
-    server.serve("AAPL", bad)
-    report = run("AAPL")
-    assert report.exit_code == 4
-    assert "bad price" in report.results[0].reason
-    assert snapshot(tmp_path) == before
-
-
 def test_the_bar_of_an_open_session_is_left_out_until_it_is_done(
     server: StandIn, run: Any, tmp_path: Path
 ) -> None:
@@ -320,17 +264,6 @@ def test_a_share_whose_only_bar_is_unfinished_is_told_so(server: StandIn, run: A
     server.serve("NEWCO", BARS[-1:])
     report = run("NEWCO", now=datetime(2024, 4, 22, 16, 0, tzinfo=UTC))
     assert "found only an unfinished bar" in report.results[0].reason
-
-
-def test_the_last_stored_bar_may_be_corrected(server: StandIn, run: Any, tmp_path: Path) -> None:
-    early = BARS[:70].copy()
-    early.loc[BARS.index[69], ["Close", "Adj Close"]] += 0.2
-    server.serve("AAPL", early)
-    run("AAPL")
-    server.serve("AAPL", BARS)
-    (result,) = run("AAPL").results
-    assert (result.status, result.added) == ("updated", 10)
-    same(stored(tmp_path), BARS)
 
 
 def test_an_open_that_is_missing_next_to_a_corrected_close_is_left_empty_and_counted(

@@ -20,7 +20,8 @@ from lstmcli.sources.loading import stream_prices
 from lstmcli.sources.source import Source
 from lstmcli.workflows import batches
 from lstmcli.workflows import predict as module
-from lstmcli.workflows.predict import PredictReport, SymbolForecast, predict
+from lstmcli.workflows.batches import SymbolForecast
+from lstmcli.workflows.predict import PredictReport, predict
 from tests.command_line import csv_text, succeed, walk
 
 SYMBOLS = tuple(f"S{letter}" for letter in "ABCDEFGHIJKLM")
@@ -201,8 +202,8 @@ def test_another_column_than_was_trained_on_is_told_once(shelf: Path, tmp_path: 
         rows = [f"{line},{line.split(',')[1]}" for line in lines]
         path.write_text("\n".join([f"{header},Adj Close", *rows]) + "\n")
 
-    def report(*symbols: str) -> PredictReport:
-        return predict(source(home, *symbols), model="direct", device="cpu")
+    def report(*symbols: str, model: str | None = "direct") -> PredictReport:
+        return predict(source(home, *symbols), model=model, device="cpu")
 
     found = report("SA", "SB", "SD")
     assert [each.price_as_trained for each in found.forecasts] == [False, True, False]
@@ -212,6 +213,8 @@ def test_another_column_than_was_trained_on_is_told_once(shelf: Path, tmp_path: 
         "the model was not trained on SD",
     ]
     assert report("SB").notes == []
+    named = "recursive/v0001 was trained on Close, and forecasts Adj Close of SA"
+    assert named in report("SA", "SB", "SD", model=None).notes
 
 
 def test_a_symbol_asked_for_in_two_spellings_is_forecast_once(shelf: Path) -> None:

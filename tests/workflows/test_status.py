@@ -156,12 +156,6 @@ def test_a_damaged_series_hides_no_calendar_of_the_others(tmp_path: Path, damage
     assert "1 cannot be read: FUND" in part(home, "store").cause
 
 
-def test_tel_aviv_is_known(tmp_path: Path) -> None:
-    store(tmp_path, "TEVA.TA")
-    found = part(tmp_path, "calendars")
-    assert (found.state, found.what) == ("ok", "XTAE to 2100-12-31")
-
-
 def test_a_device_that_is_not_there_is_bad(tmp_path: Path) -> None:
     (found,) = [
         each for each in status(tmp_path, now=NOW, device="cuda:99").parts if each.name == "device"

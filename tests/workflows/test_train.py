@@ -15,10 +15,9 @@ from lstmcli.errors import TrainingError
 from lstmcli.runs.checkpoint import CHECKPOINT
 from lstmcli.sources.source import Source
 from lstmcli.training.device import describe_choice
-from lstmcli.training.loop import Epoch
 from lstmcli.workflows.train import TrainReport, train
 from tests.command_line import csv_text, walk
-from tests.synthetic import tiny_settings
+from tests.synthetic import stop_after, tiny_settings
 
 
 @pytest.fixture
@@ -33,14 +32,6 @@ def trained(source: Source, settings: Settings | None = None, **options: Any) ->
 
 def weights(report: TrainReport) -> bytes:
     return (report.model.folder / "model.safetensors").read_bytes()
-
-
-def stop_after(number: int) -> Callable[[Epoch], None]:
-    def on_epoch(epoch: Epoch) -> None:
-        if epoch.epoch == number:
-            raise KeyboardInterrupt
-
-    return on_epoch
 
 
 def test_a_run_broken_off_and_resumed_keeps_the_bytes_of_an_unbroken_one(source: Source) -> None:
