@@ -9,8 +9,7 @@ import numpy as np
 
 from lstmcli.evaluation.bands import Band
 from lstmcli.evaluation.direction import Chances, direction_hits
-from lstmcli.pictures.fans import Floats, Moves
-from lstmcli.pictures.style import (
+from lstmcli.pictures.drawing import (
     BLUE,
     GREY,
     INK,
@@ -21,6 +20,7 @@ from lstmcli.pictures.style import (
     name_marks,
     show_values,
 )
+from lstmcli.pictures.fans import Floats, Moves
 from lstmcli.printable import count_of
 
 if TYPE_CHECKING:

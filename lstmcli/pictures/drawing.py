@@ -1,4 +1,4 @@
-"""Draw over time: a fan after its history, past forecasts, expected ranges over the prices."""
+"""Colours, and drawings over time: a fan after its history, past forecasts, expected ranges."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -6,17 +6,37 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lstmcli.pictures.fans import Dates, Fan, Floats, Walk
-from lstmcli.pictures.style import BLUE, GREY, INK, OUTCOMES, QUIET, TINTS, VERMILLION, show_values
 from lstmcli.pictures.surprises import Surprises
-from lstmcli.printable import printable
+from lstmcli.printable import json_text, printable
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+# Okabe & Ito (2008), distinct for every kind of colour vision. The bands are tints of the blue.
+INK, BLUE, VERMILLION, GREEN = "#1a1a1a", "#0072b2", "#d55e00", "#009e73"
+PURPLE, ORANGE, GREY, QUIET, GRID = "#cc79a7", "#e69f00", "#8c8c8c", "#555555", "#ececec"
+TINTS = {0.5: "#7fb8d9", 0.8: "#b2d4e8", 0.95: "#deecf5"}
+LINE_COLOURS = {
+    **{"blue": BLUE, "vermillion": VERMILLION, "green": GREEN},
+    **{"purple": PURPLE, "orange": ORANGE, "grey": GREY},
+}
+# Of a window whose direction was called right or wrong, or that had none: line, range, mark, word.
+OUTCOMES: dict[bool | None, tuple[str, str, str, str]] = {
+    True: (GREEN, "#b5dfd2", "o", "direction right"),
+    False: (VERMILLION, "#f3cfb8", "X", "direction wrong"),
+    None: (GREY, "#dadada", "s", "unchanged"),
+}
+# By the names that the page's style sheet gives them.
+COLOURS = {
+    **{"ink": INK, "quiet": QUIET, "grid": GRID},
+    **LINE_COLOURS,
+    **{f"band-{100 * nominal:.0f}": tint for nominal, tint in TINTS.items()},
+    **{f"range-{key}": OUTCOMES[hit][1] for key, hit in (("hit", True), ("miss", False))},
+    "range-none": OUTCOMES[None][1],
+}
 _FEW_RANGES = 10  # which are drawn as bars, since an area would hardly be seen
 _NARROW = 6.0  # inches of a panel in which labels take two lines
 _LOG_FROM = 3.0  # a range of prices beyond which steps of the same percentage are drawn alike
-
 
 Shown = Fan | Walk | Surprises
 
@@ -96,6 +116,27 @@ def draw_surprises(axes: "Axes", shown: Surprises) -> None:
         axes.plot(shown.dates[shown.found], shown.prices[shown.found], label="surprise", **mark)
     room = (shown.dates[-1] - shown.dates[0]) // 50
     _scale(axes, shown.drawn, shown.currency, shown.dates[0], shown.dates[-1] + room)
+
+
+def show_values(axes: "Axes", edges: Floats, texts: Sequence[str]) -> None:
+    """Lay zones over axes that each show a text where the pointer is; text i is left of edge i+1.
+
+    Only `pictures.page` reads them, from the ids of what is drawn.
+    """
+    zones = axes.broken_barh(
+        list(zip(edges[:-1], np.diff(edges), strict=True)),
+        (0, 1),
+        transform=axes.get_xaxis_transform(),
+        color=INK,
+        alpha=0.0,
+        zorder=9,
+    )
+    name_marks(zones, texts)
+
+
+def name_marks(artist: Any, texts: Sequence[str]) -> None:
+    """Give each mark of something drawn its text."""
+    artist.set_gid(json_text(list(map(printable, texts))))
 
 
 def _draw_naive(axes: "Axes", dates: Dates, last: float) -> None:

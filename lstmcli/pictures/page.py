@@ -31,22 +31,21 @@ from lstmcli.pictures.fans import (
     with_change,
 )
 from lstmcli.pictures.picture import MAX_PANELS, render
-from lstmcli.pictures.style import COLOURS, LINE_COLOURS
 from lstmcli.pictures.terminal_plot import draw_plot
 from lstmcli.printable import count_of, printable
 from lstmcli.report.evaluate import caveats, detail_tables, made_by
 from lstmcli.report.output import write_file
 from lstmcli.report.predict import predict_view
-from lstmcli.report.score_lines import share_of, verdict_word
+from lstmcli.report.score_tables import share_of, verdict_word
 from lstmcli.report.tables import (
     BASE_RATE_UNKNOWN,
     FittedTable,
-    make_table,
     number,
     percent,
     price,
     price_basis,
     price_columns,
+    record_table,
 )
 from lstmcli.runs.bundle import settings_toml
 from lstmcli.sources.predictors import Predictor
@@ -175,7 +174,7 @@ def write_forecast_page(report: PredictReport, target: str | None) -> None:
                     "fan": fan,
                     "happened": bool(np.isfinite(fan.actual).any()),
                     "shares": [f"{100 * nominal:.0f}" for nominal, *_ in fan.bands],
-                    "steps": _table("Step by step", of_steps),
+                    "steps": record_table("Step by step", of_steps),
                 }
             )
     several, overview = len(forecasts) > 1, "At the last step"
@@ -193,7 +192,7 @@ def write_forecast_page(report: PredictReport, target: str | None) -> None:
         ),
         basis=price_basis(each.price for each in forecasts),
         parts=[*parts, *last],
-        overview=_table(overview, cells) if several else None,
+        overview=record_table(overview, cells) if several else None,
         forecasts=shown,
         trust=[table for by in report.models if (table := _trust(by))],
         notes=[*report.notes, *(failure.reason for failure in report.failures)],
@@ -302,10 +301,6 @@ def _cells(fan: Fan, row: dict[str, Any]) -> dict[str, Any]:
     return cells
 
 
-def _table(title: str, rows: Sequence[dict[str, Any]]) -> FittedTable:
-    return make_table(title, list(rows[0]), (each.values() for each in rows))
-
-
 def _trust(by: Predictor) -> FittedTable | None:
     """Return the errors on validation, next to those of baselines; None where none are kept."""
     found = by.metadata.validation
@@ -313,13 +308,16 @@ def _trust(by: Predictor) -> FittedTable | None:
         return None
     few = found.n_independent < MIN_WINDOWS
     title = f"Typical error on {count_of(found.n_independent, 'validation window')}"
-    tested, cells = found.models["network"].p, []
-    for name, each in found.models.items():
-        p = None if few or (p := tested.get(name)) is None else number(p)
-        shown = str(by.reference) if name == "network" else shown_name(name)
-        cells.append([shown, percent(each.rmse), p])
-    columns = ["Model", "Error (RMSE)", "p against it"]
-    return make_table(title + ", too few for a test" * few, columns, cells)
+    tested = found.models["network"].p
+    rows = (
+        {
+            "Model": str(by.reference) if name == "network" else shown_name(name),
+            "Error (RMSE)": percent(each.rmse),
+            "p against it": number(None if few else tested.get(name)),
+        }
+        for name, each in found.models.items()
+    )
+    return record_table(title + ", too few for a test" * few, rows)
 
 
 def _template(name: str) -> "Template":
@@ -338,8 +336,8 @@ def _template(name: str) -> "Template":
     environment.filters["dated"] = _dated
     environment.globals |= {
         "base_rate_unknown": BASE_RATE_UNKNOWN,
-        "colours": COLOURS,
-        "colours_of_lines": list(LINE_COLOURS),
+        "colours": drawing.COLOURS,
+        "colours_of_lines": list(drawing.LINE_COLOURS),
         "count_of": count_of,
         "inline": inline,
         "is_numeric": _is_numeric,

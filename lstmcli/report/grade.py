@@ -11,8 +11,7 @@ from lstmcli.evaluation.trend import Yardsticks
 from lstmcli.printable import count_of
 from lstmcli.report import View, make_document
 from lstmcli.report.long_table import COLUMNS, all_levels, backtest_rows, chosen_models
-from lstmcli.report.score_lines import directions, errors, verdict_lines
-from lstmcli.report.score_tables import score_tables
+from lstmcli.report.score_tables import directions, errors, score_tables, verdict_lines
 from lstmcli.report.tables import in_prose, make_table, styled
 from lstmcli.workflows.grade import Grade, GradeReport
 

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from lstmcli.pictures import charts, drawing, page
+from lstmcli.pictures.drawing import COLOURS
 from lstmcli.pictures.fans import Moves
 from lstmcli.pictures.page import inline
-from lstmcli.pictures.style import COLOURS
 from lstmcli.report.tables import make_table
 from tests.pictures.drawings import make_fan, make_walk
 from tests.rows import for_each
