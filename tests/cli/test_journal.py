@@ -158,11 +158,8 @@ def test_verbs_that_change_the_store_are_logged(home: Path) -> None:
     ("arguments", "code", "told"),
     [
         (("predict", "--model", "absent"), 4, "no such model"),
-        (("predict", "--csv", "absent.csv"), 2, "absent.csv"),
-        (("train", "--set", "train.epochs=0"), 2, "train.epochs"),
         (("predict", "--horizon", "0"), 2, "--horizon"),
         (("predict", "--output", "data"), 1, "it is a folder"),
-        (("evaluate", "--start", "2100-01-01"), 4, "cutoff"),
     ],
 )
 def test_an_error_is_logged_and_so_is_the_end(

@@ -73,24 +73,8 @@ def test_list_shows_every_version_beside_a_baseline(three: Path) -> None:
     assert (first["windows"], first["stale"], first["damaged"]) == (203, 0, "")
     folder = three / MODELS / "v0001"
     assert first["size"] == sum(path.stat().st_size for path in folder.iterdir())
-
-
-@pytest.mark.parametrize("form", ["csv", "jsonl", "table"])
-def test_list_says_the_same_in_every_format(three: Path, form: str) -> None:
-    text = models(three, "list", "--format", form).out
-    rows = document(three, "list")["models"]
-    if form == "csv":
-        (first, *_) = csv.DictReader(text.splitlines())
-        assert {name: first[name] for name in ("name", "version", "rmse")} == {
-            "name": "tiny", "version": "v0001", "rmse": str(rows[0]["rmse"]),
-        }  # fmt: skip
-    elif form == "jsonl":
-        assert [json.loads(line) for line in text.splitlines()] == rows
-    else:
-        (line,) = [line for line in text.splitlines() if "tiny/v0003" in line]
-        assert "champion" in line
-        assert "2018-08-31" in line
-        assert "prices" in line  # the symbol that it was trained on
+    (line,) = [line for line in models(three, "list").out.splitlines() if "tiny/v0003" in line]
+    assert line.split()[:4] == ["tiny/v0003", "champion", "prices", "2018-08-31"]
 
 
 def test_list_names_models_and_refuses_an_unknown_one(three: Path) -> None:

@@ -6,13 +6,7 @@ import sys
 import pytest
 
 from lstmcli.console.progress import show_backtest, show_symbols
-
-
-class Terminal(io.StringIO):
-    """A stream that says it is a terminal."""
-
-    def isatty(self) -> bool:
-        return True
+from tests.report.screens import Terminal
 
 
 @pytest.mark.parametrize(

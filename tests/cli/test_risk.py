@@ -179,31 +179,6 @@ def test_no_order_by_a_view_that_there_is_not(home: Path) -> None:
 EVALUATE = ("evaluate", "--csv", DATA, "--model", "base", "AAPL")
 
 
-def test_scores_of_large_moves_can_be_recomputed(tmp_path: Path) -> None:
-    options = ("--price=-5%", "--forecasts", "windows.csv")
-    scores = document_of(tmp_path, *EVALUATE, *options)["scores"]
-    rows = pd.read_csv(tmp_path / "windows.csv")
-    prices = pd.read_csv(DATA, index_col="Date")["AAPL"].dropna()
-    levels = {float(name[1:]): name for name in map(str, rows) if name.startswith("q0.")}
-    found = {each["step"]: each for each in scores["models"]["base/v0001"]["beyond"]}
-    assert list(found) == [1, 5, 20, 50]
-    before = np.log(prices[prices.index < "2018-01-17"].to_numpy())
-    for step, each in found.items():
-        own = rows[(rows["model"] == "base/v0001") & (rows["step"] == step)]
-        fan = np.log(own[list(levels.values())].to_numpy())
-        level = np.log(0.95 * own["last_close"].to_numpy())
-        chance = np.array([np.interp(x, fan[k], list(levels)) for k, x in enumerate(level)])
-        came = (own["actual"] < 0.95 * own["last_close"]).to_numpy(float)
-        past = np.mean(before[step:] - before[:-step] < np.log(0.95))
-        assert each["n_windows"] == len(own) == 120
-        assert each["brier"] == pytest.approx(np.mean((chance - came) ** 2), rel=1e-6)
-        assert each["brier_base"] == pytest.approx(np.mean((past - came) ** 2), rel=1e-6)
-        assert each["base_rate"] == pytest.approx(past)
-        assert each["happened"] == pytest.approx(came.mean())
-        outside = (level < fan[:, 0]) | (level > fan[:, -1])
-        assert each["beyond_fan"] == pytest.approx(outside.mean())
-
-
 def test_losses_are_tested_on_every_day_of_the_windows(tmp_path: Path) -> None:
     done = document_of(tmp_path, *EVALUATE, "--details", "--n-windows", 6)
     (found,) = done["losses"]

@@ -79,22 +79,6 @@ def test_a_restatement_makes_the_models_stale_that_read_the_old_history(
     assert [row["stale"] for row in rows] == [1, 0]
 
 
-@pytest.mark.parametrize("clock", ["2199-01-01T00:00:00+00:00"])
-def test_a_clock_that_is_wrong_makes_no_model_stale_or_fresh(
-    home: Path, server: StandIn, clock: str
-) -> None:
-    metadata = home / "data/models/tiny/v0001/metadata.json"
-    known = json.loads(metadata.read_text())
-    known["source"]["read_at"] = clock
-    metadata.write_text(json.dumps(known))
-    assert stale(home) == []
-    server.serve("AAPL", split(BARS, "2024-09-16", 4))
-    fetch(home, *NAMES)
-    assert [mark["symbol"] for mark in stale(home)] == ["AAPL"]
-    train(home)
-    assert stale(home) == []
-
-
 def test_a_backup_that_brings_the_prices_back_makes_the_model_fresh_again(
     home: Path, server: StandIn
 ) -> None:

@@ -75,13 +75,6 @@ def test_a_shared_row_shows_the_strongest_of_its_bars_and_the_newest_with_all_be
     ]
 
 
-def test_no_line_is_wider_than_a_narrow_terminal_but_for_prose() -> None:
-    text = shown(an_explanation(np.full(249, -0.1234)))
-    tables = [line for line in text.splitlines() if "%" in line and not line.endswith(".")]
-    assert len(tables) > 18
-    assert max(map(len, tables)) <= 80
-
-
 def test_gates_are_shown_by_thirds() -> None:
     (forget, output) = rows_of(
         shown(an_explanation(np.full(BARS, 0.01))), "AAA: how open the gates"
@@ -135,10 +128,6 @@ def test_nothing_moved_has_no_table() -> None:
     text = shown(an_explanation(np.zeros(BARS)))
     assert "how the" not in text.replace("how the gates", "")
     assert text.count("no bar moves") == 2
-
-
-def test_nothing_explained_shows_nothing() -> None:
-    assert explain_tables([], "session") == []
 
 
 def test_the_document_has_every_bar_and_is_json() -> None:
