@@ -7,7 +7,7 @@ result always makes the same bytes.
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import groupby, islice
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -34,8 +34,8 @@ from lstmcli.pictures.picture import MAX_PANELS, render
 from lstmcli.pictures.terminal_plot import draw_plot
 from lstmcli.printable import count_of, printable
 from lstmcli.report.evaluate import caveats, detail_tables, made_by
+from lstmcli.report.long_table import forecast_rows
 from lstmcli.report.output import write_file
-from lstmcli.report.predict import predict_view
 from lstmcli.report.score_tables import share_of, verdict_word
 from lstmcli.report.tables import (
     BASE_RATE_UNKNOWN,
@@ -56,7 +56,6 @@ if TYPE_CHECKING:
     from jinja2 import Template
 
 Tile = tuple[str, str, str]  # name, value, and what to compare it with
-Part = tuple[str, str, list[tuple[str, str]]]  # id, title, and the same of the tables in it
 
 _TEMPLATES = Path(__file__).with_name("templates")
 _MOST_NAMED = 3
@@ -68,18 +67,6 @@ _STYLE = {
     "figure.facecolor": "none",
     "axes.facecolor": "none",
 }
-_PARTS = {
-    "price": "The windows over the price",
-    "windows": "Single windows",
-    "trend": "Predicted and actual trend",
-    "ranges": "Do the ranges hold what they promise?",
-    "chances": "Is the chance of a rise worth more than the base rate?",
-    "skill": "Skill by step",
-    "figures": "The figures",
-    "origin": "Where it came from",
-    "recipe": "The recipe, complete",
-}
-_NEEDS = {"ranges": "bands", "chances": "chances"}  # scores that a part is about
 
 
 def write_page(report: EvaluateReport, target: str | None) -> None:
@@ -89,19 +76,7 @@ def write_page(report: EvaluateReport, target: str | None) -> None:
     names = [str(model) for model in report.models]
     scores = report.scores
     models = [scores.models[name] for name in names]
-    said = caveats(report)
-    first, *others = detail_tables(report)
-    tables = [*others, first]
-    headings = [
-        (f"table-{place}", each.heading)
-        for place, each in enumerate(tables, start=1)
-        if isinstance(each, FittedTable)
-    ]
-    titles = {
-        key: title
-        for key, title in _PARTS.items()
-        if any(getattr(each, _NEEDS.get(key, "model")) for each in models)
-    }
+    windows, *others = detail_tables(report)
     unit = unit_of(report.metadata[0].interval)
     ahead = count_of(report.horizon, unit)
     subject = f"{_subject([each.symbol for each in report.series])}, {ahead} ahead"
@@ -115,12 +90,10 @@ def write_page(report: EvaluateReport, target: str | None) -> None:
         f"the test span begins {report.test_start}; forecast is "
         f"{price_columns(each.price for each in report.series)}",
         heads=heads,
-        parts=[(key, title, headings * (key == "figures")) for key, title in titles.items()],
-        titles=titles,
         report=report,
         scores=scores,
         models=models,
-        caveats=said,
+        caveats=caveats(report),
         walks=list(_walks(report)),
         windows=[
             (chosen, [window_fan(report, name, chosen.index) for name in names])
@@ -129,7 +102,7 @@ def write_page(report: EvaluateReport, target: str | None) -> None:
         unchanged=(report.backtest.actual[:, -1] == 0.0).any(),
         moves={model.model: moves_of(report, model.model) for model in models},
         skills={model.model: skills_of(report, model) for model in models},
-        tables=tables,
+        tables=[*others, windows],
         evaluated=_spans(
             (each.symbol, len(each), str(each.dates[0]), str(each.dates[-1]))
             for each in report.series
@@ -157,12 +130,11 @@ def write_forecast_page(report: PredictReport, target: str | None) -> None:
     if target is None:
         return
     forecasts = list(report.forecasts)
-    rows = iter(predict_view(report).rows())
     cells, shown = [], list[dict[str, Any]]()
     for each in forecasts:
         fan = forecast_fan(each)
         ahead = count_of(each.by.horizon, unit_of(each.interval))
-        of_steps = [_cells(fan, row) for row in islice(rows, each.by.horizon)]
+        of_steps = [_cells(fan, row) for row in forecast_rows(each)]
         first = {"Symbol": each.symbol, "From": each.cutoff, "Last close": price(fan.last)}
         cells.append(first | {key: of_steps[-1][key] for key in of_steps[-1] if key != "Step"})
         if len(cells) <= MAX_PANELS:
@@ -178,20 +150,19 @@ def write_forecast_page(report: PredictReport, target: str | None) -> None:
                 }
             )
     several, overview = len(forecasts) > 1, "At the last step"
-    parts: list[Part] = [("forecast-1", "The forecast", []), ("steps-1", "Step by step", [])]
+    parts = {"forecast-1": "The forecast", "steps-1": "Step by step"}
     if several:
-        named = zip(report.symbols, shown, strict=False)
-        parts = [(f"forecast-{at}", name, []) for at, (name, _) in enumerate(named, start=1)]
+        names = enumerate(report.symbols[: len(shown)], start=1)
+        parts = {f"forecast-{at}": name for at, name in names}
     if len(shown) < len(forecasts):
         overview += f" (drawn below: {len(shown)} of {len(forecasts)}; name others to see them)"
-    last: list[Part] = [("trust", "How far to trust it", []), ("origin", "Where it came from", [])]
     page = _template("forecast.html").render(
         title=f"{_subject(report.symbols)}, next {ahead}" if several else shown[0]["title"],
         words="; ".join(
             f"by {by.reference}, trained until {by.metadata.trained_until}" for by in report.models
         ),
         basis=price_basis(each.price for each in forecasts),
-        parts=[*parts, *last],
+        parts=parts | {"trust": "How far to trust it", "origin": "Where it came from"},
         overview=record_table(overview, cells) if several else None,
         forecasts=shown,
         trust=[table for by in report.models if (table := _trust(by))],

@@ -92,15 +92,6 @@ def metadata(home: Path) -> dict[str, Any]:
     return found
 
 
-def test_scores_stand_beside_the_cones_and_the_verdict_names_the_hardest(fan_home: Path) -> None:
-    shown = output(fan_home, "evaluate", "--details")
-    for words in ("CRPS by step", "What the ranges held", "Past moves held"):
-        assert words in shown
-    verdict = shown[shown.index("Verdict  ") :]
-    assert "Range of outcomes: " in verdict
-    assert "error than past moves" in verdict
-
-
 def test_garch_is_one_more_baseline_where_it_is_asked_for(fan_home: Path) -> None:
     arguments: tuple[str, ...] = ("evaluate", "one", "--csv", "one.csv", "--n-windows", "2")
     arguments = (*arguments, "--details")
@@ -121,14 +112,9 @@ def test_cutoffs_at_which_garch_cannot_be_fitted_are_counted(
     assert "gjr_garch: no fit at 1 of 2 cutoffs, where ewma_cone stands in for it" in done.err
 
 
-@pytest.mark.parametrize("name", ["fan.png", "fan.svg"])
-def test_picture_is_drawn_to_a_file(fan_home: Path, name: str) -> None:
-    output(fan_home, "predict", "--plot", name)
-    start = (fan_home / name).read_bytes()[:5]
-    assert start in (b"\x89PNG\r", b"<?xml")
-
-
-def test_picture_is_drawn_below_the_table(fan_home: Path) -> None:
+def test_picture_is_drawn_to_a_file_or_below_the_table(fan_home: Path) -> None:
+    output(fan_home, "predict", "--plot", "fan.png")
+    assert (fan_home / "fan.png").read_bytes().startswith(b"\x89PNG\r")
     shown = output(fan_home, "predict", "--plot", "-")
     assert shown.index("Chance up") < shown.index("80 %", shown.index("How far to trust it"))
 
@@ -163,8 +149,8 @@ def test_prices_that_begin_just_before_the_test_span_are_judged_all_the_same(
     closes.iloc[first:].to_csv(fan_home / "late.csv", index=False)
     arguments = ("evaluate", "--model", "fan", "--csv", "late.csv", "--step-size", "3", "--details")
     shown = output(fan_home, *arguments)
-    assert "CRPS by step" in shown
-    assert "gaussian_cone" in shown
+    for words in ("CRPS by step", "What the ranges held", "Past moves held", "gaussian_cone"):
+        assert words in shown
 
 
 @pytest.mark.parametrize("still", [470, 700])
