@@ -1,8 +1,11 @@
 """Where results go: files, devices, pipes and terminals of every kind."""
 
+import io
 import json
 import os
 import pty
+import re
+import sys
 import threading
 from contextlib import suppress
 from pathlib import Path
@@ -10,6 +13,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from lstmcli.console.progress import show_backtest, show_symbols
 from tests.command_line import (
     assert_one_error,
     csv_text,
@@ -20,6 +24,8 @@ from tests.command_line import (
     walk,
 )
 from tests.forked_runs import ForkServer
+from tests.report.screens import Terminal
+from tests.rows import for_each
 
 COMMANDS = {
     "train": ("train", "--config", "tiny.toml", "--promote", "never"),
@@ -209,3 +215,52 @@ def test_verbose_prints_a_line_an_epoch_to_standard_error(home: Path) -> None:
 
 def test_without_a_terminal_training_prints_no_progress(home: Path) -> None:
     assert in_process(*COMMANDS["train"], folder=home).err == ""
+
+
+@pytest.mark.parametrize(
+    ("stream", "quiet", "shown"),
+    [(Terminal, False, True), (Terminal, True, False), (io.StringIO, False, False)],
+)
+def test_symbols_that_are_done_are_counted_on_a_terminal(
+    monkeypatch: pytest.MonkeyPatch, stream: type[io.StringIO], quiet: bool, shown: bool
+) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    written = stream()
+    monkeypatch.setattr(sys, "stderr", written)
+    with show_symbols(3, quiet=quiet) as advance:
+        for _ in range(3):
+            advance()
+    assert ("3/3" in written.getvalue()) == shown
+
+
+def test_windows_that_are_done_have_no_line_even_with_verbose(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with show_backtest(quiet=False, verbose=True) as done:
+        done()
+    assert capsys.readouterr() == ("", "")
+
+
+LISTS = (
+    ("status",),
+    ("models", "list"),
+    ("models", "show", "tiny"),
+    ("data", "list"),
+    ("data", "show", "A-SYMBOL-OF-25-CHARACTERS"),
+    ("data", "check"),
+    ("data", "import", "A-SYMBOL-OF-25-CHARACTERS=gaps.csv"),
+)
+
+
+@for_each("width", [80, 120], ids=str)
+def test_no_line_is_longer_than_the_terminal(home: Path, forks: ForkServer, width: int) -> None:
+    lines = csv_text(walk(400)).splitlines(keepends=True)
+    (home / "gaps.csv").write_text("".join(lines[:100] + lines[110:]))
+    name = "A-SYMBOL-OF-25-CHARACTERS=gaps.csv"
+    succeed("data", "import", name, folder=home)
+    for command in LISTS:
+        _, text = on_terminal(forks, *command, folder=home, env={"COLUMNS": str(width)})
+        lines = re.sub("\x1b[^m]*m", "", text).splitlines()
+        shown = [line for line in lines if not line.startswith("lstmcli: ")]
+        assert max(map(len, shown)) <= width, command
+        assert [line for line in shown if line != line.rstrip()] == [], command

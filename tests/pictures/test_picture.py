@@ -218,13 +218,6 @@ def test_drawing_loads_no_pyplot(tmp_path):
     assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.parametrize("name", ["fan.pdf", "fan", "fan.jpeg"])
-def test_another_kind_of_file_is_refused_before_any_work(name, tmp_path):
-    with pytest.raises(UsageError, match=r"expected \.png or \.svg"):
-        write_picture([make_fan()], tmp_path / name)
-    assert list(tmp_path.iterdir()) == []
-
-
 @pytest.mark.parametrize(("target", "package"), [("fan.png", "matplotlib"), ("-", "plotext")])
 def test_a_missing_package_names_the_extra(target, package, monkeypatch):
     check_plot(target)

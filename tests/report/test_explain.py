@@ -3,15 +3,11 @@
 import json
 
 import numpy as np
-import pytest
 
 from lstmcli.arrays import Floats
-from lstmcli.errors import UsageError
 from lstmcli.forecasting.explain import Effect, Explanation, Gate
-from lstmcli.report import Format
-from lstmcli.report.explain import check_explain, explain_document, explain_tables, readings
+from lstmcli.report.explain import explain_document, explain_tables, readings
 from lstmcli.report.output import tables_text
-from tests.rows import for_each
 
 BARS = 60
 
@@ -137,10 +133,3 @@ def test_the_document_has_every_bar_and_is_json() -> None:
     assert len(document["dates"]) == len(document["gates"][0]["openness"]) == BARS
     assert np.shape(document["width_80"]["alone"]) == (BARS, 4)
     assert document["gates"][1]["gate"] == "output"
-
-
-@for_each("form", ["csv", "jsonl", "parquet"])
-def test_formats_of_rows_are_refused(form: Format) -> None:
-    check_explain(False, form)
-    with pytest.raises(UsageError, match=f"no table of rows .--explain --format {form}"):
-        check_explain(True, form)

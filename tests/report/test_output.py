@@ -16,10 +16,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lstmcli.errors import DataError, FileError, UsageError
+from lstmcli.errors import DataError, UsageError
 from lstmcli.printable import json_text, printable
 from lstmcli.report import Format, View, output
-from lstmcli.report.output import check_file, check_output, emit
+from lstmcli.report.output import check_output, emit
 
 
 def view(rows: Any = (), document: Any = None) -> View:
@@ -61,22 +61,6 @@ def test_a_document_has_the_lines_of_json(tmp_path: Path) -> None:
     for wrong, error in ((np.nan, ValueError), ([[np.inf]], ValueError), (object(), TypeError)):
         with pytest.raises(error):
             written(view(document={"key": wrong}), "json", tmp_path)
-
-
-@pytest.mark.parametrize("name", [".", "absent/file"])
-def test_folder_or_missing_parent_is_refused(
-    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    for check in (check_file, lambda output: check_output(output, "json")):
-        with pytest.raises(FileError, match="cannot write the output"):
-            check(name)
-
-
-def test_side_file_is_a_file() -> None:
-    check_file(None)
-    with pytest.raises(UsageError, match="standard output holds the result"):
-        check_file("-")
 
 
 def test_parquet_is_not_for_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
