@@ -18,18 +18,7 @@ from rich.table import Column
 from lstmcli.evaluation.significance import MIN_WINDOWS
 from lstmcli.evaluation.verdict import Summary, difference, judged_band, shown_name
 from lstmcli.market.prices import unit_of
-from lstmcli.pictures import charts, drawing
-from lstmcli.pictures.fans import (
-    Fan,
-    Walk,
-    choose_windows,
-    forecast_fan,
-    moves_of,
-    skills_of,
-    walk_of,
-    window_fan,
-    with_change,
-)
+from lstmcli.pictures import drawing, fans
 from lstmcli.pictures.picture import MAX_PANELS, render
 from lstmcli.pictures.terminal_plot import draw_plot
 from lstmcli.printable import count_of, printable
@@ -96,12 +85,12 @@ def write_page(report: EvaluateReport, target: str | None) -> None:
         caveats=caveats(report),
         walks=list(_walks(report)),
         windows=[
-            (chosen, [window_fan(report, name, chosen.index) for name in names])
-            for chosen in choose_windows(report)
+            (chosen, [fans.window_fan(report, name, chosen.index) for name in names])
+            for chosen in fans.choose_windows(report)
         ],
         unchanged=(report.backtest.actual[:, -1] == 0.0).any(),
-        moves={model.model: moves_of(report, model.model) for model in models},
-        skills={model.model: skills_of(report, model) for model in models},
+        moves={model.model: fans.moves_of(report, model.model) for model in models},
+        skills={model.model: fans.skills_of(report, model) for model in models},
         tables=[*others, windows],
         evaluated=_spans(
             (each.symbol, len(each), str(each.dates[0]), str(each.dates[-1]))
@@ -119,7 +108,7 @@ def write_page(report: EvaluateReport, target: str | None) -> None:
 def draw_forecasts(report: PredictReport, page: str | None, plot: str | None) -> None:
     """Write the page and draw the picture of forecasts, each if it has a target."""
     write_forecast_page(report, page)
-    draw_plot(map(forecast_fan, report.forecasts), plot)
+    draw_plot(map(fans.forecast_fan, report.forecasts), plot)
 
 
 def write_forecast_page(report: PredictReport, target: str | None) -> None:
@@ -132,15 +121,16 @@ def write_forecast_page(report: PredictReport, target: str | None) -> None:
     forecasts = list(report.forecasts)
     cells, shown = [], list[dict[str, Any]]()
     for each in forecasts:
-        fan = forecast_fan(each)
+        fan = fans.forecast_fan(each)
         ahead = count_of(each.by.horizon, unit_of(each.interval))
         of_steps = [_cells(fan, row) for row in forecast_rows(each)]
         first = {"Symbol": each.symbol, "From": each.cutoff, "Last close": price(fan.last)}
         cells.append(first | {key: of_steps[-1][key] for key in of_steps[-1] if key != "Step"})
         if len(cells) <= MAX_PANELS:
+            move = fans.with_change(fan.median[-1], fan.last)
             shown.append(
                 {
-                    "title": f"{each.symbol}: {with_change(fan.median[-1], fan.last)} in {ahead}",
+                    "title": f"{each.symbol}: {move} in {ahead}",
                     "tiles": _forecast_tiles(each, fan, of_steps[-1]),
                     "warnings": each.warnings,
                     "fan": fan,
@@ -219,7 +209,7 @@ def _tiles(report: EvaluateReport, found: Summary) -> list[Tile]:
     return [*tiles, (f"{percent(band.nominal, 0)} range held", percent(band.coverage, 1), words)]
 
 
-def _walks(report: EvaluateReport) -> Iterator[tuple[str, Walk]]:
+def _walks(report: EvaluateReport) -> Iterator[tuple[str, fans.Walk]]:
     """Yield the prices and windows of the symbol, or of the best and the worst against naive."""
     name = str(report.models[0])
     skills = {
@@ -228,13 +218,13 @@ def _walks(report: EvaluateReport) -> Iterator[tuple[str, Walk]]:
     }
     series = {each.symbol: each for each in report.series}
     if len(series) < 2 or not skills:
-        yield "", walk_of(report, report.series[0])
+        yield "", fans.walk_of(report, report.series[0])
         return
     for why, choose in (("The best against naive, ", max), ("The worst against naive, ", min)):
-        yield why, walk_of(report, series[choose(skills, key=skills.__getitem__)])
+        yield why, fans.walk_of(report, series[choose(skills, key=skills.__getitem__)])
 
 
-def _forecast_tiles(each: SymbolForecast, fan: Fan, end: dict[str, Any]) -> list[Tile]:
+def _forecast_tiles(each: SymbolForecast, fan: fans.Fan, end: dict[str, Any]) -> list[Tile]:
     """Return the last close, the forecast, its range and the chance of a rise, as far as known.
 
     end : the cells of the last step.
@@ -242,7 +232,7 @@ def _forecast_tiles(each: SymbolForecast, fan: Fan, end: dict[str, Any]) -> list
     ahead = count_of(each.by.horizon, unit_of(each.interval))
     tiles = [
         ("Last close", price(fan.last), f"{fan.currency} on {each.cutoff}".strip()),
-        (f"In {ahead}", with_change(fan.median[-1], fan.last), f"by {each.dates[-1]}"),
+        (f"In {ahead}", fans.with_change(fan.median[-1], fan.last), f"by {each.dates[-1]}"),
     ]
     if fan.band is not None:
         share, low, high = fan.band
@@ -256,7 +246,7 @@ def _forecast_tiles(each: SymbolForecast, fan: Fan, end: dict[str, Any]) -> list
     return tiles
 
 
-def _cells(fan: Fan, row: dict[str, Any]) -> dict[str, Any]:
+def _cells(fan: fans.Fan, row: dict[str, Any]) -> dict[str, Any]:
     """Return the cells of one step by their heading. row : of the long table."""
     at, median = row["step"] - 1, row["median"]
     cells = {"Date": row["date"], "Step": row["step"]}
@@ -314,7 +304,6 @@ def _template(name: str) -> "Template":
         "is_numeric": _is_numeric,
         "nearest_band": lambda bands, nominal: min(bands, key=lambda b: abs(b.nominal - nominal)),
         "percent": percent,
-        "charts": charts,
         "drawing": drawing,
         "zip": zip,
     }

@@ -15,16 +15,8 @@ from lstmcli.evaluation.trend import CLASSES, actual_trend, predicted_trend
 from lstmcli.learning.walk import Answer
 from lstmcli.market.prices import unit_of
 from lstmcli.printable import count_of, first_few
-from lstmcli.report import View, make_document
+from lstmcli.report import View, make_document, score_tables
 from lstmcli.report.risk import beyond_table, loss_table
-from lstmcli.report.score_tables import (
-    directions,
-    errors,
-    score_tables,
-    share_of,
-    verdict_lines,
-    verdict_word,
-)
 from lstmcli.report.tables import (
     BAD,
     BASE_RATE_UNKNOWN,
@@ -153,7 +145,7 @@ def _reports_table(reports: Sequence[EvaluateReport]) -> RenderableType:
         {
             "Symbol": _whose(report),
             "Model": _own_name(report),
-            "Verdict": verdict_word(found, report.verdicts[found.model]),
+            "Verdict": score_tables.verdict_word(found, report.verdicts[found.model]),
             "Windows": found.n_independent,
             "Direction right": f"{found.direction_right} of {found.direction_windows}",
             "Always": f"{found.always_right} of {found.direction_windows}",
@@ -226,9 +218,9 @@ def _screen(report: EvaluateReport, command: str, beyond: bool) -> Iterator[Rend
     several = scores.n_symbols > 1
     yield from _title(report, unit)
     yield _symbols_table(report) if several else _windows_table(report)
-    yield from directions(summary, scores)
+    yield from score_tables.directions(summary, scores)
     over = f"all {count_of(report.horizon, unit)}"
-    yield from errors(summary, scores, over, _own_name(report), in_line=several)
+    yield from score_tables.errors(summary, scores, over, _own_name(report), in_line=several)
     if beyond and scores.models[scores.model].beyond:
         yield beyond_table(scores)
     if len(report.models) > 1:
@@ -236,7 +228,7 @@ def _screen(report: EvaluateReport, command: str, beyond: bool) -> Iterator[Rend
     for caveat in caveats(report):
         yield Prose(caveat)
         yield ""
-    yield from verdict_lines(summary, report.verdicts[summary.model])
+    yield from score_tables.verdict_lines(summary, report.verdicts[summary.model])
     if report.without is not None:
         yield ""
         yield Prose(str(report.without))
@@ -355,8 +347,8 @@ def _symbols_table(report: EvaluateReport) -> RenderableType:
             "Symbol": name,
             "Windows": moved + still,
             **({"Unchanged": still} if unchanged else {}),
-            "Direction right": share_of(int(hits[some].sum()), moved),
-            f'Always "{always}"': share_of(int(went.sum()), moved),
+            "Direction right": score_tables.share_of(int(hits[some].sum()), moved),
+            f'Always "{always}"': score_tables.share_of(int(went.sum()), moved),
             "Error": percent(own.symbols[name].rmse),
             "Naive": percent(naive.symbols[name].rmse),
         }
@@ -376,8 +368,8 @@ def _models_table(report: EvaluateReport) -> RenderableType:
             "Model": each.model,
             "Error": percent(each.rmse),
             "Naive": percent(each.naive_rmse),
-            "Direction right": share_of(each.direction_right, each.direction_windows),
-            "Verdict": verdict_word(each, report.verdicts[each.model]),
+            "Direction right": score_tables.share_of(each.direction_right, each.direction_windows),
+            "Verdict": score_tables.verdict_word(each, report.verdicts[each.model]),
         }
         for each in report.summaries
     )
@@ -402,7 +394,7 @@ def detail_tables(report: EvaluateReport) -> list[RenderableType]:
         f"Trained on {windows['train']:,} windows of {windows['rows']:,} rows; "
         f"tested on {scores.n_windows:,}, {count_of(report.step_size, 'row')} apart: {overlap}.",
         price_basis(each.price for each in report.series),
-        *score_tables(scores, f"steps 1 to {report.horizon}"),
+        *score_tables.every_table(scores, f"steps 1 to {report.horizon}"),
         *([beyond_table(scores)] if scores.models[scores.model].beyond else []),
         *([loss_table(report.losses, len(report.series))] if report.losses else []),
         *([f"Chance of a rise: {BASE_RATE_UNKNOWN}."] if no_rates else []),
@@ -426,7 +418,7 @@ def _details(report: EvaluateReport) -> Iterator[RenderableType]:
     for summary in report.summaries:
         yield ""
         yield f"{summary.model}:"
-        yield from verdict_lines(summary, report.verdicts[summary.model])
+        yield from score_tables.verdict_lines(summary, report.verdicts[summary.model])
     if report.without is not None:
         yield ""
         yield Prose(str(report.without))

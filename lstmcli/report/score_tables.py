@@ -172,7 +172,7 @@ def verdict_word(summary: Summary, verdict: Verdict) -> Text:
     return styled("too few windows" if summary.verdict == "too few" else "not proven", _OPEN)
 
 
-def score_tables(scores: Scores, over: str) -> list[RenderableType]:
+def every_table(scores: Scores, over: str) -> list[RenderableType]:
     """Show every model's scores, and the first one step by step.
 
     over : the steps, as "steps 1 to 50".
