@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Literal
 
 import numpy as np
 from rich.console import RenderableType
@@ -184,6 +183,8 @@ def every_table(scores: Scores, over: str) -> list[RenderableType]:
     pairs = [
         pair for pair in scores.pairwise if pair.loss == "crps" or pair.other not in _SAME_AS_NAIVE
     ]
+    errors = {"Model": main.steps.rmse}
+    errors |= {shown_name(name): scores.models[name].steps.rmse for name in against}
     missing = [(pair.test.test.why, "p") for pair in pairs]
     missing += [(pair.interval.why, "95 % interval") for pair in pairs if pair.interval]
     chances = "Chance of a rise (Brier score: 0 is perfect; skill against the base rate)"
@@ -193,7 +194,7 @@ def every_table(scores: Scores, over: str) -> list[RenderableType]:
         _scores(scores, over, against),
         list_table(title, _PAIRS, pairs, left=3, drop=["Phases better", "95 % interval"]),
         *(f"No {' and no '.join(columns)}: {why}." for why, columns in _reasons(missing).items()),
-        _by_step("RMSE", scores, against, {name: main.steps.skill[name] for name in against}),
+        _by_step("RMSE", main, errors, {name: main.steps.skill[name] for name in against}),
         *_fans(scores, main),
         *(
             [list_table(chances, _CHANCES, main.chances, left=0, drop=["Of the base rate"])]
@@ -240,15 +241,12 @@ def _reasons(found: Iterable[tuple[str | None, str]]) -> dict[str, list[str]]:
 
 
 def _by_step(
-    measure: Literal["RMSE", "CRPS"],
-    scores: Scores,
-    others: Sequence[str],
+    measure: str,
+    main: ModelScores,
+    errors: Mapping[str, Sequence[float | None]],
     skills: Mapping[str, Sequence[float | None]],
 ) -> RenderableType:
-    """Show the errors of the first model by step, next to those of others, and its skills."""
-    main, name = scores.models[scores.model], measure.lower()
-    errors = {shown_name(each): getattr(scores.models[each].steps, name) for each in others}
-    errors = {"Model": getattr(main.steps, name)} | errors
+    """Show the errors of a model by step, by heading with those of others, and its skills."""
     saved = {_skill_against(each): values for each, values in skills.items()}
     places = {each.step: main.steps.step.index(each.step) for each in main.direction}
     optional = [*errors, *(title for title in saved if not title.endswith("past moves"))]
@@ -270,7 +268,7 @@ def _by_step(
 def _fans(scores: Scores, main: ModelScores) -> Iterator[RenderableType]:
     """Show the fan of the first model by step against the others, and what its bands covered."""
     if main.steps.crps is not None:
-        yield _by_step("CRPS", scores, (), main.steps.crps_skill)
+        yield _by_step("CRPS", main, {"Model": main.steps.crps}, main.steps.crps_skill)
     shown = [band for band in main.bands if np.isclose(band.nominal, _SHOWN_BANDS).any()]
     if not shown:
         return
