@@ -20,6 +20,7 @@ from lstmcli.errors import DataError, UsageError
 from lstmcli.printable import json_text, printable
 from lstmcli.report import Format, View, output
 from lstmcli.report.output import check_output, emit
+from tests.report.screens import Terminal
 
 
 def view(rows: Any = (), document: Any = None) -> View:
@@ -64,9 +65,7 @@ def test_a_document_has_the_lines_of_json(tmp_path: Path) -> None:
 
 
 def test_parquet_is_not_for_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
-    terminal = io.StringIO()
-    terminal.isatty = lambda: True  # type: ignore[method-assign]
-    monkeypatch.setattr(sys, "stdout", terminal)
+    monkeypatch.setattr(sys, "stdout", Terminal())
     with pytest.raises(UsageError, match="not for a terminal"):
         check_output(None, "parquet")
     check_output(None, "json")
