@@ -116,13 +116,6 @@ def test_a_champion_is_loaded_to_see_whether_it_is_whole(home: Path) -> None:
     assert "does not match the hash" in found["found"]
 
 
-def test_a_champion_that_is_gone_is_bad(home: Path) -> None:
-    (home / "data/models/tiny/champion").write_text("v0007\n")
-    found = model(home)
-    assert found["state"] == "bad"
-    assert "it points to 'v0007'" in found["found"]
-
-
 def test_versions_without_a_champion_are_told(home: Path) -> None:
     (home / "data/models/tiny/champion").unlink()
     found = model(home)
