@@ -83,11 +83,8 @@ class Fan:
 
         A label gives the price and how far it is from the last close.
         """
-        ends = [
-            self.median[-1],
-            *([] if self.band is None else [self.band[1][-1], self.band[2][-1]]),
-        ]
-        return sorted((float(end), with_change(float(end), self.last)) for end in ends)
+        paths = [self.median, *(self.band[1:] if self.band else ())]
+        return sorted((float(path[-1]), with_change(path[-1], self.last)) for path in paths)
 
     def steps(self) -> list[str]:
         """Describe each step in a line: its date, the prices forecast, and what happened."""
@@ -297,18 +294,16 @@ def walk_of(report: EvaluateReport, series: Series) -> Walk:
     shown = apart[-_MOST_WINDOWS:]
     rows = slice(max(0, shown[0][1] - horizon), shown[-1][1] + horizon + 1)
     known = hits[[index for index, _ in shown]]
-    windows = count_of(len(apart), "forecast")
-    if len(shown) < len(apart):
-        windows = f"the last {len(shown)} of {windows}"
-    words = f"by {made_by(report)}; direction right in {np.nansum(known):.0f} of "
-    words += f"{np.isfinite(known).sum()}" + "; 80 % ranges shaded" * (
-        forecast.quantiles is not None
-    )
-    words += f"; {series.price}" * (series.price != "Close")
+    last = f"the last {len(shown)} of " * (len(shown) < len(apart))
+    windows = f"{last}{count_of(len(apart), 'forecast')}"
+    ahead = count_of(horizon, unit_of(report.metadata[0].interval))
+    right = f"{np.nansum(known):.0f} of {np.isfinite(known).sum()}"
+    words = [f"by {made_by(report)}", f"direction right in {right}"]
+    words += ["80 % ranges shaded"] * (forecast.quantiles is not None)
+    words += [series.price] * (series.price != "Close")
     return Walk(
-        title=f"{series.symbol}: {windows} of "
-        f"{count_of(horizon, unit_of(report.metadata[0].interval))}",
-        words=words,
+        title=f"{series.symbol}: {windows} of {ahead}",
+        words="; ".join(words),
         currency=series.currency,
         dates=series.dates[rows],
         prices=prices[rows],

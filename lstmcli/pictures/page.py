@@ -7,7 +7,7 @@ result always makes the same bytes.
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import groupby, islice
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,35 +18,23 @@ from rich.table import Column
 from lstmcli.evaluation.significance import MIN_WINDOWS
 from lstmcli.evaluation.verdict import Summary, difference, judged_band, shown_name
 from lstmcli.market.prices import unit_of
-from lstmcli.pictures import charts, drawing
-from lstmcli.pictures.fans import (
-    Fan,
-    Walk,
-    choose_windows,
-    forecast_fan,
-    moves_of,
-    skills_of,
-    walk_of,
-    window_fan,
-    with_change,
-)
+from lstmcli.pictures import drawing, fans
 from lstmcli.pictures.picture import MAX_PANELS, render
-from lstmcli.pictures.style import COLOURS, LINE_COLOURS
 from lstmcli.pictures.terminal_plot import draw_plot
 from lstmcli.printable import count_of, printable
 from lstmcli.report.evaluate import caveats, detail_tables, made_by
+from lstmcli.report.long_table import forecast_rows
 from lstmcli.report.output import write_file
-from lstmcli.report.predict import predict_view
-from lstmcli.report.score_lines import share_of, verdict_word
+from lstmcli.report.score_tables import share_of, verdict_word
 from lstmcli.report.tables import (
     BASE_RATE_UNKNOWN,
     FittedTable,
-    make_table,
     number,
     percent,
     price,
     price_basis,
     price_columns,
+    record_table,
 )
 from lstmcli.runs.bundle import settings_toml
 from lstmcli.sources.predictors import Predictor
@@ -58,7 +46,6 @@ if TYPE_CHECKING:
     from jinja2 import Template
 
 Tile = tuple[str, str, str]  # name, value, and what to compare it with
-Part = tuple[str, str, list[tuple[str, str]]]  # id, title, and the same of the tables in it
 
 _TEMPLATES = Path(__file__).with_name("templates")
 _MOST_NAMED = 3
@@ -70,18 +57,6 @@ _STYLE = {
     "figure.facecolor": "none",
     "axes.facecolor": "none",
 }
-_PARTS = {
-    "price": "The windows over the price",
-    "windows": "Single windows",
-    "trend": "Predicted and actual trend",
-    "ranges": "Do the ranges hold what they promise?",
-    "chances": "Is the chance of a rise worth more than the base rate?",
-    "skill": "Skill by step",
-    "figures": "The figures",
-    "origin": "Where it came from",
-    "recipe": "The recipe, complete",
-}
-_NEEDS = {"ranges": "bands", "chances": "chances"}  # scores that a part is about
 
 
 def write_page(report: EvaluateReport, target: str | None) -> None:
@@ -91,19 +66,7 @@ def write_page(report: EvaluateReport, target: str | None) -> None:
     names = [str(model) for model in report.models]
     scores = report.scores
     models = [scores.models[name] for name in names]
-    said = caveats(report)
-    first, *others = detail_tables(report)
-    tables = [*others, first]
-    headings = [
-        (f"table-{place}", each.heading)
-        for place, each in enumerate(tables, start=1)
-        if isinstance(each, FittedTable)
-    ]
-    titles = {
-        key: title
-        for key, title in _PARTS.items()
-        if any(getattr(each, _NEEDS.get(key, "model")) for each in models)
-    }
+    windows, *others = detail_tables(report)
     unit = unit_of(report.metadata[0].interval)
     ahead = count_of(report.horizon, unit)
     subject = f"{_subject([each.symbol for each in report.series])}, {ahead} ahead"
@@ -117,21 +80,19 @@ def write_page(report: EvaluateReport, target: str | None) -> None:
         f"the test span begins {report.test_start}; forecast is "
         f"{price_columns(each.price for each in report.series)}",
         heads=heads,
-        parts=[(key, title, headings * (key == "figures")) for key, title in titles.items()],
-        titles=titles,
         report=report,
         scores=scores,
         models=models,
-        caveats=said,
+        caveats=caveats(report),
         walks=list(_walks(report)),
         windows=[
-            (chosen, [window_fan(report, name, chosen.index) for name in names])
-            for chosen in choose_windows(report)
+            (chosen, [fans.window_fan(report, name, chosen.index) for name in names])
+            for chosen in fans.choose_windows(report)
         ],
         unchanged=(report.backtest.actual[:, -1] == 0.0).any(),
-        moves={model.model: moves_of(report, model.model) for model in models},
-        skills={model.model: skills_of(report, model) for model in models},
-        tables=tables,
+        moves={model.model: fans.moves_of(report, model.model) for model in models},
+        skills={model.model: fans.skills_of(report, model) for model in models},
+        tables=[*others, windows],
         evaluated=_spans(
             (each.symbol, len(each), str(each.dates[0]), str(each.dates[-1]))
             for each in report.series
@@ -148,7 +109,7 @@ def write_page(report: EvaluateReport, target: str | None) -> None:
 def draw_forecasts(report: PredictReport, page: str | None, plot: str | None) -> None:
     """Write the page and draw the picture of forecasts, each if it has a target."""
     write_forecast_page(report, page)
-    draw_plot(map(forecast_fan, report.forecasts), plot)
+    draw_plot(map(fans.forecast_fan, report.forecasts), plot)
 
 
 def write_forecast_page(report: PredictReport, target: str | None) -> None:
@@ -159,42 +120,41 @@ def write_forecast_page(report: PredictReport, target: str | None) -> None:
     if target is None:
         return
     forecasts = list(report.forecasts)
-    rows = iter(predict_view(report).rows())
     cells, shown = [], list[dict[str, Any]]()
     for each in forecasts:
-        fan = forecast_fan(each)
+        fan = fans.forecast_fan(each)
         ahead = count_of(each.by.horizon, unit_of(each.interval))
-        of_steps = [_cells(fan, row) for row in islice(rows, each.by.horizon)]
+        of_steps = [_cells(fan, row) for row in forecast_rows(each)]
         first = {"Symbol": each.symbol, "From": each.cutoff, "Last close": price(fan.last)}
         cells.append(first | {key: of_steps[-1][key] for key in of_steps[-1] if key != "Step"})
         if len(cells) <= MAX_PANELS:
+            move = fans.with_change(fan.median[-1], fan.last)
             shown.append(
                 {
-                    "title": f"{each.symbol}: {with_change(fan.median[-1], fan.last)} in {ahead}",
+                    "title": f"{each.symbol}: {move} in {ahead}",
                     "tiles": _forecast_tiles(each, fan, of_steps[-1]),
                     "warnings": each.warnings,
                     "fan": fan,
                     "happened": bool(np.isfinite(fan.actual).any()),
                     "shares": [f"{100 * nominal:.0f}" for nominal, *_ in fan.bands],
-                    "steps": _table("Step by step", of_steps),
+                    "steps": record_table("Step by step", of_steps),
                 }
             )
     several, overview = len(forecasts) > 1, "At the last step"
-    parts: list[Part] = [("forecast-1", "The forecast", []), ("steps-1", "Step by step", [])]
+    parts = {"forecast-1": "The forecast", "steps-1": "Step by step"}
     if several:
-        named = zip(report.symbols, shown, strict=False)
-        parts = [(f"forecast-{at}", name, []) for at, (name, _) in enumerate(named, start=1)]
+        names = enumerate(report.symbols[: len(shown)], start=1)
+        parts = {f"forecast-{at}": name for at, name in names}
     if len(shown) < len(forecasts):
         overview += f" (drawn below: {len(shown)} of {len(forecasts)}; name others to see them)"
-    last: list[Part] = [("trust", "How far to trust it", []), ("origin", "Where it came from", [])]
     page = _template("forecast.html").render(
         title=f"{_subject(report.symbols)}, next {ahead}" if several else shown[0]["title"],
         words="; ".join(
             f"by {by.reference}, trained until {by.metadata.trained_until}" for by in report.models
         ),
         basis=price_basis(each.price for each in forecasts),
-        parts=[*parts, *last],
-        overview=_table(overview, cells) if several else None,
+        parts=parts | {"trust": "How far to trust it", "origin": "Where it came from"},
+        overview=record_table(overview, cells) if several else None,
         forecasts=shown,
         trust=[table for by in report.models if (table := _trust(by))],
         notes=[*report.notes, *(failure.reason for failure in report.failures)],
@@ -250,7 +210,7 @@ def _tiles(report: EvaluateReport, found: Summary) -> list[Tile]:
     return [*tiles, (f"{percent(band.nominal, 0)} range held", percent(band.coverage, 1), words)]
 
 
-def _walks(report: EvaluateReport) -> Iterator[tuple[str, Walk]]:
+def _walks(report: EvaluateReport) -> Iterator[tuple[str, fans.Walk]]:
     """Yield the prices and windows of the symbol, or of the best and the worst against naive."""
     name = str(report.models[0])
     skills = {
@@ -259,13 +219,13 @@ def _walks(report: EvaluateReport) -> Iterator[tuple[str, Walk]]:
     }
     series = {each.symbol: each for each in report.series}
     if len(series) < 2 or not skills:
-        yield "", walk_of(report, report.series[0])
+        yield "", fans.walk_of(report, report.series[0])
         return
     for why, choose in (("The best against naive, ", max), ("The worst against naive, ", min)):
-        yield why, walk_of(report, series[choose(skills, key=skills.__getitem__)])
+        yield why, fans.walk_of(report, series[choose(skills, key=skills.__getitem__)])
 
 
-def _forecast_tiles(each: SymbolForecast, fan: Fan, end: dict[str, Any]) -> list[Tile]:
+def _forecast_tiles(each: SymbolForecast, fan: fans.Fan, end: dict[str, Any]) -> list[Tile]:
     """Return the last close, the forecast, its range and the chance of a rise, as far as known.
 
     end : the cells of the last step.
@@ -273,7 +233,7 @@ def _forecast_tiles(each: SymbolForecast, fan: Fan, end: dict[str, Any]) -> list
     ahead = count_of(each.by.horizon, unit_of(each.interval))
     tiles = [
         ("Last close", price(fan.last), f"{fan.currency} on {each.cutoff}".strip()),
-        (f"In {ahead}", with_change(fan.median[-1], fan.last), f"by {each.dates[-1]}"),
+        (f"In {ahead}", fans.with_change(fan.median[-1], fan.last), f"by {each.dates[-1]}"),
     ]
     if fan.band is not None:
         share, low, high = fan.band
@@ -287,7 +247,7 @@ def _forecast_tiles(each: SymbolForecast, fan: Fan, end: dict[str, Any]) -> list
     return tiles
 
 
-def _cells(fan: Fan, row: dict[str, Any]) -> dict[str, Any]:
+def _cells(fan: fans.Fan, row: dict[str, Any]) -> dict[str, Any]:
     """Return the cells of one step by their heading. row : of the long table."""
     at, median = row["step"] - 1, row["median"]
     cells = {"Date": row["date"], "Step": row["step"]}
@@ -303,10 +263,6 @@ def _cells(fan: Fan, row: dict[str, Any]) -> dict[str, Any]:
     return cells
 
 
-def _table(title: str, rows: Sequence[dict[str, Any]]) -> FittedTable:
-    return make_table(title, list(rows[0]), (each.values() for each in rows))
-
-
 def _trust(by: Predictor) -> FittedTable | None:
     """Return the errors on validation, next to those of baselines; None where none are kept."""
     found = by.metadata.validation
@@ -314,13 +270,16 @@ def _trust(by: Predictor) -> FittedTable | None:
         return None
     few = found.n_independent < MIN_WINDOWS
     title = f"Typical error on {count_of(found.n_independent, 'validation window')}"
-    tested, cells = found.models["network"].p, []
-    for name, each in found.models.items():
-        p = None if few or (p := tested.get(name)) is None else number(p)
-        shown = str(by.reference) if name == "network" else shown_name(name)
-        cells.append([shown, percent(each.rmse), p])
-    columns = ["Model", "Error (RMSE)", "p against it"]
-    return make_table(title + ", too few for a test" * few, columns, cells)
+    tested = found.models["network"].p
+    rows = (
+        {
+            "Model": str(by.reference) if name == "network" else shown_name(name),
+            "Error (RMSE)": percent(each.rmse),
+            "p against it": number(None if few else tested.get(name)),
+        }
+        for name, each in found.models.items()
+    )
+    return record_table(title + ", too few for a test" * few, rows)
 
 
 def _template(name: str) -> "Template":
@@ -339,14 +298,13 @@ def _template(name: str) -> "Template":
     environment.filters["dated"] = _dated
     environment.globals |= {
         "base_rate_unknown": BASE_RATE_UNKNOWN,
-        "colours": COLOURS,
-        "colours_of_lines": list(LINE_COLOURS),
+        "colours": drawing.COLOURS,
+        "colours_of_lines": list(drawing.LINE_COLOURS),
         "count_of": count_of,
         "inline": inline,
         "is_numeric": _is_numeric,
         "nearest_band": lambda bands, nominal: min(bands, key=lambda b: abs(b.nominal - nominal)),
         "percent": percent,
-        "charts": charts,
         "drawing": drawing,
         "zip": zip,
     }

@@ -1,6 +1,7 @@
 """Pictures through matplotlib (extra `plot`), as files or figures: panels and their legend.
 
-Only figure objects are used: no pyplot, no window, no style of the user's.
+Only figure objects are used: no pyplot, no window, no style of the user's. The same drawing always
+makes the same bytes.
 """
 
 import io
@@ -11,8 +12,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lstmcli.pictures.drawing import Shown, draw_shown
-from lstmcli.pictures.style import METADATA, OUTCOMES, QUIET, STYLE
+from lstmcli.pictures.drawing import GREY, GRID, INK, OUTCOMES, QUIET, Shown, draw_shown
 from lstmcli.printable import printable
 from lstmcli.report.output import check_picture, missing, write_file
 
@@ -23,6 +23,23 @@ if TYPE_CHECKING:
     _Size = tuple[float, float]
 
 MAX_PANELS = 30
+
+_STYLE = {
+    "svg.hashsalt": "lstmcli",
+    "font.size": 10,
+    "axes.axisbelow": True,
+    "axes.grid": True,
+    "date.converter": "concise",
+    "axes.edgecolor": GREY,
+    "grid.color": GRID,
+    **dict.fromkeys(("axes.spines.top", "axes.spines.right"), False),
+    **dict.fromkeys(("text.color", "axes.labelcolor", "xtick.color", "ytick.color"), INK),
+}
+# No date, no version and no address in the file.
+_METADATA: dict[str, dict[str, None]] = {
+    "png": {"Software": None},
+    "svg": {"Date": None, "Creator": None, "Format": None, "Type": None},
+}
 
 _LEGEND = (
     *("history", "price", "median", "forecast", *(outcome[3] for outcome in OUTCOMES.values())),
@@ -99,7 +116,7 @@ def render(
 
 def _bytes(figure: "Figure", form: str) -> bytes:
     data = io.BytesIO()
-    figure.savefig(data, format=form, metadata=METADATA[form])
+    figure.savefig(data, format=form, metadata=_METADATA[form])
     return data.getvalue()
 
 
@@ -113,7 +130,7 @@ def _figure(size: "_Size", changes: Mapping[str, Any] | None = None) -> "Iterato
     except ImportError as error:
         raise missing("matplotlib") from error
     with (
-        style.context([STYLE, dict(changes or {})], after_reset=True),
+        style.context([_STYLE, dict(changes or {})], after_reset=True),
         warnings.catch_warnings(),
     ):
         # A name in a script that the font lacks is drawn as boxes; which needs no warning.

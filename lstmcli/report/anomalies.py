@@ -1,7 +1,6 @@
 """Screen of `anomalies`: the moves found, how they were judged, how many chance would bring."""
 
 import math
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, fields
 from typing import TYPE_CHECKING, Any
@@ -11,16 +10,7 @@ from rich.console import RenderableType
 from lstmcli.market.prices import unit_of
 from lstmcli.printable import count_of, first_few
 from lstmcli.report import View, make_document
-from lstmcli.report.tables import (
-    BAD,
-    GOOD,
-    NextSteps,
-    Prose,
-    make_table,
-    move,
-    percent,
-    styled,
-)
+from lstmcli.report.tables import BAD, GOOD, NextSteps, Prose, move, percent, record_table, styled
 
 if TYPE_CHECKING:
     from lstmcli.workflows.anomalies import AnomalyReport, Session
@@ -39,14 +29,15 @@ def anomalies_view(report: "AnomalyReport", *, typed: str = "") -> View:
     """
     from lstmcli.workflows.anomalies import Session
 
+    models = [
+        {"model": str(by.reference), "trained_until": str(by.metadata.trained_until)}
+        for by in report.models
+    ]
     return View(
         lambda: _anomaly_tables(report, typed),
         lambda: make_document(
             "anomalies",
-            models=[
-                {"model": str(by.reference), "trained_until": str(by.metadata.trained_until)}
-                for by in report.models
-            ],
+            models=models,
             **settled(report),
             found=report.found,
             latest=report.latest,
@@ -98,61 +89,46 @@ def _anomaly_tables(report: "AnomalyReport", typed: str) -> list[RenderableType]
         lines.append(_session_table(shown[:_MOST_SESSIONS]))
     if len(found) > _MOST_SESSIONS:
         lines.append(f"... {len(found) - _MOST_SESSIONS} more: --format csv")
-    lines += map(Prose, _levels(report))
-    if report.steps > 1:
-        lines.append(
-            Prose(
-                "Moves over several sessions overlap, so that one event is listed on several days."
-            )
-        )
-    if report.left_out:
-        lines.append(
-            Prose(
-                f"{count_of(report.left_out, unit)} left out, since the model was fitted on them."
-            )
-        )
+    lines += map(Prose, _remarks(report, unit))
     if found:
         lines.append(NextSteps(f"lstmcli predict {typed} --as-of {found[0].cutoff}"))
     return lines
 
 
 def _session_table(sessions: Sequence["Session"]) -> RenderableType:
-    nominal = percent(sessions[0].coverage, 0)
-    columns = ["Symbol", "Date", "Move", f"{nominal} range", "Chance", "Once in"]
-    rows = [
-        [
-            each.symbol,
-            each.date,
-            styled(move(each.move), BAD if each.move < 0 else GOOD),
-            f"{move(each.low)} to {move(each.high)}",
-            format_chance(each.probability),
-            None if each.years is None else _years(each.years),
-        ]
-        for each in sessions
-    ]
-    return make_table("", columns, rows, left=2)
-
-
-def _levels(report: "AnomalyReport") -> Iterator[str]:
-    """Yield how the chances were found."""
-    ways = Counter((each.model, each.series, each.pooled) for each in report.found)
-    for model, series, pooled in ways:
-        own = {
-            each.symbol: each.own
-            for each in report.found
-            if (each.model, each.series, each.pooled) == (model, series, pooled)
+    rows = (
+        {
+            "Symbol": each.symbol,
+            "Date": each.date,
+            "Move": styled(move(each.move), BAD if each.move < 0 else GOOD),
+            f"{percent(sessions[0].coverage, 0)} range": f"{move(each.low)} to {move(each.high)}",
+            "Chance": format_chance(each.probability),
+            "Once in": None if each.years is None else _years(each.years),
         }
+        for each in sessions
+    )
+    return record_table("", rows, left=2)
+
+
+def _remarks(report: "AnomalyReport", unit: str) -> Iterator[str]:
+    """Yield how the chances were found, and which moves overlap or were left out."""
+    own_moves: dict[tuple[str, int, int], dict[str, int]] = {}
+    for each in report.found:
+        own_moves.setdefault((each.model, each.series, each.pooled), {})[each.symbol] = each.own
+    until = {str(by.reference): by.metadata.trained_until for by in report.models}
+    for (model, series, pooled), own in own_moves.items():
         most, few = max(own.values()), [name for name, moves in own.items() if moves < _FEW_OWN]
         text = f"Chances beyond the range: from the tail of up to {most:,} moves of the symbol"
         if series:
             text += f", drawn towards that of {pooled:,} moves of {count_of(series, 'other')}"
-        until = next(
-            str(by.metadata.trained_until) for by in report.models if str(by.reference) == model
-        )
-        yield f"{text}, all up to {until}, when {model} stopped learning."
+        yield f"{text}, all up to {until[model]}, when {model} stopped learning."
         if few:
             weight = "mostly the others' tail" if pooled >= _MANY_POOLED else "chances are rough"
             yield f"Fewer than {_FEW_OWN:,} moves of {first_few(few, 5)}: {weight}."
+    if report.steps > 1:
+        yield "Moves over several sessions overlap, so that one event is listed on several days."
+    if report.left_out:
+        yield f"{count_of(report.left_out, unit)} left out, since the model was fitted on them."
 
 
 def expected(number: float) -> str:

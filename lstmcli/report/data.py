@@ -36,6 +36,7 @@ if TYPE_CHECKING:  # each command loads its own workflow
     from lstmcli.workflows.fetch import FetchReport, Outcome
     from lstmcli.workflows.status import StatusReport
 
+_VERBS = ("train", "predict")
 _MOST_GAPS = 10
 _STOPPED = (129, 130, 143)  # exit codes after a signal
 _LEAST = ("Restated", "Updated", "First", "Bars")
@@ -87,7 +88,7 @@ def fetch_view(report: FetchReport, *, next_steps: bool = True) -> View:
             *(f"{first_few(symbols)}: {note}" for note, symbols in notes.items()),
             f"{count_of(len(report.results), 'symbol')}: {counted(statuses)}{kinds}. "
             f"{count_of(report.requests, 'request')}{waited}.",
-            NextSteps(*_next_verbs(fine)),
+            _next_verbs(fine),
         ],
         lambda: make_document(
             "fetch",
@@ -101,9 +102,9 @@ def fetch_view(report: FetchReport, *, next_steps: bool = True) -> View:
     )
 
 
-def _next_verbs(symbols: Sequence[str]) -> list[str]:
+def _next_verbs(symbols: Sequence[str]) -> NextSteps:
     """Return what to type when these symbols have prices: for one of them, as it stands."""
-    return [f"lstmcli {verb} {symbols[0]}" for verb in ("train", "predict")] if symbols else []
+    return NextSteps(*(f"lstmcli {verb} {one}" for one in symbols[:1] for verb in _VERBS))
 
 
 def format_pause(cause: Outcome, seconds: float) -> str:
@@ -134,9 +135,9 @@ def show_view(report: StoredDetail) -> View:
     frame = frame.where(frame.notna(), None)
     frame.insert(0, "Date", [f"{day:%Y-%m-%d}" for day in frame.index])
     bars: Any = frame.to_dict("records")
-    again = (
-        f"{count_of(len(restated), 'time')}, last " + ": ".join(restated[-1]) if restated else ""
-    )
+    restatements = "never"
+    if restated:
+        restatements = f"{count_of(len(restated), 'time')}, last {': '.join(restated[-1])}"
     facts = [
         ("Rows", f"{series.rows}, {series.first} to {series.last}"),
         ("Behind", count_of(series.behind, "bar")),
@@ -144,7 +145,7 @@ def show_view(report: StoredDetail) -> View:
         ("Updated", series.fetched_at[:16].replace("T", " ") or "-"),
         ("Time zone", report.time_zone or "-"),
         ("Currency", report.currency or "-"),
-        ("Restated", again or "never"),
+        ("Restated", restatements),
         ("Missing", count_of(len(report.missing), "session")),
     ]
     history = [{"fetched": day, "reason": reason} for day, reason in restated]
@@ -213,16 +214,12 @@ def _findings(symbol: str, interval: str, found: list[Finding]) -> list[Renderab
 
 def import_view(report: ImportReport) -> View:
     """Show one row a series."""
+    daily = [each.symbol for each in report.imported if each.interval == "1d"]
+    drop = ("Gone", "Changed", "First", "Bars")
     return View(
         lambda: [
-            list_table(
-                *("Imported", _IMPORTED, report.imported),
-                left=6,
-                drop=("Gone", "Changed", "First", "Bars"),
-            ),
-            NextSteps(
-                *_next_verbs([each.symbol for each in report.imported if each.interval == "1d"])
-            ),
+            list_table("Imported", _IMPORTED, report.imported, left=6, drop=drop),
+            _next_verbs(daily),
         ],
         lambda: make_document("data import", **vars(report)),
         lambda: report.imported,

@@ -15,10 +15,8 @@ from lstmcli.evaluation.trend import CLASSES, actual_trend, predicted_trend
 from lstmcli.learning.walk import Answer
 from lstmcli.market.prices import unit_of
 from lstmcli.printable import count_of, first_few
-from lstmcli.report import View, make_document
+from lstmcli.report import View, make_document, score_tables
 from lstmcli.report.risk import beyond_table, loss_table
-from lstmcli.report.score_lines import directions, errors, share_of, verdict_lines, verdict_word
-from lstmcli.report.score_tables import score_tables
 from lstmcli.report.tables import (
     BAD,
     BASE_RATE_UNKNOWN,
@@ -29,11 +27,11 @@ from lstmcli.report.tables import (
     Prose,
     in_prose,
     list_table,
-    make_table,
     percent,
     price,
     price_basis,
     price_columns,
+    record_table,
     styled,
 )
 from lstmcli.runs.evidence import describe_looks
@@ -143,23 +141,22 @@ def contribution_document(report: EvaluateReport) -> dict[str, Any]:
 def _reports_table(reports: Sequence[EvaluateReport]) -> RenderableType:
     """Show one row for each backtest."""
 
-    def cells(report: EvaluateReport) -> list[object]:
-        found, symbols = report.summaries[0], [each.symbol for each in report.series]
-        return [
-            symbols[0] if len(symbols) == 1 else f"{len(symbols)} symbols",
-            _own_name(report) if report.by_recipe else found.model,
-            verdict_word(found, report.verdicts[found.model]),
-            found.n_independent,
-            f"{found.direction_right} of {found.direction_windows}",
-            f"{found.always_right} of {found.direction_windows}",
-            percent(found.rmse),
-            percent(found.naive_rmse),
-        ]
-
-    columns = ["Symbol", "Model", "Verdict", "Windows", "Direction right", "Always", "Error"]
-    rows, title = map(cells, reports[:_MOST_REPORTS]), "Each symbol by its own model"
+    rows = [
+        {
+            "Symbol": _whose(report),
+            "Model": _own_name(report),
+            "Verdict": score_tables.verdict_word(found, report.verdicts[found.model]),
+            "Windows": found.n_independent,
+            "Direction right": f"{found.direction_right} of {found.direction_windows}",
+            "Always": f"{found.always_right} of {found.direction_windows}",
+            "Error": percent(found.rmse),
+            "Naive": percent(found.naive_rmse),
+        }
+        for report in reports[:_MOST_REPORTS]
+        for found in report.summaries[:1]
+    ]
     drop = ["Windows", "Model"]
-    table = make_table(title, [*columns, "Naive"], rows, left=3, drop=drop)
+    table = record_table("Each symbol by its own model", rows, left=3, drop=drop)
     if len(reports) > _MOST_REPORTS:
         table.note = f"... {len(reports) - _MOST_REPORTS} more, --details"
     return table
@@ -209,6 +206,11 @@ def window_rows(report: EvaluateReport) -> list[dict[str, Any]]:
     return rows
 
 
+def _rows_of_first(report: EvaluateReport) -> list[dict[str, Any]]:
+    """Return the windows of the first model alone."""
+    return [row for row in window_rows(report) if row["model"] == str(report.models[0])]
+
+
 def _screen(report: EvaluateReport, command: str, beyond: bool) -> Iterator[RenderableType]:
     """Yield the answer on one screen, about the first model."""
     summary, scores = report.summaries[0], report.scores
@@ -216,9 +218,9 @@ def _screen(report: EvaluateReport, command: str, beyond: bool) -> Iterator[Rend
     several = scores.n_symbols > 1
     yield from _title(report, unit)
     yield _symbols_table(report) if several else _windows_table(report)
-    yield from directions(summary, scores)
+    yield from score_tables.directions(summary, scores)
     over = f"all {count_of(report.horizon, unit)}"
-    yield from errors(summary, scores, over, _own_name(report), in_line=several)
+    yield from score_tables.errors(summary, scores, over, _own_name(report), in_line=several)
     if beyond and scores.models[scores.model].beyond:
         yield beyond_table(scores)
     if len(report.models) > 1:
@@ -226,7 +228,7 @@ def _screen(report: EvaluateReport, command: str, beyond: bool) -> Iterator[Rend
     for caveat in caveats(report):
         yield Prose(caveat)
         yield ""
-    yield from verdict_lines(summary, report.verdicts[summary.model])
+    yield from score_tables.verdict_lines(summary, report.verdicts[summary.model])
     if report.without is not None:
         yield ""
         yield Prose(str(report.without))
@@ -256,18 +258,22 @@ def _duration(seconds: float) -> str:
 def _title(report: EvaluateReport, unit: str) -> Iterator[RenderableType]:
     """Yield which windows of what are forecast, by which model."""
     scores, ahead = report.scores, count_of(report.horizon, unit)
-    symbols = [each.symbol for each in report.series]
-    what = symbols[0] if len(symbols) == 1 else f"{len(symbols)} symbols"
-    yield styled(f"{what}, {ahead} ahead, by {made_by(report)}", "bold")
+    yield styled(f"{_whose(report)}, {ahead} ahead, by {made_by(report)}", "bold")
     days = f"{scores.first_cutoff} to {report.backtest.dates[:, -1].max()}"
     columns = price_columns(each.price for each in report.series)
     windows = f"{count_of(scores.n_windows, 'test window')} of {columns}"
-    on = f" on {count_of(scores.n_cutoffs, 'date')}" if len(symbols) > 1 else ""
-    apart = "" if len(symbols) > 1 else "; they do not overlap"
+    on, apart = "", "; they do not overlap"
+    if len(report.series) > 1:
+        on, apart = f" on {count_of(scores.n_cutoffs, 'date')}", ""
     if scores.n_independent < scores.n_cutoffs:
         apart = f"; {scores.n_independent} do not overlap"
     yield f"{windows}{on}, {days}{apart}"
     yield ""
+
+
+def _whose(report: EvaluateReport) -> str:
+    many = f"{len(report.series)} symbols"
+    return report.series[0].symbol if len(report.series) == 1 else many
 
 
 def _own_name(report: EvaluateReport) -> str:
@@ -284,26 +290,25 @@ def made_by(report: EvaluateReport) -> str:
 
 def _windows_table(report: EvaluateReport) -> RenderableType:
     """Show the latest windows of the first model with their moves, and which calls were right."""
-    rows = [row for row in window_rows(report) if row["model"] == str(report.models[0])]
+    rows = _rows_of_first(report)
     shown = rows if len(rows) <= _MOST_WINDOWS else rows[-_LATEST:]
-    widths = [max(len(_move(row, key)) for row in shown) for key in ("predicted", "actual")]
-    table = make_table(
-        "",
-        ["From", "To", "Price", "Forecast", "Actual", "Direction"],
-        (
-            [
-                *(row["cutoff"], row["date"], price(row["last_close"])),
-                *(
-                    f"{price(row[key])}  {_move(row, key):>{width}}"
-                    for key, width in zip(("predicted", "actual"), widths, strict=True)
-                ),
-                _called(row),
-            ]
-            for row in shown
-        ),
-        left=2,
-        drop=["To", "Price", "Actual"],
+    width = {key: max(len(_move(row, key)) for row in shown) for key in ("predicted", "actual")}
+
+    def moved(row: dict[str, Any], key: str) -> str:
+        return f"{price(row[key])}  {_move(row, key):>{width[key]}}"
+
+    records = (
+        {
+            "From": row["cutoff"],
+            "To": row["date"],
+            "Price": price(row["last_close"]),
+            "Forecast": moved(row, "predicted"),
+            "Actual": moved(row, "actual"),
+            "Direction": _called(row),
+        }
+        for row in shown
     )
+    table = record_table("", records, left=2, drop=["To", "Price", "Actual"])
     table.columns[-1].justify = "left"
     if len(shown) < len(rows):
         table.note = f"... {len(rows) - len(shown)} more, --details"
@@ -333,50 +338,42 @@ def _symbols_table(report: EvaluateReport) -> RenderableType:
     names = sorted(own.symbols, key=lambda name: -(own.symbols[name].skill["naive"] or 0.0))
     unchanged = bool((moves == 0.0).any())
 
-    def cells(name: str) -> list[object]:
+    def cells(name: str) -> dict[str, object]:
         some = (symbol == name) & ~np.isnan(hits)
         moved = int(some.sum())
         went = moves[some] > 0.0 if always == "up" else moves[some] < 0.0
         still = int((moves[symbol == name] == 0.0).sum())
-        return [
-            name,
-            moved + still,
-            *([still] if unchanged else []),
-            share_of(int(hits[some].sum()), moved),
-            share_of(int(went.sum()), moved),
-            percent(own.symbols[name].rmse),
-            percent(naive.symbols[name].rmse),
-        ]
+        return {
+            "Symbol": name,
+            "Windows": moved + still,
+            **({"Unchanged": still} if unchanged else {}),
+            "Direction right": score_tables.share_of(int(hits[some].sum()), moved),
+            f'Always "{always}"': score_tables.share_of(int(went.sum()), moved),
+            "Error": percent(own.symbols[name].rmse),
+            "Naive": percent(naive.symbols[name].rmse),
+        }
 
     shown = names if len(names) <= _MOST_SYMBOLS else [*names[:_BEST], *names[-_BEST:]]
-    table = make_table(
-        "",
-        ["Symbol", "Windows", *(["Unchanged"] if unchanged else []), "Direction right"]
-        + [f'Always "{always}"', "Error", "Naive"],
-        (),
-        drop=["Windows"],
-    )
-    for place, name in enumerate(shown):
-        if place == _BEST and len(shown) < len(names):
-            table.add_row("...", f"{len(names) - len(shown)} more", "--details")
-        table.add_row(*map(str, cells(name)))
-    return table
+    rows = [cells(name) for name in shown]
+    if hidden := len(names) - len(shown):
+        gap = zip(rows[0], ("...", f"{hidden} more", "--details"), strict=False)
+        rows.insert(_BEST, {**dict.fromkeys(rows[0], ""), **dict(gap)})
+    return record_table("", rows, drop=["Windows"])
 
 
 def _models_table(report: EvaluateReport) -> RenderableType:
     """Show one row for each model."""
-    return make_table(
-        "",
-        ["Model", "Error", "Naive", "Direction right", "Verdict"],
-        (
-            [
-                *(each.model, percent(each.rmse), percent(each.naive_rmse)),
-                share_of(each.direction_right, each.direction_windows),
-                verdict_word(each, report.verdicts[each.model]),
-            ]
-            for each in report.summaries
-        ),
+    rows = (
+        {
+            "Model": each.model,
+            "Error": percent(each.rmse),
+            "Naive": percent(each.naive_rmse),
+            "Direction right": score_tables.share_of(each.direction_right, each.direction_windows),
+            "Verdict": score_tables.verdict_word(each, report.verdicts[each.model]),
+        }
+        for each in report.summaries
     )
+    return record_table("", rows)
 
 
 def detail_tables(report: EvaluateReport) -> list[RenderableType]:
@@ -384,23 +381,20 @@ def detail_tables(report: EvaluateReport) -> list[RenderableType]:
     scores, windows = report.scores, report.metadata[0].windows
     chances = scores.models[scores.model].chances
     no_rates = chances and chances[0].base_rate is None
-    rows = [row for row in window_rows(report) if row["model"] == str(report.models[0])]
     overlap = f"{scores.n_independent} of them do not overlap"
     if scores.n_independent == scores.n_windows:
         overlap = "they do not overlap"
     refits = f"Fitted again {count_of(len(report.refits), 'time')} on the rows known by then"
     return [
         list_table(
-            f"Windows of {report.models[0]}",
-            _WINDOWS,
-            rows,
+            *(f"Windows of {report.models[0]}", _WINDOWS, _rows_of_first(report)),
             left=3,
             drop=["Up, flat, down", "Was", "Called", "To"],
         ),
         f"Trained on {windows['train']:,} windows of {windows['rows']:,} rows; "
         f"tested on {scores.n_windows:,}, {count_of(report.step_size, 'row')} apart: {overlap}.",
         price_basis(each.price for each in report.series),
-        *score_tables(scores, f"steps 1 to {report.horizon}"),
+        *score_tables.every_table(scores, f"steps 1 to {report.horizon}"),
         *([beyond_table(scores)] if scores.models[scores.model].beyond else []),
         *([loss_table(report.losses, len(report.series))] if report.losses else []),
         *([f"Chance of a rise: {BASE_RATE_UNKNOWN}."] if no_rates else []),
@@ -424,7 +418,7 @@ def _details(report: EvaluateReport) -> Iterator[RenderableType]:
     for summary in report.summaries:
         yield ""
         yield f"{summary.model}:"
-        yield from verdict_lines(summary, report.verdicts[summary.model])
+        yield from score_tables.verdict_lines(summary, report.verdicts[summary.model])
     if report.without is not None:
         yield ""
         yield Prose(str(report.without))

@@ -11,8 +11,7 @@ from lstmcli.evaluation.trend import Yardsticks
 from lstmcli.printable import count_of
 from lstmcli.report import View, make_document
 from lstmcli.report.long_table import COLUMNS, all_levels, backtest_rows, chosen_models
-from lstmcli.report.score_lines import directions, errors, verdict_lines
-from lstmcli.report.score_tables import score_tables
+from lstmcli.report.score_tables import directions, errors, every_table, verdict_lines
 from lstmcli.report.tables import in_prose, make_table, styled
 from lstmcli.workflows.grade import Grade, GradeReport
 
@@ -95,7 +94,7 @@ def _tables(grade: Grade, details: bool) -> Iterator[RenderableType]:
     for scores, verdict, summary in zip(grade.scores, grade.verdicts, grade.summaries, strict=True):
         over = _steps(scores.models[scores.model].steps.step)
         if details:
-            yield from in_prose(score_tables(scores, over))
+            yield from in_prose(every_table(scores, over))
         yield ""
         yield styled(f"{count_of(scores.n_windows, 'forecast')} over {over}", "bold")
         yield from directions(summary, scores)

@@ -17,6 +17,7 @@ from itertools import chain, groupby, islice
 from pathlib import Path
 from typing import IO, Any
 
+from rich.cells import cell_len
 from rich.console import Console, ConsoleDimensions, RenderableType
 from rich.segment import Segment, Segments
 from rich.text import Text
@@ -57,22 +58,14 @@ def _print(console: Console, renderables: Iterable[RenderableType], utf: bool) -
     for each in renderables:
         renderable = Text(printable(each, keep="\n")) if isinstance(each, str) else each
         for line in Segment.split_lines(console.render(renderable)):
-            shown = [each if utf else _in_ascii(each) for each in _stripped(line)]
+            width = cell_len("".join(each.text for each in line).rstrip())
+            kept = Segment.adjust_line_length(line, width)  # without the blanks at its end
+            shown = [each if utf else _in_ascii(each) for each in kept]
             console.print(Segments([*shown, Segment.line()]), end="", crop=False)
 
 
 def _in_ascii(segment: Segment) -> Segment:
     return segment._replace(text=segment.text.translate(_WITHOUT_UTF))
-
-
-def _stripped(line: Sequence[Segment]) -> list[Segment]:
-    """Return a line without the blanks at its end."""
-    kept = list(line)
-    while kept and not (text := kept[-1].text).endswith(text.rstrip() or "\0"):
-        last = kept.pop()
-        if last.text.strip():
-            return [*kept, Segment(last.text.rstrip(), last.style)]
-    return kept
 
 
 def check_output(output: str | None, form: Format) -> None:

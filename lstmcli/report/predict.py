@@ -28,11 +28,11 @@ from lstmcli.report.tables import (
     BASE_RATE_UNKNOWN,
     NextSteps,
     fact_table,
-    make_table,
     move,
     percent,
     price,
     price_basis,
+    record_table,
     styled,
 )
 from lstmcli.sources.predictors import Predictor
@@ -120,27 +120,19 @@ def _known(each: SymbolForecast) -> dict[str, Any]:
 def _tables(
     report: PredictReport, all_steps: bool, typed: str | None, sort: Sort | None
 ) -> list[RenderableType]:
-    blocks: list[RenderableType] = []
-    ends: list[_Cells] = []
-    steps: list[_Cells] = []
-    explained: list[Explanation] = []
-    prices: set[str] = set()
-    known_later: list[str] = []
-    risks: list[_Cells] = []
+    blocks, explained = list[RenderableType](), list[Explanation]()
+    ends, steps, risks = list[_Cells](), list[_Cells](), list[_Cells]()
+    prices, known_later = set[str](), list[str]()
     for each in report.forecasts:  # of many symbols little is kept
         cells = [_cells(each, row) for row in forecast_rows(each)]
-        name: _Cells = {"Symbol": each.symbol}
+        whose: _Cells = {"Symbol": each.symbol, _MODEL: str(each.by.reference)}
         end = {title: cell for title, cell in cells[-1].items() if title != "Step"}
-        model = str(each.by.reference)
-        shown = {_MODEL: model, "Last close": price(each.last_close)} | end
-        ends.append(name | shown | sort_cell(sort, each))
+        ends.append(whose | {"Last close": price(each.last_close)} | end | sort_cell(sort, each))
         risks += at_end(each)
-        if all_steps:
-            steps += [name | {_MODEL: model} | row for row in cells]
+        steps += [whose | row for row in cells] if all_steps else []
         if len(ends) <= _MOST_BLOCKS:
             blocks += _block(each, cells, all_steps)
-        if each.explanation:
-            explained.append(each.explanation)
+        explained += [each.explanation] if each.explanation else []
         prices.add(each.price)
         known_later += [each.symbol] if each.in_training else []
     several, unsaid = len(ends) > _MOST_BLOCKS, len(report.models) - _MOST_BLOCKS
@@ -190,12 +182,9 @@ def _one_row_each(
 ) -> list[RenderableType]:
     """Show one row a symbol, at the last step, or the rows of all steps if there are any."""
     main, days = report.main, {each["Date"] for each in ends}
-    one_rate = len({each.get(_PAST) for each in ends}) == 1
-    hidden = {_PAST} if one_rate and not steps else set()
-    by = f"{len(report.models)} models"
-    if len(report.models) == 1:
-        hidden.add(_MODEL)
-        by = str(main.reference)
+    one_rate, one_model = len({each.get(_PAST) for each in ends}) == 1, len(report.models) == 1
+    hidden = [_PAST] * (one_rate and not steps) + [_MODEL] * one_model
+    by = str(main.reference) if one_model else f"{len(report.models)} models"
     until = f", to {days.pop()}" if len(days) == 1 else ""
     of_all = f" of {len(report.symbols)}" * (len(ends) < len(report.symbols))
     title = f"{len(ends)}{of_all} symbols, next {_ahead(main)}{until}, by {by}"
@@ -236,19 +225,18 @@ def _in_the_past(end: _Cells) -> str:
 
 
 def _step_table(rows: Sequence[_Cells]) -> RenderableType:
-    # A truth in one row makes a column for all.
-    names = list(dict.fromkeys(name for cells in rows for name in cells))
     spans = [span.split(" to ") for each in rows if (span := each.get(_RANGE))]
     low, high = (max((len(span[end]) for span in spans), default=0) for end in (0, 1))
 
-    def cell(name: str, text: str | None) -> str | None:
-        if name != _RANGE or text is None:
-            return text
-        return "{0:>{2}} to {1:>{3}}".format(*text.split(" to "), low, high)
+    def aligned(cells: _Cells) -> _Cells:
+        if span := cells.get(_RANGE):
+            cells = cells | {_RANGE: "{0:>{2}} to {1:>{3}}".format(*span.split(" to "), low, high)}
+        return cells
 
-    cells = ([cell(name, each.get(name)) for name in names] for each in rows)
+    # A truth in one row makes a column for all.
+    names = list(dict.fromkeys(name for cells in rows for name in cells))
     left = names.index("Last close") if "Last close" in names else names.index("Date") + 1
-    return make_table("", names, cells, left=left, drop=_DROPPED)
+    return record_table("", map(aligned, rows), left=left, drop=_DROPPED)
 
 
 def _cells(each: SymbolForecast, row: dict[str, Any]) -> _Cells:

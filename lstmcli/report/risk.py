@@ -17,13 +17,12 @@ from lstmcli.evaluation.comparisons import SIGNIFICANT
 from lstmcli.evaluation.risk import LOSS, BeyondScores, LossBacktest, chances_below, loss_moves
 from lstmcli.evaluation.scores import Scores
 from lstmcli.printable import count_of
-from lstmcli.report.tables import Prose, make_table, move, number, percent, price
+from lstmcli.report.tables import Prose, move, number, percent, price, record_table
 from lstmcli.workflows.batches import SymbolForecast
 from lstmcli.workflows.predict import PredictReport
 
 Sort = Literal["symbol", "range", "downside", "age"]
 SORTS: tuple[Sort, ...] = ("symbol", "range", "downside", "age")
-_CHANCES = ("Below", "Past below", "Above", "Past above")
 _MOST_SYMBOLS = 15
 _LOSS = f"{100 * LOSS:g} % loss"
 
@@ -42,22 +41,22 @@ def price_rows(each: SymbolForecast) -> list[dict[str, Any]]:
     if asked is None:
         return []
     below, beyond = chances_below(each.forecast, asked.moves)
+    below = np.full_like(below, np.nan) if each.constant else below
     return [
         {
             "asked": asked.asked[k].text,
             "price": float(asked.prices[k]),
             "step": step,
             "date": str(each.dates[step - 1]),
-            "below": None if each.constant else float(below[k, step - 1]),
-            "above": None if each.constant else 1.0 - float(below[k, step - 1]),
+            "below": _known(below[k, step - 1]),
+            "above": _known(1.0 - below[k, step - 1]),
             "beyond_fan": bool(beyond[k, step - 1]),
-            "past_below": past,
-            "past_above": None if past is None else 1.0 - past,
+            "past_below": _known(asked.past_below[k, step - 1]),
+            "past_above": _known(1.0 - asked.past_below[k, step - 1]),
             "past_moves": int(asked.n_past[step - 1]),
         }
         for k in range(len(asked.asked))
         for step in each.forecast.steps
-        for past in [_known(asked.past_below[k, step - 1])]
     ]
 
 
@@ -70,53 +69,37 @@ def loss_rows(each: SymbolForecast) -> list[dict[str, Any]]:
     asked = each.asked
     if asked is None or asked.past_loss is None:
         return []
-    found = []
-    for step, own, past in zip(
-        each.forecast.steps, loss_moves(each.forecast), asked.past_loss, strict=True
-    ):
-        known, before = _known(own), _known(past)
-        found.append(
-            {
-                "step": step,
-                "date": str(each.dates[step - 1]),
-                "price": None if known is None else each.last_close * float(np.exp(known)),
-                "loss": None if known is None else -float(np.expm1(known)),
-                "past_loss": None if before is None else -float(np.expm1(before)),
-                "past_moves": int(asked.n_past[step - 1]),
-            }
-        )
-    return found
+    moves = zip(each.forecast.steps, loss_moves(each.forecast), asked.past_loss, strict=True)
+    return [
+        {
+            "step": step,
+            "date": str(each.dates[step - 1]),
+            "price": _known(each.last_close * np.exp(own)),
+            "loss": _known(-np.expm1(own)),
+            "past_loss": _known(-np.expm1(past)),
+            "past_moves": int(asked.n_past[step - 1]),
+        }
+        for step, own, past in moves
+    ]
 
 
 def risk_tables(each: SymbolForecast, steps: Sequence[int]) -> Iterator[RenderableType]:
     """Yield what is asked of one symbol at some steps: a table a price, one of losses, a line."""
     if each.asked is None:
         return
-    rows = [row for row in price_rows(each) if row["step"] in steps]
+
+    def table(title: str, found: list[tuple[dict[str, Any], _Cells]]) -> RenderableType:
+        days = [({"Step": row["step"], "Date": row["date"]} | cells) for row, cells in found]
+        rows = [row for row in days if row["Step"] in steps]
+        return record_table(f"{each.symbol}: {title}", rows, left=0, drop=["Date"])
+
+    chances = price_rows(each)
     for asked, value, at in zip(each.asked.asked, each.asked.prices, each.asked.moves, strict=True):
-        yield make_table(
-            f"{each.symbol}: chance of a close below and above {price(value)} ({move(at, 1)})",
-            ["Step", "Date", *_CHANCES],
-            (
-                [row["step"], row["date"], *_chances(row, each)]
-                for row in rows
-                if row["asked"] == asked.text
-            ),
-            left=0,
-            drop=["Date"],
-        )
-    if each.asked.past_loss is not None:
-        yield make_table(
-            f"{each.symbol}: the close that {100 * LOSS:g} % of outcomes are expected below",
-            ["Step", "Date", "Close", _LOSS, "Past moves"],
-            (
-                [row["step"], row["date"], *_losses(row)]
-                for row in loss_rows(each)
-                if row["step"] in steps
-            ),
-            left=0,
-            drop=["Date"],
-        )
+        own = [(row, _chances(row, each)) for row in chances if row["asked"] == asked.text]
+        yield table(f"chance of a close below and above {price(value)} ({move(at, 1)})", own)
+    if losses := loss_rows(each):
+        title = f"the close that {100 * LOSS:g} % of outcomes are expected below"
+        yield table(title, [(row, _losses(row)) for row in losses])
     n = int(each.asked.n_past[0]) + 1
     yield Prose(f"Past: moves of as many steps in {n:,} rows of {each.symbol}; they overlap.")
     yield ""
@@ -128,46 +111,48 @@ def at_end(each: SymbolForecast) -> Iterator[_Cells]:
     for row in price_rows(each):
         if row["step"] == last:
             cells = {"of": row["asked"], "Symbol": each.symbol, "Price": price(row["price"])}
-            yield cells | dict(zip(_CHANCES, _chances(row, each), strict=True))
+            yield cells | _chances(row, each)
     for row in loss_rows(each)[-1:]:
-        names = ("Close", _LOSS, "Past moves")
-        yield {"of": None, "Symbol": each.symbol} | dict(zip(names, _losses(row), strict=True))
+        yield {"of": None, "Symbol": each.symbol} | _losses(row)
 
 
 def risk_of_many(rows: Sequence[_Cells], ahead: str) -> Iterator[RenderableType]:
     """Yield the rows of many symbols as a table a price, and one of losses."""
     for asked in dict.fromkeys(row["of"] for row in rows):
-        own = [row for row in rows if row["of"] == asked]
         title = f"Chance of a close below and above {asked} in {ahead}"
         if asked is None:
             title = f"Close that {100 * LOSS:g} % of outcomes are expected below in {ahead}"
-        names = [name for name in own[0] if name != "of"]
-        yield make_table(title, names, ([row[name] for name in names] for row in own))
+        own = [row for row in rows if row["of"] == asked]
+        yield record_table(
+            title, ({name: row[name] for name in row if name != "of"} for row in own)
+        )
 
 
 def beyond_table(scores: Scores) -> RenderableType:
     """Show how good the chances of large moves were, of the first model, against base rates."""
 
-    def cells(each: BeyondScores) -> list[object]:
-        return [
-            f"{'below' if each.change < 0.0 else 'above'} {percent(each.change, 1, sign=True)}",
-            each.step,
-            percent(each.mean, 1),
-            percent(each.base_rate, 1),
-            percent(each.happened, 1),
-            number(each.brier, 4),
-            number(each.brier_base, 4),
-            percent(each.skill, 1, sign=True),
-            percent(each.beyond_fan, 0),
-            each.n_windows,
-        ]
+    def close(each: BeyondScores) -> str:
+        side = "below" if each.change < 0.0 else "above"
+        return f"{side} {percent(each.change, 1, sign=True)}"
 
     rows = sorted(scores.models[scores.model].beyond, key=lambda each: (each.change, each.step))
-    table = make_table(
+    table = record_table(
         "Chance of a large move (Brier score: 0 is perfect; skill against the base rate)",
-        ["Close", "Step", "Chance", "In the past", "Happened", "Brier", "Of the base rate"]
-        + ["Skill", "Beyond the fan", "Windows"],
-        map(cells, rows),
+        (
+            {
+                "Close": close(each),
+                "Step": each.step,
+                "Chance": percent(each.mean, 1),
+                "In the past": percent(each.base_rate, 1),
+                "Happened": percent(each.happened, 1),
+                "Brier": number(each.brier, 4),
+                "Of the base rate": number(each.brier_base, 4),
+                "Skill": percent(each.skill, 1, sign=True),
+                "Beyond the fan": percent(each.beyond_fan, 0),
+                "Windows": each.n_windows,
+            }
+            for each in rows
+        ),
         drop=["Windows", "Of the base rate", "Beyond the fan"],
     )
     table.note = "Beyond the fan: windows whose outermost quantile stands in for the chance."
@@ -180,22 +165,23 @@ def loss_table(losses: Sequence[LossBacktest], symbols: int) -> RenderableType:
     symbols : how many were evaluated, of which the last may have no row.
     """
 
-    def cells(each: LossBacktest) -> list[object]:
-        return [
-            each.symbol,
-            each.days,
-            each.exceeded,
-            f"{LOSS * each.days:.1f}",
-            percent(each.exceeded / each.days, 1),
-            *(number(test.p) for test in (each.coverage, each.independence, each.joint)),
-        ]
-
     ps = [each.joint.p for each in losses if each.joint.p is not None]
     shown = sorted(losses, key=lambda each: 1.0 if each.joint.p is None else each.joint.p)
-    table = make_table(
+    table = record_table(
         f"Loss of one step exceeded with {100 * LOSS:g} %: how often it was, and p of each test",
-        ["Symbol", "Days", "Exceeded", "Expected", "Share", "Kupiec", "Independence", "Joint"],
-        map(cells, shown[:_MOST_SYMBOLS]),
+        (
+            {
+                "Symbol": each.symbol,
+                "Days": each.days,
+                "Exceeded": each.exceeded,
+                "Expected": f"{LOSS * each.days:.1f}",
+                "Share": percent(each.exceeded / each.days, 1),
+                "Kupiec": number(each.coverage.p),
+                "Independence": number(each.independence.p),
+                "Joint": number(each.joint.p),
+            }
+            for each in shown[:_MOST_SYMBOLS]
+        ),
         drop=["Share", "Expected"],
     )
     notes = [f"... {len(shown) - _MOST_SYMBOLS} more, --format json"] * (len(shown) > _MOST_SYMBOLS)
@@ -285,21 +271,25 @@ def _rank(sort: Sort, each: SymbolForecast) -> Any:
     return float(low - high)
 
 
-def _chances(row: dict[str, Any], each: SymbolForecast) -> list[str]:
-    levels, cells = each.forecast.levels, []
+def _chances(row: dict[str, Any], each: SymbolForecast) -> _Cells:
+    levels, cells = each.forecast.levels, _Cells()
     for side in ("below", "above"):
         chance = percent(row[side], 1)
         if row["beyond_fan"] and row[side] is not None:
             bound = levels[0] if row["below"] < 0.5 else levels[-1]
             bound = bound if side == "below" else 1.0 - bound
             chance = f"{'less' if bound < 0.5 else 'more'} than {100 * bound:.4g} %"
-        cells += [chance, percent(row[f"past_{side}"], 1)]
+        cells |= {side.capitalize(): chance, f"Past {side}": percent(row[f"past_{side}"], 1)}
     return cells
 
 
-def _losses(row: dict[str, Any]) -> list[str]:
-    close = "-" if row["price"] is None else price(row["price"])
-    return [close, percent(row["loss"], 1), percent(row["past_loss"], 1)]
+def _losses(row: dict[str, Any]) -> _Cells:
+    close = None if row["price"] is None else price(row["price"])
+    return {
+        "Close": close,
+        _LOSS: percent(row["loss"], 1),
+        "Past moves": percent(row["past_loss"], 1),
+    }
 
 
 def _known(value: float) -> float | None:

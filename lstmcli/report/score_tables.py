@@ -1,18 +1,44 @@
-"""The scores of a backtest as tables, one a question."""
+"""The scores of a backtest: in short, with errors as bars and a verdict, or a table a question."""
 
-from collections.abc import Iterable, Iterator, Sequence
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+import numpy as np
 from rich.console import RenderableType
+from rich.text import Text
 
-from lstmcli.evaluation.scores import ModelScores, Scores
-from lstmcli.evaluation.trend import CLASSES
-from lstmcli.evaluation.verdict import shown_name
-from lstmcli.report.tables import Column, list_table, make_table, move, number, percent, span
+from lstmcli.evaluation.bands import Band
+from lstmcli.evaluation.scores import PAST_MOVES, ModelScores, Scores
+from lstmcli.evaluation.trend import CLASSES, Shares
+from lstmcli.evaluation.verdict import Summary, Verdict, difference, judged_band, shown_name
+from lstmcli.report.tables import (
+    BAD,
+    DIM,
+    GOOD,
+    OWN,
+    Column,
+    Prose,
+    list_table,
+    move,
+    number,
+    percent,
+    record_table,
+    span,
+    styled,
+)
 
 _SHOWN_BANDS = (0.5, 0.8, 0.95)
 _CALLS = CLASSES[::-1]  # up first
 _SAME_AS_NAIVE = ("gaussian_cone", "ewma_cone", "always_up")
 
+_OPEN = "yellow"  # of a verdict that is neither good nor bad
+_BAR = 14  # characters of the largest error
+_LABEL = 17  # characters before the first figure of a line
+_LABELS = {
+    "naive": "naive (no change)",
+    "seasonal_naive": "a year before",
+    "seasonal_drift": "a year before, grown",
+}
 _CHANCES: list[Column] = [
     ("Step", "step"),
     ("Chance", lambda each: percent(each.mean, 1)),
@@ -53,18 +79,112 @@ _MOVEMENTS: list[Column] = [
 ]
 
 
-def score_tables(scores: Scores, over: str) -> list[RenderableType]:
+def directions(summary: Summary, scores: Scores) -> Iterator[RenderableType]:
+    """Yield which directions and trends were right, and what the range held."""
+    own = scores.models[summary.model]
+    last, rows = own.direction[-1], list[list[str]]()
+    if windows := summary.direction_windows:
+        called, constant = summary.direction_right, last.two_way.always
+        always = share_of(summary.always_right, windows)
+        rows = [["Direction right", share_of(called, windows), f'  always "{constant}":', always]]
+    if (three_way := last.three_way) is not None:
+        counts = np.array(three_way.confusion)  # by outcome, then by call
+        went = counts.sum(axis=1)
+        right, always = (
+            share_of(int(found), three_way.n_windows) for found in (counts.trace(), went.max())
+        )
+        name = CLASSES[went.argmax()]
+        rows.append(["Up, flat, down", right, f'  always "{name}":', always])
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for label, *cells in rows:
+        cells = [cell.rjust(width) for cell, width in zip(cells, widths[1:], strict=True)]
+        yield label.ljust(_LABEL) + " ".join(cells)
+    if last.two_way.n_unchanged:
+        yield f"{'Unchanged'.ljust(_LABEL)}{last.two_way.n_unchanged}, left out"
+    if (band := judged_band(own)) is not None:
+        label = f"{100.0 * band.nominal:.3g} % range".ljust(_LABEL)
+        held = f"{label}held {percent(band.coverage, 0)} of outcomes at step {band.step}"
+        judged = {None: "; too few windows to judge", True: ", as it should", False: ""}
+        colour = {None: "", True: GOOD, False: BAD}[band.good]
+        yield styled(held + judged[band.good], colour)
+
+
+def errors(
+    summary: Summary, scores: Scores, over: str, called: str, *, in_line: bool = False
+) -> Iterator[RenderableType]:
+    """Yield the error of a model as a bar next to those of baselines, or all of them in a line.
+
+    over : the steps, as "all 50 sessions". called : what the model is called.
+    """
+    own, known = scores.models[summary.model].path, scores.models
+    if own.rmse is None:
+        return
+    hardest = min(scores.against, key=lambda name: known[name].path.rmse or math.inf)
+    names = [name for name in ("naive", "drift", PAST_MOVES) if name in known]
+    names += [] if hardest in names else [hardest]
+    if in_line:
+        rivals = (f"{shown_name(each)} {percent(known[each].path.rmse)}" for each in names)
+        line = "   ".join([percent(own.rmse), *rivals])
+        yield Prose("Typical error".ljust(_LABEL) + line)
+        yield ""
+        return
+    most = max(known[name].path.rmse or 0.0 for name in (summary.model, *names)) or 1.0
+
+    def cells(name: str) -> dict[str, object]:
+        rmse, skill, is_own = known[name].path.rmse, own.skill.get(name), name == summary.model
+        bar = "█" * round(_BAR * (rmse or 0.0) / most)
+        return {
+            "Model": styled(called, OWN) if is_own else _LABELS.get(name, shown_name(name)),
+            "RMSE": percent(rmse),
+            "Bar": styled(bar, OWN if is_own else DIM),
+            "Saved": "" if skill is None else difference(skill, shown_name(name)),
+        }
+
+    title = f"Typical error over {over} (RMSE, % of the price)"
+    table = record_table(title, map(cells, (summary.model, *names)), drop=["Bar", "Saved"])
+    table.show_header = False
+    for column in table.columns[2:]:
+        column.justify = "left"
+    yield ""
+    yield table
+
+
+def verdict_lines(summary: Summary, verdict: Verdict) -> Iterator[RenderableType]:
+    """Yield the word of a verdict in its colour, and its lines."""
+    yield Text.assemble(("Verdict", "bold"), "  ", verdict_word(summary, verdict))
+    for line in verdict.lines:
+        yield Prose(line, indent=2)
+
+
+def share_of(right: int, windows: int) -> str:
+    """Format a count and its share: "11 of 13 (85 %)"."""
+    return f"{right} of {windows} ({percent(right / windows, 0)})" if windows else "-"
+
+
+def verdict_word(summary: Summary, verdict: Verdict) -> Text:
+    """Return the word of a verdict for a reader, in its colour."""
+    hardest = shown_name(verdict.hardest or "naive")
+    if summary.verdict == "better":
+        return styled("better than naive" + f" and {hardest}" * (hardest != "naive"), GOOD)
+    if summary.verdict == "worse":
+        return styled(f"worse than {hardest}", BAD)
+    return styled("too few windows" if summary.verdict == "too few" else "not proven", _OPEN)
+
+
+def every_table(scores: Scores, over: str) -> list[RenderableType]:
     """Show every model's scores, and the first one step by step.
 
     over : the steps, as "steps 1 to 50".
     """
     main = scores.models[scores.model]
     # The table of pairs has the skills against the other baselines.
-    against = [name for name in scores.against if name != "scaled_climatology"]
+    against = [name for name in scores.against if name != PAST_MOVES]
     # The squared errors of the cones and of always_up are those of naive; the JSON has them.
     pairs = [
         pair for pair in scores.pairwise if pair.loss == "crps" or pair.other not in _SAME_AS_NAIVE
     ]
+    errors = {"Model": main.steps.rmse}
+    errors |= {shown_name(name): scores.models[name].steps.rmse for name in against}
     missing = [(pair.test.test.why, "p") for pair in pairs]
     missing += [(pair.interval.why, "95 % interval") for pair in pairs if pair.interval]
     chances = "Chance of a rise (Brier score: 0 is perfect; skill against the base rate)"
@@ -74,7 +194,7 @@ def score_tables(scores: Scores, over: str) -> list[RenderableType]:
         _scores(scores, over, against),
         list_table(title, _PAIRS, pairs, left=3, drop=["Phases better", "95 % interval"]),
         *(f"No {' and no '.join(columns)}: {why}." for why, columns in _reasons(missing).items()),
-        _steps(scores, main, against),
+        _by_step("RMSE", main, errors, {name: main.steps.skill[name] for name in against}),
         *_fans(scores, main),
         *(
             [list_table(chances, _CHANCES, main.chances, left=0, drop=["Of the base rate"])]
@@ -88,28 +208,24 @@ def score_tables(scores: Scores, over: str) -> list[RenderableType]:
 
 def _scores(scores: Scores, over: str, against: Sequence[str]) -> RenderableType:
     fans = scores.models[scores.model].path.crps is not None
-    skills = [f"Skill vs {shown_name(name)}" for name in against]
+    skills = {_skill_against(name): name for name in against}
 
-    def cells(each: ModelScores) -> list[str]:
-        two_way, test = each.direction[-1].two_way, each.tests.get("drift")
-        return [
-            shown_name(each.model),
-            percent(each.path.rmse, 3),
-            percent(each.path.mae, 3),
-            number(each.path.mase),
-            *([percent(each.path.crps, 3)] if fans else []),
-            *(_skill(each.path.skill.get(other)) for other in against),
-            number(test.test.p if test else None),
-            percent(two_way.accuracy, 1),
-            percent(two_way.balanced_accuracy, 1),
-        ]
+    def cells(each: ModelScores) -> dict[str, object]:
+        path, two_way, test = each.path, each.direction[-1].two_way, each.tests.get("drift")
+        return {
+            "Model": shown_name(each.model),
+            "RMSE": percent(path.rmse, 3),
+            "MAE": percent(path.mae, 3),
+            "MASE": number(path.mase),
+            **({"CRPS": percent(path.crps, 3)} if fans else {}),
+            **{title: _skill(path.skill.get(name)) for title, name in skills.items()},
+            "p vs drift": number(test.test.p if test else None),
+            "Direction": percent(two_way.accuracy, 1),
+            "Balanced": percent(two_way.balanced_accuracy, 1),
+        }
 
-    return make_table(
+    return record_table(
         f"Scores over {over}, in % of the last price",
-        ["Model", "RMSE", "MAE", "MASE"]
-        + (["CRPS"] if fans else [])
-        + skills
-        + ["p vs drift", "Direction", "Balanced"],
         map(cells, scores.models.values()),
         drop=["Balanced", "MASE", "MAE", "p vs drift", *reversed(skills), "Direction"],
     )
@@ -124,77 +240,56 @@ def _reasons(found: Iterable[tuple[str | None, str]]) -> dict[str, list[str]]:
     return reasons
 
 
-def _shown_steps(main: ModelScores) -> list[tuple[int, int]]:
-    """Return the steps shown, and the place of each in the lists of all steps."""
-    return [(each.step, main.steps.step.index(each.step)) for each in main.direction]
-
-
-def _steps(scores: Scores, main: ModelScores, against: Sequence[str]) -> RenderableType:
-    skills = [f"Skill vs {shown_name(name)}" for name in against]
-    return make_table(
-        f"RMSE by step of {main.model}, in % of the last price",
-        ["Step", "Model", *map(shown_name, against), *skills],
+def _by_step(
+    measure: str,
+    main: ModelScores,
+    errors: Mapping[str, Sequence[float | None]],
+    skills: Mapping[str, Sequence[float | None]],
+) -> RenderableType:
+    """Show the errors of a model by step, by heading with those of others, and its skills."""
+    saved = {_skill_against(each): values for each, values in skills.items()}
+    places = {each.step: main.steps.step.index(each.step) for each in main.direction}
+    optional = [*errors, *(title for title in saved if not title.endswith("past moves"))]
+    return record_table(
+        f"{measure} by step of {main.model}, in % of the last price",
         (
-            [
-                step,
-                percent(main.steps.rmse[at], 3),
-                *(percent(scores.models[name].steps.rmse[at], 3) for name in against),
-                *(_skill(main.steps.skill[name][at]) for name in against),
-            ]
-            for step, at in _shown_steps(main)
+            {
+                "Step": step,
+                **{title: percent(values[at], 3) for title, values in errors.items()},
+                **{title: _skill(values[at]) for title, values in saved.items()},
+            }
+            for step, at in places.items()
         ),
         left=0,
-        drop=[*reversed(skills), *reversed([shown_name(name) for name in against])],
+        drop=optional[:0:-1],  # all but the model's own
     )
 
 
 def _fans(scores: Scores, main: ModelScores) -> Iterator[RenderableType]:
     """Show the fan of the first model by step against the others, and what its bands covered."""
-    if main.steps.crps is None:
+    if main.steps.crps is not None:
+        yield _by_step("CRPS", main, {"Model": main.steps.crps}, main.steps.crps_skill)
+    shown = [band for band in main.bands if np.isclose(band.nominal, _SHOWN_BANDS).any()]
+    if not shown:
         return
-    skills = main.steps.crps_skill
-    names = [f"Skill vs {shown_name(name)}" for name in skills]
-    yield make_table(
-        f"CRPS by step of {main.model}, in % of the last price",
-        ["Step", "Model", *names],
-        (
-            [
-                step,
-                percent(main.steps.crps[at], 3),
-                *(_skill(skill[at]) for skill in skills.values()),
-            ]
-            for step, at in _shown_steps(main)
-        ),
-        left=0,
-        drop=[name for name in reversed(names) if not name.endswith("past moves")],
-    )
-    if not main.bands:
-        return
-    rival = scores.models.get("scaled_climatology")
+    rival = scores.models.get(PAST_MOVES)
     theirs = {(band.step, band.nominal): band for band in (rival.bands if rival else ())}
-    rows = []
-    for band in main.bands:
-        if any(abs(band.nominal - shown) < 1e-9 for shown in _SHOWN_BANDS):
-            other = theirs.get((band.step, band.nominal))
-            rows.append(
-                [
-                    band.step,
-                    percent(band.nominal, 0),
-                    percent(band.coverage, 1),
-                    percent(band.standard_error, 1),
-                    "too few" if band.good is None else "yes" if band.good else "no",
-                    percent(band.width),
-                    percent(other.coverage if other else None, 1),
-                    percent(other.width if other else None),
-                ]
-            )
-    yield make_table(
-        "What the ranges held",
-        ["Step", "Range", "Held", "+-", "Good", "Width", "Past moves held", "Past moves width"],
-        rows,
-        left=0,
-        drop=["Past moves width", "Width"],
-    )
+
+    def cells(band: Band) -> dict[str, object]:
+        other = theirs.get((band.step, band.nominal))
+        return {
+            "Step": band.step,
+            "Range": percent(band.nominal, 0),
+            "Held": percent(band.coverage, 1),
+            "+-": percent(band.standard_error, 1),
+            "Good": {None: "too few", True: "yes", False: "no"}[band.good],
+            "Width": percent(band.width),
+            "Past moves held": percent(other.coverage if other else None, 1),
+            "Past moves width": percent(other.width if other else None),
+        }
+
+    drop = ["Past moves width", "Width"]
+    yield record_table("What the ranges held", map(cells, shown), left=0, drop=drop)
 
 
 def _directions(scores: Scores, main: ModelScores) -> Iterator[RenderableType]:
@@ -213,25 +308,22 @@ def _directions(scores: Scores, main: ModelScores) -> Iterator[RenderableType]:
 
 def _two_way(main: ModelScores) -> RenderableType:
     unchanged = any(each.two_way.n_unchanged for each in main.direction)
-    return make_table(
+    return record_table(
         f"Direction called by {main.model} (p: calls and outcomes go together)",
-        ["Step", "Right", "Best constant", "Which", "Balanced", "Windows"]
-        + (["Unchanged"] if unchanged else [])
-        + ["Right of independent", "Independent", "95 % interval", "p"],
         (
-            [
-                each.step,
-                percent(found.accuracy, 1),
-                percent(found.always_accuracy, 1),
-                f"always {found.always}" if found.always else None,
-                percent(found.balanced_accuracy, 1),
-                found.n_windows,
-                *([found.n_unchanged] if unchanged else []),
-                percent(found.independent_accuracy, 1),
-                found.n_independent,
-                span(found.interval),
-                number(found.test.p),
-            ]
+            {
+                "Step": each.step,
+                "Right": percent(found.accuracy, 1),
+                "Best constant": percent(found.always_accuracy, 1),
+                "Which": f"always {found.always}" if found.always else None,
+                "Balanced": percent(found.balanced_accuracy, 1),
+                "Windows": found.n_windows,
+                **({"Unchanged": found.n_unchanged} if unchanged else {}),
+                "Right of independent": percent(found.independent_accuracy, 1),
+                "Independent": found.n_independent,
+                "95 % interval": span(found.interval),
+                "p": number(found.test.p),
+            }
             for each in main.direction
             for found in [each.two_way]
         ),
@@ -241,60 +333,61 @@ def _two_way(main: ModelScores) -> RenderableType:
 
 
 def _three_way(main: ModelScores, flat_band: float) -> RenderableType:
-    rows: list[list[object]] = []
+    rows: list[dict[str, object]] = []
     for direction in main.direction:
-        found = direction.three_way
-        if found is None:
+        if (found := direction.three_way) is None:
             continue
-        head: list[object] = [
-            direction.step,
-            percent(found.accuracy, 1),
-            percent(found.balanced_accuracy, 1),
-            percent(found.always_accuracy, 1),
-            f"always {found.always}",
-            found.n_windows,
-            found.n_independent,
-        ]
+        head: dict[str, object] = {
+            "Step": direction.step,
+            "Right": percent(found.accuracy, 1),
+            "Balanced": percent(found.balanced_accuracy, 1),
+            "Best constant": percent(found.always_accuracy, 1),
+            "Which": f"always {found.always}",
+            "Windows": found.n_windows,
+            "Independent": found.n_independent,
+        }
         for name, row in zip(_CALLS, reversed(found.confusion), strict=True):
-            rows.append([*head, name, *reversed(row)])
-            head = [""] * len(head)
-    return make_table(
-        f"Up, flat, down (flat: within {flat_band:g} deviations)",
-        ["Step", "Right", "Balanced", "Best constant", "Which", "Windows", "Independent", "Was"]
-        + [f"Called {name}" for name in _CALLS],
-        rows,
-        left=0,
-        drop=["Independent", "Balanced", "Windows", "Which"],
-    )
+            rows.append({**head, "Was": name, **_called(reversed(row))})
+            head = dict.fromkeys(head, "")
+    title = f"Up, flat, down (flat: within {flat_band:g} deviations)"
+    return record_table(title, rows, left=0, drop=["Independent", "Balanced", "Windows", "Which"])
 
 
 def _tails(main: ModelScores) -> RenderableType:
-    return make_table(
+    in_all = [f"{name.capitalize()} in all" for name in _CALLS]
+
+    def shares(calls: Shares | None) -> list[str]:
+        return [percent(getattr(calls, name, None), 0) for name in _CALLS]
+
+    return record_table(
         "Crashes and spikes: what had been predicted?",
-        ["Step", "Kind", "Windows", "Independent", "Actual move", "Predicted", "In all windows"]
-        + [f"Called {name}" for name in _CALLS]
-        + [f"{name.capitalize()} in all" for name in _CALLS],
         (
-            [
-                direction.step,
-                *(each.kind, each.n_windows, each.n_independent),
-                *(
-                    None if moved is None else move(moved)
-                    for moved in (each.actual, each.predicted, each.predicted_always)
-                ),
-                *(
-                    percent(getattr(calls, name, None), 0)
-                    for calls in (each.calls, each.calls_always)
-                    for name in _CALLS
-                ),
-            ]
+            {
+                "Step": direction.step,
+                "Kind": each.kind,
+                "Windows": each.n_windows,
+                "Independent": each.n_independent,
+                "Actual move": move(each.actual),
+                "Predicted": move(each.predicted),
+                "In all windows": move(each.predicted_always),
+                **_called(shares(each.calls)),
+                **dict(zip(in_all, shares(each.calls_always), strict=True)),
+            }
             for direction in main.direction
             for each in (direction.crash, direction.spike)
             if each is not None
         ),
         left=0,
-        drop=[*(f"{name.capitalize()} in all" for name in _CALLS), "Independent", "In all windows"],
+        drop=[*in_all, "Independent", "In all windows"],
     )
+
+
+def _called(cells: Iterable[object]) -> dict[str, object]:
+    return dict(zip([f"Called {name}" for name in _CALLS], cells, strict=True))
+
+
+def _skill_against(name: str) -> str:
+    return f"Skill vs {shown_name(name)}"
 
 
 def _skill(skill: float | None) -> str:

@@ -8,7 +8,7 @@ Colours are green and red (`GOOD`, `BAD`), cyan for the model (`OWN`) and grey (
 import copy
 import dataclasses
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from operator import attrgetter
 from textwrap import wrap
 from typing import TYPE_CHECKING, Any
@@ -157,6 +157,16 @@ def make_table(
     return table
 
 
+def record_table(
+    title: str, rows: Iterable[Mapping[str, object]], *, left: int = 1, drop: Sequence[str] = ()
+) -> FittedTable:
+    """Return a table of rows that give each cell by its heading; a dash where one has none."""
+    rows = list(rows)
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    cells = ([row.get(name) for name in names] for row in rows)
+    return make_table(title, names, cells, left=left, drop=drop)
+
+
 def list_table(
     title: str,
     columns: Sequence[Column],
@@ -222,9 +232,9 @@ def number(value: float | None, digits: int = 3) -> str:
     return "-" if value is None else _fixed(value, digits)
 
 
-def move(log_move: float, digits: int = 2) -> str:
-    """Format a log move as a percentage of the price it starts from."""
-    return percent(math.expm1(log_move), digits, sign=True)
+def move(log_move: float | None, digits: int = 2) -> str:
+    """Format a log move as a percentage of the price it starts from; a dash for None."""
+    return "-" if log_move is None else percent(math.expm1(log_move), digits, sign=True)
 
 
 def span(interval: "Interval | None", *, sign: bool = False) -> str:

@@ -1,10 +1,7 @@
 """The command that fetches, trains again when due, and forecasts; where a part of that fails."""
 
 import json
-import os
 import re
-import signal
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,7 +14,6 @@ from lstmcli.files.locks import hold
 from lstmcli.market.calendars import sessions_of
 from lstmcli.workflows import predict as predict_module
 from tests.command_line import TINY_RECIPE, Outcome, assert_one_error, in_process, succeed
-from tests.forked_runs import ForkServer
 from tests.yahoo_stand_in import StandIn, random_walk, stand_in
 
 BARS = random_walk(300)
@@ -202,19 +198,6 @@ def test_a_run_that_is_stopped_after_the_training_keeps_it(
     done = forecast("AAPL", "--retrain-after", "7d", "--json", folder=home)
     assert (done.code, versions(home)) == (0, ["v0001", "v0002"])
     assert used(done)["AAPL"].endswith(day(BARS))
-
-
-def test_a_run_that_is_killed_leaves_no_lock(yahoo: StandIn, forks: ForkServer, home: Path) -> None:
-    yahoo.serve("AAPL", BARS)
-    yahoo.always["AAPL"] = "hang"
-    pid = forks.start("forecast", "AAPL", folder=home)
-    lock = home / "data/.forecast.lock"
-    while not lock.exists():
-        time.sleep(0.01)
-    os.killpg(pid, signal.SIGKILL)
-    assert forks.wait(pid).code == -signal.SIGKILL
-    yahoo.always.clear()
-    assert forks.run("forecast", "AAPL", folder=home).code == 0
 
 
 def test_two_runs_in_one_folder_come_one_after_another(server: StandIn, home: Path) -> None:

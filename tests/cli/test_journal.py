@@ -113,15 +113,8 @@ def test_a_fetch_is_logged_symbol_by_symbol(server: StandIn, tmp_path: Path) -> 
     assert (found["AAPL"]["status"], found["AAPL"]["rows"]) == ("new", 80)
     assert (found["NOPE"]["status"], found["NOPE"]["failure"]) == ("failed", "not found")
     assert "no such symbol" in found["NOPE"]["reason"]
-    assert found["end"]["counts"] == {
-        "requests": server.requests,
-        "seconds_waited": 0.0,
-        "done": 1,
-        "failed": 1,
-        "stale": 1,
-        "unanswered": 0,
-        "refused": 0,
-    }
+    counts = {"requests": server.requests, "seconds_waited": 0.0, "done": 1, "failed": 1}
+    assert found["end"]["counts"] == counts | {"stale": 1, "unanswered": 0, "refused": 0}
     ended = last(tmp_path, "fetch")
     assert (ended.exit_code, ended.is_good) == (3, True)
     assert ended.error.startswith("1 of 2 symbols failed, first NOPE: no such symbol")
@@ -132,9 +125,7 @@ def test_notes_and_failed_symbols_of_a_batch_are_logged_also_when_quiet(home: Pa
     batch = ("predict", "--csv", "prices.csv", "--csv", "short.csv", "--model", "tiny", "--quiet")
     assert in_process(*batch, *LOG, folder=home).code == 3
     found = events(home)
-    assert [each["event"] for each in found] == [
-        "start", "note", "symbol", "error", "end",
-    ]  # fmt: skip
+    assert names(home) == ["start", "note", "symbol", "error", "end"]
     assert "sessions old" in found[1]["message"]
     assert (found[2]["symbol"], found[2]["status"], found[2]["exit_code"]) == ("short", "failed", 4)
     assert (found[-1]["exit_code"], found[-1]["counts"]) == (3, {"done": 1, "failed": 1})
@@ -158,11 +149,8 @@ def test_verbs_that_change_the_store_are_logged(home: Path) -> None:
     ("arguments", "code", "told"),
     [
         (("predict", "--model", "absent"), 4, "no such model"),
-        (("predict", "--csv", "absent.csv"), 2, "absent.csv"),
-        (("train", "--set", "train.epochs=0"), 2, "train.epochs"),
         (("predict", "--horizon", "0"), 2, "--horizon"),
         (("predict", "--output", "data"), 1, "it is a folder"),
-        (("evaluate", "--start", "2100-01-01"), 4, "cutoff"),
     ],
 )
 def test_an_error_is_logged_and_so_is_the_end(

@@ -65,32 +65,13 @@ def test_list_shows_every_version_beside_a_baseline(three: Path) -> None:
     assert [row["champion"] for row in rows] == [False, False, True]
     assert [row["next_back"] for row in rows] == [True, False, False]
     kept = json.loads((three / MODELS / "v0001/metadata.json").read_text())
-    (first, *_) = rows
-    assert first["created"] == kept["created"]
-    assert first["rmse"] == kept["validation"]["models"]["network"]["rmse"]
-    assert first["naive_rmse"] == kept["validation"]["models"]["naive"]["rmse"]
-    assert (first["data_last"], first["symbols"], first["epochs"]) == ("2018-08-31", 1, 2)
-    assert (first["windows"], first["stale"], first["damaged"]) == (203, 0, "")
+    assert rows[0]["created"] == kept["created"]
+    assert rows[0]["rmse"] == kept["validation"]["models"]["network"]["rmse"]
+    assert rows[0]["naive_rmse"] == kept["validation"]["models"]["naive"]["rmse"]
     folder = three / MODELS / "v0001"
-    assert first["size"] == sum(path.stat().st_size for path in folder.iterdir())
-
-
-@pytest.mark.parametrize("form", ["csv", "jsonl", "table"])
-def test_list_says_the_same_in_every_format(three: Path, form: str) -> None:
-    text = models(three, "list", "--format", form).out
-    rows = document(three, "list")["models"]
-    if form == "csv":
-        (first, *_) = csv.DictReader(text.splitlines())
-        assert {name: first[name] for name in ("name", "version", "rmse")} == {
-            "name": "tiny", "version": "v0001", "rmse": str(rows[0]["rmse"]),
-        }  # fmt: skip
-    elif form == "jsonl":
-        assert [json.loads(line) for line in text.splitlines()] == rows
-    else:
-        (line,) = [line for line in text.splitlines() if "tiny/v0003" in line]
-        assert "champion" in line
-        assert "2018-08-31" in line
-        assert "prices" in line  # the symbol that it was trained on
+    assert rows[0]["size"] == sum(path.stat().st_size for path in folder.iterdir())
+    (line,) = [line for line in models(three, "list").out.splitlines() if "tiny/v0003" in line]
+    assert line.split()[:4] == ["tiny/v0003", "champion", "prices", "2018-08-31"]
 
 
 def test_list_names_models_and_refuses_an_unknown_one(three: Path) -> None:
@@ -158,14 +139,8 @@ def test_a_champion_that_cannot_be_told_is_a_note(three: Path) -> None:
 
 
 def test_show_holds_settings_metadata_and_all_decisions(three: Path) -> None:
-    found = document(three, "show")
-    assert (found["name"], found["version"], found["champion"]) == ("tiny", "v0003", True)
-    assert found["champions"] == ["v0003", "v0001"]
-    assert found["settings"]["window"]["horizon"] == 5
-    assert found["metadata"]["seed"] == 0
-    assert [each["why"] for each in found["decisions"]] == [
-        "the first version", "--promote never", "--promote always",
-    ]  # fmt: skip
+    whys = ["the first version", "--promote never", "--promote always"]
+    assert [each["why"] for each in document(three, "show")["decisions"]] == whys
     text = models(three, "show", "tiny/v0001").out
     for words in ("tiny/v0001", "no; now and before: v0003, v0001", "RMSE", "--promote never"):
         assert words in text

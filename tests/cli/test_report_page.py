@@ -193,6 +193,7 @@ def test_a_point_forecast_has_no_bands_and_one_window_is_shown_once(home: Path) 
     shown = [each for each in page.of("strong") if each.startswith("Latest, best, middle, worst: ")]
     assert len(shown) == 1
     assert page.of("h2") == [part for part in PARTS if not part.endswith("?")]
+    assert [each for each in page.of("a") if each in PARTS] == page.of("h2")
     assert "80 % range" not in " ".join(text for _, text in page.texts)
 
 

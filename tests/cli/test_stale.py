@@ -1,7 +1,4 @@
-"""Models whose prices were replaced after they read them: found by the prices, said everywhere.
-
-The numbers are the rows of the list of faults that the tool survives.
-"""
+"""Models whose prices were replaced after they read them: found by the prices, said everywhere."""
 
 import json
 import shutil
@@ -12,7 +9,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.command_line import TINY_RECIPE, Outcome, csv_text, hashes, in_process, succeed, walk
+from tests.command_line import (
+    TINY_RECIPE,
+    Outcome,
+    csv_text,
+    document_of,
+    hashes,
+    in_process,
+    succeed,
+    walk,
+)
 from tests.yahoo_stand_in import StandIn, dividend, random_walk, split, stand_in
 
 BARS = random_walk(200)  # to 2024-10-07
@@ -62,12 +68,21 @@ def stale(home: Path, *options: object) -> list[dict[str, Any]]:
     return found
 
 
+def split_aapl(home: Path, server: StandIn) -> Outcome:
+    server.serve("AAPL", split(BARS, "2024-09-16", 4))
+    return fetch(home, *NAMES)
+
+
+def marks(home: Path, *words: object) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = document_of(home, "predict", *words)["stale"]
+    return found
+
+
 def test_a_restatement_makes_the_models_stale_that_read_the_old_history(
     home: Path, server: StandIn
 ) -> None:
     assert stale(home) == []
-    server.serve("AAPL", split(BARS, "2024-09-16", 4))
-    assert "AAPL: restated: 4:1 split 2024-09-16" in fetch(home, *NAMES).out
+    assert "AAPL: restated: 4:1 split 2024-09-16" in split_aapl(home, server).out
     (mark,) = stale(home)
     assert (mark["symbol"], mark["interval"], mark["price"]) == ("AAPL", "1d", "Adj Close")
     assert mark["reason"] == "4:1 split 2024-09-16"
@@ -79,29 +94,12 @@ def test_a_restatement_makes_the_models_stale_that_read_the_old_history(
     assert [row["stale"] for row in rows] == [1, 0]
 
 
-@pytest.mark.parametrize("clock", ["2199-01-01T00:00:00+00:00"])
-def test_a_clock_that_is_wrong_makes_no_model_stale_or_fresh(
-    home: Path, server: StandIn, clock: str
-) -> None:
-    metadata = home / "data/models/tiny/v0001/metadata.json"
-    known = json.loads(metadata.read_text())
-    known["source"]["read_at"] = clock
-    metadata.write_text(json.dumps(known))
-    assert stale(home) == []
-    server.serve("AAPL", split(BARS, "2024-09-16", 4))
-    fetch(home, *NAMES)
-    assert [mark["symbol"] for mark in stale(home)] == ["AAPL"]
-    train(home)
-    assert stale(home) == []
-
-
 def test_a_backup_that_brings_the_prices_back_makes_the_model_fresh_again(
     home: Path, server: StandIn
 ) -> None:
     store, backup = home / "data/prices", home / "backup"
     shutil.copytree(store, backup)
-    server.serve("AAPL", split(BARS, "2024-09-16", 4))
-    fetch(home, *NAMES)
+    split_aapl(home, server)
     assert len(stale(home)) == 1
     shutil.rmtree(store)
     shutil.copytree(backup, store)
@@ -119,8 +117,7 @@ def test_a_model_that_was_copied_is_judged_by_the_prices_where_it_is(
         server.serve(symbol, bars)
     fetch(there, *NAMES)
     shutil.copytree(home / "data/models/tiny/v0001", there / "data/models/tiny/v0001")
-    found = json.loads(run(there, "predict", "-m", "tiny/v0001", "--format", "json").out)["stale"]
-    assert [mark["symbol"] for mark in found] == ["MSFT"]
+    assert [mark["symbol"] for mark in marks(there, "-m", "tiny/v0001")] == ["MSFT"]
 
 
 def test_a_price_edited_by_hand_is_another_history(home: Path) -> None:
@@ -151,8 +148,7 @@ def test_a_version_without_fingerprints_goes_by_what_was_noted_since(
     del known["source"]["histories"]
     path.write_text(json.dumps(known))
     assert stale(home) == []
-    server.serve("AAPL", split(BARS, "2024-09-16", 4))
-    fetch(home, *NAMES)
+    split_aapl(home, server)
     (mark,) = stale(home)
     assert mark["reason"] == "4:1 split 2024-09-16"
 
@@ -164,8 +160,7 @@ def test_a_training_that_read_its_prices_before_is_stale_though_it_ends_after(
     from lstmcli.workflows import train as workflow
 
     def interrupted(*arguments: Any) -> Any:
-        server.serve("AAPL", split(BARS, "2024-09-16", 4))
-        fetch(home, *NAMES)
+        split_aapl(home, server)
         return learn(*arguments)
 
     monkeypatch.setattr(workflow, "learn", interrupted)
@@ -196,24 +191,18 @@ def test_a_model_of_a_file_is_not_about_the_store(home: Path, server: StandIn) -
     run(home, "train", "-c", "tiny.toml", "--csv", "AAPL.csv", "--name", "file",
         "--set", "data.price=close")  # fmt: skip
     run(home, "data", "remove", "AAPL", "--yes")
-    assert json.loads(run(home, "predict", "-m", "file", "--format", "json").out)["stale"] == []
+    assert marks(home, "-m", "file") == []
 
 
 def test_removed_and_imported_prices_are_others_too(home: Path) -> None:
     (home / "AAPL.csv").write_text(csv_text(walk(200)))
     run(home, "data", "import", "AAPL.csv", "--replace")
-    (mark,) = json.loads(run(home, "predict", "MSFT", "--format", "json").out)["stale"]
+    (mark,) = marks(home, "MSFT")
     assert mark["reason"] == "replaced by AAPL.csv"
     run(home, "data", "remove", "MSFT", "--yes")  # until it is there again nobody can know
-    found = json.loads(run(home, "predict", "IBM", "--model", "tiny", "--format", "json").out)[
-        "stale"
-    ]
-    assert [mark["symbol"] for mark in found] == ["AAPL"]
+    assert [mark["symbol"] for mark in marks(home, "IBM", "--model", "tiny")] == ["AAPL"]
     fetch(home, "MSFT")
-    found = json.loads(run(home, "predict", "IBM", "--model", "tiny", "--format", "json").out)[
-        "stale"
-    ]
-    assert [mark["symbol"] for mark in found] == ["AAPL"]
+    assert [mark["symbol"] for mark in marks(home, "IBM", "--model", "tiny")] == ["AAPL"]
     before = hashes(home)
     assert in_process("data", "remove", "KO", "--yes", folder=home).code == 4
     assert hashes(home) == before

@@ -10,16 +10,7 @@ from typing import Any
 import pytest
 
 from lstmcli.runs.last_runs import RunEnd, note_end
-from tests.command_line import (
-    assert_one_error,
-    document_of,
-    hashes,
-    in_process,
-    read_exactly,
-    succeed,
-)
-
-PARTS = ["store", "model tiny", "calendars", "device", "feed"]
+from tests.command_line import assert_one_error, document_of, hashes, in_process, succeed
 
 
 def ended(folder: Path, command: str, hours_ago: float, code: int = 0, error: str = "") -> None:
@@ -84,9 +75,6 @@ def test_one_document_holds_parts_runs_and_what_is_too_old(home: Path) -> None:
     done = in_process("status", "--max-age", "26h", "--format", "json", folder=home)
     assert done.code == 4
     found = json.loads(done.out)
-    assert (found["schema_version"], found["command"]) == (1, "status")
-    assert (found["data_dir"], found["max_age_hours"]) == ("data", 26.0)
-    assert [each["part"] for each in found["parts"]] == PARTS
     assert found["parts"][-1]["age_hours"] == pytest.approx(30.0, abs=0.1)
     assert found["runs"]["fetch"]["last_good"]["exit_code"] == 0
     (old,) = found["too_old"]
@@ -94,13 +82,6 @@ def test_one_document_holds_parts_runs_and_what_is_too_old(home: Path) -> None:
         f"lstmcli: error: the last good run is too old (data): {old}. "
         "See lstmcli status, and the log of the runs since.\n"
     )
-
-
-def test_rows_are_the_parts(home: Path) -> None:
-    done = in_process("status", "--format", "csv", folder=home)
-    assert list(read_exactly(done.out)["part"]) == PARTS
-    lines = in_process("status", "--format", "jsonl", folder=home).out.splitlines()
-    assert [json.loads(line)["part"] for line in lines] == PARTS
 
 
 @pytest.mark.parametrize("age", ["h", "-1h", "26 h", "1w", "inf", "9999999d", ""])
@@ -133,13 +114,6 @@ def test_a_champion_is_loaded_to_see_whether_it_is_whole(home: Path) -> None:
     found = model(home)
     assert (found["state"], found["next_step"]) == ("bad", "Train it again: lstmcli train.")
     assert "does not match the hash" in found["found"]
-
-
-def test_a_champion_that_is_gone_is_bad(home: Path) -> None:
-    (home / "data/models/tiny/champion").write_text("v0007\n")
-    found = model(home)
-    assert found["state"] == "bad"
-    assert "it points to 'v0007'" in found["found"]
 
 
 def test_versions_without_a_champion_are_told(home: Path) -> None:

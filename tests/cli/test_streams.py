@@ -1,12 +1,11 @@
-"""Where results go: files, devices, pipes and terminals of every kind.
+"""Where results go, in which format: files, devices, pipes and terminals of every kind."""
 
-The numbers are the rows of the list of faults that the tool survives.
-"""
-
+import io
 import json
 import os
 import pty
 import re
+import sys
 import threading
 from contextlib import suppress
 from pathlib import Path
@@ -14,6 +13,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from lstmcli.console.progress import show_backtest, show_symbols
 from tests.command_line import (
     assert_one_error,
     csv_text,
@@ -24,6 +24,8 @@ from tests.command_line import (
     walk,
 )
 from tests.forked_runs import ForkServer
+from tests.report.screens import Terminal
+from tests.rows import for_each
 
 COMMANDS = {
     "train": ("train", "--config", "tiny.toml", "--promote", "never"),
@@ -162,22 +164,6 @@ def on_terminal(
     return done.code, b"".join(parts).decode()
 
 
-@pytest.mark.parametrize("env", [{"COLUMNS": "42", "NO_COLOR": "1"}, {"TERM": "dumb"}])
-def test_terminal_shows_whole_numbers(home: Path, forks: ForkServer, env: dict[str, str]) -> None:
-    plain = in_process("evaluate", folder=home).out
-    code, shown = on_terminal(forks, "evaluate", folder=home, env=env)
-    assert code == 0
-    assert ("\x1b" in shown) == ("NO_COLOR" in env)  # bold is no colour
-    shown = re.sub(r"\x1b\[[0-9;]*m", "", shown)
-    assert "\u2026" not in shown
-    rows = [line.split() for line in plain.splitlines() if line.startswith("2018-")]
-    assert len(rows) == 8
-    for row in rows:
-        assert row[0] in shown
-        if "COLUMNS" not in env:
-            assert re.search(r" +".join(row[:3]), shown)
-
-
 @pytest.mark.parametrize("width", [80, 200])
 def test_a_help_page_has_boxes_as_wide_as_the_terminal(
     tmp_path: Path, forks: ForkServer, width: int
@@ -207,18 +193,16 @@ def test_no_line_of_an_evaluation_is_wider_than_the_terminal(
     assert options == ("--details",) or len(lines) <= 40
 
 
-def test_terminal_gets_a_progress_bar(home: Path, forks: ForkServer) -> None:
-    options = ("train", "--config", "tiny.toml", "--set", "train.epochs=3")
-    code, shown = on_terminal(forks, *options, folder=home, env={"COLUMNS": "100"})
+@pytest.mark.parametrize("width", [100, 20])
+def test_terminal_gets_a_progress_bar_that_cuts_no_number(
+    home: Path, forks: ForkServer, width: int
+) -> None:
+    env = {"COLUMNS": str(width)}
+    code, shown = on_terminal(forks, "train", "--config", "tiny.toml", folder=home, env=env)
+    bar = shown.partition("Trained")[0]
     assert code == 0
-    assert "validation" in shown.partition("Trained")[0]
-
-
-def test_narrow_terminal_cuts_no_number_of_the_progress(home: Path, forks: ForkServer) -> None:
-    options = ("train", "--config", "tiny.toml")
-    code, shown = on_terminal(forks, *options, folder=home, env={"COLUMNS": "20"})
-    assert code == 0
-    assert "\u2026" not in shown.partition("Trained")[0]
+    assert ("validation" in bar) == (width == 100)
+    assert width == 100 or "\u2026" not in bar
 
 
 def test_verbose_prints_a_line_an_epoch_to_standard_error(home: Path) -> None:
@@ -231,3 +215,100 @@ def test_verbose_prints_a_line_an_epoch_to_standard_error(home: Path) -> None:
 
 def test_without_a_terminal_training_prints_no_progress(home: Path) -> None:
     assert in_process(*COMMANDS["train"], folder=home).err == ""
+
+
+@pytest.mark.parametrize(
+    ("stream", "quiet", "shown"),
+    [(Terminal, False, True), (Terminal, True, False), (io.StringIO, False, False)],
+)
+def test_symbols_that_are_done_are_counted_on_a_terminal(
+    monkeypatch: pytest.MonkeyPatch, stream: type[io.StringIO], quiet: bool, shown: bool
+) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    written = stream()
+    monkeypatch.setattr(sys, "stderr", written)
+    with show_symbols(3, quiet=quiet) as advance:
+        for _ in range(3):
+            advance()
+    assert ("3/3" in written.getvalue()) == shown
+
+
+def test_windows_that_are_done_have_no_line_even_with_verbose(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with show_backtest(quiet=False, verbose=True) as done:
+        done()
+    assert capsys.readouterr() == ("", "")
+
+
+LISTS = (
+    ("status",),
+    ("models", "list"),
+    ("models", "show", "tiny"),
+    ("data", "list"),
+    ("data", "show", "A-SYMBOL-OF-25-CHARACTERS"),
+    ("data", "check"),
+    ("data", "import", "A-SYMBOL-OF-25-CHARACTERS=gaps.csv"),
+)
+
+
+@for_each("width", [80, 120], ids=str)
+def test_no_line_is_longer_than_the_terminal(home: Path, forks: ForkServer, width: int) -> None:
+    lines = csv_text(walk(400)).splitlines(keepends=True)
+    (home / "gaps.csv").write_text("".join(lines[:100] + lines[110:]))
+    name = "A-SYMBOL-OF-25-CHARACTERS=gaps.csv"
+    succeed("data", "import", name, folder=home)
+    for command in LISTS:
+        _, text = on_terminal(forks, *command, folder=home, env={"COLUMNS": str(width)})
+        lines = re.sub("\x1b[^m]*m", "", text).splitlines()
+        shown = [line for line in lines if not line.startswith("lstmcli: ")]
+        assert max(map(len, shown)) <= width, command
+        assert [line for line in shown if line != line.rstrip()] == [], command
+
+
+@pytest.mark.parametrize(
+    ("name", "form"),
+    [
+        *(("r.csv", "csv"), ("r.JSON", "json"), ("r.jsonl", "jsonl"), ("r.parquet", "parquet")),
+        *(("r.txt", "table"), ("r", "table")),
+    ],
+)
+def test_a_file_has_the_format_of_its_suffix_and_is_named(home: Path, name: str, form: str) -> None:
+    done = in_process("predict", "--output", name, folder=home)
+    assert (done.code, done.out) == (0, "")
+    assert done.err.splitlines()[-1] == f"lstmcli: wrote {name} ({form})"
+    asked = ("--format", form, "--output", "asked", "--quiet")
+    done = in_process("predict", *asked, folder=home)
+    assert (done.code, done.out, done.err) == (0, "", "")
+    assert (home / name).read_bytes() == (home / "asked").read_bytes()
+
+
+def test_a_format_that_is_asked_for_wins_over_the_suffix(home: Path) -> None:
+    for env, option in (({"LSTMCLI_FORMAT": "json"}, ()), ({}, ("--format", "json"))):
+        succeed("predict", *option, "-o", "r.csv", folder=home, env=env)
+        assert json.loads((home / "r.csv").read_text())["command"] == "predict"
+
+
+@pytest.mark.parametrize(
+    ("command", "result"),
+    [
+        ("train --config tiny.toml --seed 1 --promote never", False),
+        ("data import prices.csv", False),
+        ("data list", False),
+        ("data check", False),
+        ("data show prices", False),
+        ("models list", False),
+        ("models promote tiny/v0001", False),
+        ("models prune tiny --keep 1", False),
+        ("predict", True),
+        ("evaluate", True),
+        ("models list --json", True),
+    ],
+)
+def test_quiet_keeps_the_results_of_predict_and_evaluate(
+    home: Path, command: str, result: bool
+) -> None:
+    succeed("data", "import", "prices.csv", folder=home)
+    done = in_process(*command.split(), "--quiet", folder=home)
+    assert (done.code, done.err) == (0, "")
+    assert bool(done.out) == result

@@ -17,9 +17,9 @@ import pytest
 from lstmcli.console.progress import show_trials
 from lstmcli.files.locks import hold
 from lstmcli.workflows.tune import Trial
-from tests.cli.test_progress import Terminal
 from tests.command_line import Outcome, assert_one_error, document_of, in_process, succeed
 from tests.forked_runs import ForkServer
+from tests.report.screens import Terminal
 
 SPACE = """\
 "train.learning_rate" = { low = 1e-3, high = 1e-2, log = true }

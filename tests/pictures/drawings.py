@@ -21,6 +21,7 @@ def make_fan(
     known=0,
     point=False,
     scale=1.0,
+    width=0.01,
     history=None,
     currency="",
 ):
@@ -29,7 +30,7 @@ def make_fan(
         history = 100.0 * np.exp(np.random.default_rng(1).normal(0, 0.01, rows).cumsum())
     last = history[-1]
     steps = np.sqrt(np.arange(1, horizon + 1))
-    quantiles = scale * last * np.exp(0.01 * steps[:, None] * Z)
+    quantiles = scale * last * np.exp(width * steps[:, None] * Z)
     actual = np.full(horizon, np.nan)
     actual[:known] = scale * last * 1.01
     return Fan(

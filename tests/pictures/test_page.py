@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lstmcli.pictures import charts, drawing, page
+from lstmcli.pictures import drawing, page
+from lstmcli.pictures.drawing import COLOURS
 from lstmcli.pictures.fans import Moves
 from lstmcli.pictures.page import inline
-from lstmcli.pictures.style import COLOURS
 from lstmcli.report.tables import make_table
 from tests.pictures.drawings import make_fan, make_walk
 from tests.rows import for_each
@@ -32,13 +32,13 @@ def make_moves(predicted, actual):
 DRAWINGS: dict[str, tuple[Any, ...]] = {
     "fan": (partial(drawing.draw_fan, shared=[FAN, make_fan(scale=2.0)], values=True), FAN),
     "walk": (partial(drawing.draw_walk, values=True), make_walk()),
-    "skill": (charts.draw_skill, {"naive": [0.1, None, -0.2], "drift": [0.1, 0.1, 0.1]}),
-    "one step": (charts.draw_skill, {"naive": [0.1]}),
-    "no bands": (charts.draw_coverage, [], []),
-    "histogram": (charts.draw_pit, [0.0, 0.5, 1.0], [0.4, 0.6]),
-    "moves": (charts.draw_moves, make_moves(MOVES, -MOVES)),
-    "no moves": (charts.draw_moves, make_moves(MOVES[:0], MOVES[:0])),
-    "still": (charts.draw_moves, make_moves(0 * MOVES, MOVES)),
+    "skill": (drawing.draw_skill, {"naive": [0.1, None, -0.2], "drift": [0.1, 0.1, 0.1]}),
+    "one step": (drawing.draw_skill, {"naive": [0.1]}),
+    "no bands": (drawing.draw_coverage, [], []),
+    "histogram": (drawing.draw_pit, [0.0, 0.5, 1.0], [0.4, 0.6]),
+    "moves": (drawing.draw_moves, make_moves(MOVES, -MOVES)),
+    "no moves": (drawing.draw_moves, make_moves(MOVES[:0], MOVES[:0])),
+    "still": (drawing.draw_moves, make_moves(0 * MOVES, MOVES)),
 }
 
 

@@ -3,15 +3,11 @@
 import json
 
 import numpy as np
-import pytest
 
 from lstmcli.arrays import Floats
-from lstmcli.errors import UsageError
 from lstmcli.forecasting.explain import Effect, Explanation, Gate
-from lstmcli.report import Format
-from lstmcli.report.explain import check_explain, explain_document, explain_tables, readings
+from lstmcli.report.explain import explain_document, explain_tables, readings
 from lstmcli.report.output import tables_text
-from tests.rows import for_each
 
 BARS = 60
 
@@ -75,13 +71,6 @@ def test_a_shared_row_shows_the_strongest_of_its_bars_and_the_newest_with_all_be
     ]
 
 
-def test_no_line_is_wider_than_a_narrow_terminal_but_for_prose() -> None:
-    text = shown(an_explanation(np.full(249, -0.1234)))
-    tables = [line for line in text.splitlines() if "%" in line and not line.endswith(".")]
-    assert len(tables) > 18
-    assert max(map(len, tables)) <= 80
-
-
 def test_gates_are_shown_by_thirds() -> None:
     (forget, output) = rows_of(
         shown(an_explanation(np.full(BARS, 0.01))), "AAA: how open the gates"
@@ -137,10 +126,6 @@ def test_nothing_moved_has_no_table() -> None:
     assert text.count("no bar moves") == 2
 
 
-def test_nothing_explained_shows_nothing() -> None:
-    assert explain_tables([], "session") == []
-
-
 def test_the_document_has_every_bar_and_is_json() -> None:
     found = an_explanation(np.linspace(-0.1, 0.1, BARS))
     document = json.loads(json.dumps(explain_document(found, "session"), allow_nan=False))
@@ -148,10 +133,3 @@ def test_the_document_has_every_bar_and_is_json() -> None:
     assert len(document["dates"]) == len(document["gates"][0]["openness"]) == BARS
     assert np.shape(document["width_80"]["alone"]) == (BARS, 4)
     assert document["gates"][1]["gate"] == "output"
-
-
-@for_each("form", ["csv", "jsonl", "parquet"])
-def test_formats_of_rows_are_refused(form: Format) -> None:
-    check_explain(False, form)
-    with pytest.raises(UsageError, match=f"no table of rows .--explain --format {form}"):
-        check_explain(True, form)

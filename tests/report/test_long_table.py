@@ -199,18 +199,3 @@ def test_name_that_is_not_there_is_an_error_and_the_old_file_stays(tmp_path: Pat
         on_windows(BACKTEST, KNOWN, True)
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
-
-
-def test_what_a_killed_evaluation_left_is_removed(tmp_path: Path) -> None:
-    (tmp_path / ".long.csv.0123abcd.lstmcli-tmp").write_text("half")
-    with forecasts_file(str(tmp_path / "long.csv")) as on_windows:
-        on_windows(BACKTEST, KNOWN, True)
-    assert [path.name for path in tmp_path.iterdir()] == ["long.csv"]
-
-
-def test_file_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
-    with (
-        pytest.raises(FileError),
-        forecasts_file(str(tmp_path / "none" / "long.csv")) as on_windows,
-    ):
-        on_windows(BACKTEST, KNOWN, True)
