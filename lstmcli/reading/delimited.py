@@ -21,7 +21,7 @@ import pyarrow as pa
 
 from lstmcli.errors import DataError, UsageError, file_errors
 from lstmcli.reading.contents import MAX_BYTES, Content, decode_text, no_prices, read_source
-from lstmcli.reading.lines import Lines, PlainRows, split
+from lstmcli.reading.lines import Lines, is_plain, split
 from lstmcli.reading.raw import Marks, RawColumns
 
 _SEPARATORS = {",": ",", ";": ";", "|": "|", "\t": "\t", "\\t": "\t", "tab": "\t"}
@@ -45,7 +45,6 @@ _LARGE = 2**26
 _FIRST = 2**20
 _PIECE = 2**25
 _MORE = 1.02  # rows, against those that the first piece lets expect
-_NOT_PLAIN = (b"\r", b"\0", b'"', b"#")
 
 
 def open_csv(content: Content, marks: Marks) -> "CsvFile":
@@ -137,55 +136,34 @@ class StreamedCsv(CsvFile):
     size: int
 
     def read(self, texts: Sequence[int], numbers: Sequence[int], header: int = 1) -> RawColumns:
-        """Read columns as `RawTable` has it."""
-        found = self._read_pieces(texts, numbers, header)
-        if found is not None:
-            return found
-        table = open_csv(read_source(self.path), self.marks)
-        columns = table.read(texts, numbers, header)
-        more = [note for note in table.notes if note not in self.notes]
-        return replace(columns, notes=(*more, *columns.notes))
-
-    def _read_pieces(
-        self, texts: Sequence[int], numbers: Sequence[int], header: int
-    ) -> RawColumns | None:
-        """Read the file piece by piece; None where it is not plain."""
+        """Read columns as `RawTable` has it, piece by piece where all of it is plain."""
         lines = self.below(texts, numbers, header)
-        mark = next((each for each in lines.likely_marks() if lines.decides_mark(each)), None)
-        if mark is None:
-            return None
-        n_first = self.text.count(b"\n")
-        n_likely = int(_MORE * n_first * self.size / len(self.text))
-        rows = PlainRows(lines.parser, n_likely + n_first)
-        dates, skipped = lines.iso_dates(), lines.start
-        for piece, end in self._pieces():
-            start, skipped = skipped, 0
-            if not _is_plain(piece, start, end):
-                return None
-            text = pa.py_buffer(piece).slice(start, end - start)
-            try:
-                table = lines.parser.parse(text, pa.float64(), mark, dates, lambda _: "error")
-            except pa.ArrowInvalid:
-                return None
-            has_blank = len(table) != piece.count(b"\n", start, end)
-            if has_blank or not rows.add(table):
-                return None
-        columns, values = rows.columns()
-        numbered = np.arange(lines.first_line, lines.first_line + len(values))
-        return RawColumns(columns, values, numbered, lines.notes(mark))
+        for mark in filter(lines.decides_mark, lines.likely_marks()):
+            n_first = self.text.count(b"\n")
+            n_likely = int(_MORE * n_first * self.size / len(self.text))
+            found = lines.read_plain(mark, self._pieces(lines.start), n_likely + n_first)
+            if found is not None:
+                columns, values = found
+                numbered = np.arange(lines.first_line, lines.first_line + len(values))
+                return RawColumns(columns, values, numbered, lines.notes(mark))
+        table = open_csv(read_source(self.path), self.marks)
+        whole = table.read(texts, numbers, header)
+        more = [note for note in table.notes if note not in self.notes]
+        return replace(whole, notes=(*more, *whole.notes))
 
-    def _pieces(self) -> Iterator[tuple[bytes, int]]:
-        """Yield pieces of the text, and where the last whole line of each ends: 0 for none."""
+    def _pieces(self, start: int) -> Iterator[pa.Buffer | None]:
+        """Yield whole lines of the file from a byte on, piece by piece; None for odd ones."""
         with (
             file_errors("cannot read the file", self.path, kinds=(OSError, ValueError), named=True),
             open(self.path, "rb", buffering=0) as file,
         ):
             while piece := file.read(_PIECE):
                 end = piece.rfind(b"\n") + 1
+                if not is_plain(piece, start, end):
+                    yield None
+                yield pa.py_buffer(piece).slice(start, end - start)
                 file.seek(end - len(piece), os.SEEK_CUR)  # to copy what is left takes longer
-                yield piece, end
-                if not end:
-                    return
+                start = 0
 
 
 def open_streamed(path: str | Path, marks: Marks) -> StreamedCsv | None:
@@ -200,7 +178,7 @@ def open_streamed(path: str | Path, marks: Marks) -> StreamedCsv | None:
             start = file.read(_FIRST)
     start = start[: start.rfind(b"\n") + 1]
     begins = start[:2].lstrip(b'"')[:1].isalnum() and start.count(b"\n") > _HEAD
-    if not begins or not _is_plain(start, start.find(b"\n") + 1, len(start)):
+    if not begins or not is_plain(start, start.find(b"\n") + 1, len(start)):
         return None
     first = open_csv(Content(str(path), start), marks)
     is_usual = all(note.startswith("Read as CSV separated") for note in first.notes)
@@ -297,10 +275,3 @@ def _is_footer(line: str, sep: str) -> bool:
     long = [word for word in words if len(word) > 3]
     is_date = all(_DAY_NAME.fullmatch(word) for word in long)
     return len(words) > 1 and bool(long) and not is_date
-
-
-def _is_plain(text: bytes, start: int, end: int) -> bool:
-    """Return whether lines, of which there are some, are as a program writes them."""
-    return (
-        end > 0 and text.isascii() and all(text.find(each, start, end) < 0 for each in _NOT_PLAIN)
-    )

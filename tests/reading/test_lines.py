@@ -3,7 +3,6 @@
 import re
 
 import numpy as np
-import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -24,7 +23,7 @@ def of(text: str, n_fields: int = 2, first_line: int = 1) -> Lines:
 
 def fields_of(lines: list[str], n_fields: int) -> list[list[str]]:
     text = "".join(line + "\n" for line in lines)
-    columns = of(text, n_fields).read_fields(pa.string(), ".").columns
+    columns = of(text, n_fields).read_texts().columns
     return [list(row) for row in zip(*(each.to_pylist() for each in columns), strict=True)]
 
 
