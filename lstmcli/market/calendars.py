@@ -111,8 +111,11 @@ def calendar_table() -> CalendarTable:
         n_days = int((LAST_KNOWN - FIRST_TRUSTED).astype(int)) + 1
         exchanges = np.unpackbits(stored["sessions"], axis=1, count=n_days).astype(bool)
         names, first, until = stored["names"], stored["first"], stored["known_until"]
-    every_day = np.arange(FIRST_TRUSTED, LAST_KNOWN + np.timedelta64(1, "D"))
-    currencies = np.is_busday(every_day) & ~_is_world_holiday(every_day)
+    every_day = np.arange(FIRST_TRUSTED, LAST_KNOWN + DAY)
+    # Currencies rest on Christmas and New Year's Day.
+    currencies = (
+        np.is_busday(every_day) & ~_is_new_year(every_day) & ~_is_new_year(every_day + 7 * DAY)
+    )
     return CalendarTable(
         names=("24/5", "24/7", *names.tolist()),
         first=np.append([FIRST_TRUSTED] * 2, first),
@@ -296,12 +299,8 @@ def _library_is_another() -> bool:
         return False
 
 
-def _is_world_holiday(days: Days) -> Mask:
-    """Return which days are Christmas or New Year's Day, when currencies rest too."""
-    month_day = days - days.astype("datetime64[Y]").astype("datetime64[D]")
-    next_year = days + np.timedelta64(7, "D")
-    is_christmas = next_year.astype("datetime64[Y]").astype("datetime64[D]") == next_year
-    return np.asarray((month_day == np.timedelta64(0, "D")) | is_christmas)
+def _is_new_year(days: Days) -> Mask:
+    return np.asarray(days == days.astype("datetime64[Y]").astype("datetime64[D]"))
 
 
 def zone_of(name: str) -> ZoneInfo | None:
@@ -366,16 +365,17 @@ def _day_after(day: date, interval: str) -> date:
 
 
 @cache
-def _all_closes(name: str) -> tuple[Days, Days]:
-    """Return the sessions of an exchange whose hours are recorded, and when each closes in UTC."""
+def _all_closes(name: str) -> pd.Series[pd.Timestamp]:
+    """Return when each session of an exchange ends in UTC, as far as its hours are recorded."""
+    import pandas as pd
+
     known = library_calendar(name)
     if known is None:
-        return np.array([], "datetime64[D]"), np.array([], "datetime64[s]")
+        return pd.Series(index=pd.DatetimeIndex([]), dtype="datetime64[s]")
     low = known.bound_min()
     first = str(FIRST_TRUSTED) if low is None else max(str(FIRST_TRUSTED), f"{low:%Y-%m-%d}")
-    closes = (library_calendar(name, start=first) or known).closes
-    days = closes.index.to_numpy().astype("datetime64[D]")
-    return days, closes.dt.tz_convert(None).to_numpy().astype("datetime64[s]")
+    closes: pd.Series[pd.Timestamp] = (library_calendar(name, start=first) or known).closes
+    return closes.dt.tz_convert(None)
 
 
 def closes_of(calendar: str, days: Days) -> Days:
@@ -385,12 +385,7 @@ def closes_of(calendar: str, days: Days) -> Days:
     """
     if calendar.startswith("24/"):
         return np.asarray((days + DAY).astype("datetime64[s]"))
-    sessions, closes = _all_closes(calendar)
-    found = np.full(days.shape, np.datetime64("NaT"), "datetime64[s]")
-    if sessions.size:
-        at = np.minimum(sessions.searchsorted(days), sessions.size - 1)
-        found = np.where(sessions[at] == days, closes[at], found)
-    return found
+    return _all_closes(calendar).reindex(days).to_numpy().astype("datetime64[s]")
 
 
 def _hours(name: str | None, day: date) -> tuple[datetime, datetime] | None:
