@@ -22,7 +22,7 @@ import pyarrow as pa
 from lstmcli.errors import DataError, UsageError, file_errors
 from lstmcli.reading.contents import MAX_BYTES, Content, decode_text, no_prices, read_source
 from lstmcli.reading.lines import Lines, is_plain, split
-from lstmcli.reading.raw import Marks, RawColumns
+from lstmcli.reading.raw import Marks, RawColumns, RawTable
 
 _SEPARATORS = {",": ",", ";": ";", "|": "|", "\t": "\t", "\\t": "\t", "tab": "\t"}
 _WORDS = {",": ",", ";": ";", "\t": "tab", "|": "|"}
@@ -81,12 +81,13 @@ def open_csv(content: Content, marks: Marks) -> "CsvFile":
     first = [row.decode() for row in _first_lines(filled, _HEAD)]
     head = split(first, sep)
     _check_header(first[0], head[0], sep, where)
-    return CsvFile(filled, line, head, where, sep, marks.decimal, notes)
+    kind = f"CSV separated by {_WORDS[sep]!r}"
+    return CsvFile(where, kind, head, notes, filled, line, sep, marks.decimal)
 
 
 @dataclass(frozen=True)
-class CsvFile:
-    """The lines of a CSV: a `RawTable`.
+class CsvFile(RawTable):
+    """The lines of a CSV.
 
     text : from its header on. first_line : the number of the header's. decimal : point, comma, or
     "" to find it out.
@@ -94,19 +95,11 @@ class CsvFile:
 
     text: bytes
     first_line: int
-    head: list[list[str]]
-    where: str
     sep: str
     decimal: str
-    notes: tuple[str, ...]
-
-    @property
-    def kind(self) -> str:
-        """The format in words."""
-        return f"CSV separated by {_WORDS[self.sep]!r}"
 
     def read(self, texts: Sequence[int], numbers: Sequence[int], header: int = 1) -> RawColumns:
-        """Read the lines below the header that are not blank, as `RawTable` has it."""
+        """Read the lines below the header that are not blank."""
         return self.below(texts, numbers, header).read()
 
     def below(self, texts: Sequence[int], numbers: Sequence[int], header: int) -> Lines:
@@ -126,7 +119,7 @@ class CsvFile:
 
 @dataclass(frozen=True)
 class StreamedCsv(CsvFile):
-    """A large plain CSV file: a `RawTable`.
+    """A large plain CSV file.
 
     text : its first lines. size : in bytes.
     """
@@ -136,7 +129,7 @@ class StreamedCsv(CsvFile):
     size: int
 
     def read(self, texts: Sequence[int], numbers: Sequence[int], header: int = 1) -> RawColumns:
-        """Read columns as `RawTable` has it, piece by piece where all of it is plain."""
+        """Read columns, piece by piece where all of the file is plain."""
         lines = self.below(texts, numbers, header)
         for mark in filter(lines.decides_mark, lines.likely_marks()):
             n_first = self.text.count(b"\n")

@@ -46,7 +46,7 @@ def frame_table(data: pd.DataFrame | pd.Series[Any]) -> TypedTable:
     shown = [each.to_pylist() for each in arrays(range(len(columns)), slice(_HEAD))]
     head = [*names, *text_rows(list(zip(*shown, strict=True)))][:_HEAD]
     numbers = np.arange(1 - len(names), len(frame))  # so that its first row has 0
-    return TypedTable(where, "DataFrame", head, load, numbers=numbers)
+    return TypedTable(where, "DataFrame", head, (), load, numbers=numbers)
 
 
 def _named_columns(frame: pd.DataFrame, where: str) -> tuple[list[list[str]], list[pd.Series[Any]]]:

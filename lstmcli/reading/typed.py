@@ -19,7 +19,7 @@ from lstmcli.arrays import Floats, Ints
 from lstmcli.errors import DataError
 from lstmcli.reading.contents import Content, too_large
 from lstmcli.reading.numerals import Written
-from lstmcli.reading.raw import RawColumns
+from lstmcli.reading.raw import RawColumns, RawTable
 
 MAX_ROWS = 50_000_000
 _SHOWN = 2  # rows below the names in the head
@@ -27,24 +27,20 @@ _UNNAMED = "__index_level_"
 
 
 @dataclass(frozen=True)
-class TypedTable:
-    """A `RawTable` whose columns have types.
+class TypedTable(RawTable):
+    """A table whose columns have types.
 
     load : returns the columns at some positions without their first rows that are no data, each of
     N values. decimal : the mark of numbers that are texts, or "" to find it out. numbers : of the
     rows below the names, for messages; from 1 on unless given.
     """
 
-    where: str
-    kind: str
-    head: list[list[str]]
     load: Callable[[Sequence[int], int], list[pa.Array]]
     decimal: str = ""
-    notes: tuple[str, ...] = ()
     numbers: Ints | None = None
 
     def read(self, texts: Sequence[int], numbers: Sequence[int], header: int = 1) -> RawColumns:
-        """Read columns as `RawTable` has it."""
+        """Read columns, each number as the nearest one of float64."""
         skipped = header - 1
         columns = self.load([*texts, *numbers], skipped)
         n_rows = len(columns[0])
@@ -190,7 +186,7 @@ def _table(
 
     shown = [plain_array(first.column(name)).to_pylist() for name in names]
     head = ["" if name.startswith(_UNNAMED) else name for name in names]
-    return TypedTable(where, kind, [head, *text_rows(zip(*shown, strict=True))], load, decimal)
+    return TypedTable(where, kind, [head, *text_rows(zip(*shown, strict=True))], (), load, decimal)
 
 
 def _ordered(schema: pa.Schema) -> list[str]:
