@@ -34,7 +34,7 @@ def span(prices: Prices) -> tuple[date, date]:
     return prices.frame.index[0].date(), prices.frame.index[-1].date()
 
 
-@for_each("values", [HALVED, HIGHER, TENFOLD, {"Close": 0.0}, {"Close": -37.63}])
+@for_each("values", [HALVED, HIGHER, TENFOLD, {"Close": 0.0}, {"Close": np.inf}])
 def test_an_unusable_row_is_refused_with_its_date_and_the_first_day_after_it(values: Any) -> None:
     with pytest.raises(UnusablePriceError, match=r"\(AAA, a.csv line 102\)") as caught:
         check(changed(bars(), 100, **values))

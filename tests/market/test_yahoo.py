@@ -160,14 +160,6 @@ def test_the_wait_that_the_feed_asks_for_is_respected(server: StandIn) -> None:
     assert gate.waited == 77.0
 
 
-def test_a_wait_of_years_is_not_begun(server: StandIn) -> None:
-    server.faults["AAPL"], server.retry_after = ["429"], "Wed, 21 Oct 2099 07:28:00 GMT"
-    clockwork = Clockwork()
-    with pytest.raises(RateLimited):
-        ask(gate=clockwork.gate(rate=1e9))
-    assert sum(clockwork.slept) < 1.0
-
-
 @pytest.mark.parametrize(
     "fault", ["404 page", "500", "503", "html", "blank", "truncated", "cut", "reset", "ragged"]
 )
@@ -319,8 +311,3 @@ def run_python(
         timeout=60,
         check=False,
     )
-
-
-def test_the_stand_in_tells_a_split_as_yahoo_does() -> None:
-    plain, after = random_walk(10), split(random_walk(10), "2024-01-05", 4)
-    np.testing.assert_allclose(plain["Close"] / 4, after["Close"])
