@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import numpy as np
+from numpy.typing import NDArray
 
 from lstmcli.arrays import Days, Mask
 from lstmcli.market.prices import DAY, weekday_of
@@ -223,8 +224,7 @@ def is_open(calendar: str, days: Days) -> Mask:
     Outside of the years recorded, the weekdays of the nearest sessions are taken.
     """
     sessions = sessions_of(calendar)
-    at = np.minimum(np.searchsorted(sessions, days), sessions.size - 1)
-    found: Mask = sessions[at] == days
+    found = is_among(days, sessions)
     # The last year recorded is known as a whole, be it without some holidays.
     end = (sessions[-1].astype("datetime64[Y]") + 1).astype("datetime64[D]") - DAY
     for outside, nearest in (
@@ -234,6 +234,12 @@ def is_open(calendar: str, days: Days) -> Mask:
         if outside.any():
             found[outside] = np.isin(weekday_of(days[outside]), weekday_of(nearest))
     return found
+
+
+def is_among(some: NDArray[Any], days: Days) -> Mask:
+    """Return which of some days are among others, which are in order (`np.isin` sorts them)."""
+    at = np.minimum(np.searchsorted(days, some), days.size - 1)
+    return np.asarray(days[at] == some)
 
 
 def library_sessions(calendar: str) -> tuple[Days, np.datetime64] | None:
