@@ -28,12 +28,6 @@ def test_a_bare_word_names_an_exchange_only_where_yahoo_sent_it(
     assert own_calendar(symbol, from_feed=from_feed) == expected
 
 
-def test_new_york_is_not_tried_first() -> None:
-    found = schedule_of(days("XTSE"), "RY").calendars
-    assert "XTSE" in found
-    assert "XNYS" not in found
-
-
 def test_a_day_that_is_traded_every_year_rules_a_calendar_out_and_one_bad_bar_does_not() -> None:
     odd = np.array(["2022-12-26", "2023-12-25", "2024-12-25"], dtype="datetime64[D]")
     assert schedule_of(np.union1d(days("XNYS"), odd), "own").calendars == ()
