@@ -14,7 +14,7 @@ from lstmcli.workflows.data import check_data
 from tests.cases.bar_files import bars, changed, write
 from tests.cases.fetching import BARS, LATER, Run, only, run, server
 from tests.clockwork import Clockwork
-from tests.command_line import assert_one_error, in_process, sessions, succeed
+from tests.command_line import in_process, sessions, succeed
 from tests.yahoo_stand_in import StandIn
 
 __all__ = ["run", "server"]
@@ -25,15 +25,6 @@ TODAY = date(2018, 9, 1)
 
 def halved(row: int) -> pd.DataFrame:
     return changed(bars(), row, Close=lambda close: round(close / 2, 2))
-
-
-def test_import_refuses_an_odd_close_with_its_date_and_all_four_values(tmp_path: Path) -> None:
-    frame, row = halved(LAST), LAST
-    write(tmp_path, "a.csv", frame)
-    values = [f"{name} {frame[name].iloc[row]:.10g}" for name in ("Open", "High", "Low", "Close")]
-    outcome = in_process("data", "import", "A=a.csv", folder=tmp_path)
-    assert_one_error(outcome, 4, "impossible close", DAYS[row], *values)
-    assert not list((tmp_path / "data").rglob("A.csv"))
 
 
 def test_an_odd_feature_is_counted_and_dated_under_verbose(tmp_path: Path) -> None:

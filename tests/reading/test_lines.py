@@ -89,6 +89,12 @@ def test_a_number_is_read_as_python_reads_it_or_refused(text: str) -> None:
         assert found == expected
 
 
+@for_each("text", ["nan(1)", "-nan", "0x10", "1_000", "1d5"])
+def test_what_only_a_parser_takes_for_a_number_is_refused(text: str) -> None:
+    with pytest.raises(DataError, match=r"bad number in column Close \(x line 2\)"):
+        of(f"2024-01-02,1\n2024-01-03,{text}\n").read()
+
+
 @for_each(
     ("last", "others"),
     [
