@@ -16,6 +16,8 @@ from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from pydantic import ConfigDict
+
 from lstmcli.errors import DataError, UsageError, did_you_mean
 from lstmcli.market.headers import (
     ALSO_TICKERS,
@@ -30,6 +32,7 @@ from lstmcli.market.headers import (
 from lstmcli.reading.dates import check_date_format
 from lstmcli.reading.delimited import check_marks
 from lstmcli.reading.raw import Marks
+from lstmcli.records import check_record
 
 MAX_COLUMNS = 100_000
 
@@ -55,6 +58,8 @@ class Reading:
     sep, decimal : as for `Marks`. columns : names by their words in CHOICES, not to be found out.
     date_format : as for `parse_stamps`. resample : "1d" to make one bar a session of those within.
     """
+
+    __pydantic_config__ = ConfigDict(extra="forbid")
 
     sep: str = ""
     decimal: str = ""
@@ -90,15 +95,11 @@ class Reading:
     @classmethod
     def noted(cls, facts: object) -> "Reading | None":
         """Read what `facts` gave, from a file that anyone may have changed; None for others."""
-        if not isinstance(facts, dict) or facts.keys() - vars(Reading()).keys():
+        try:
+            found = check_record(cls, facts)
+        except ValueError:
             return None
-        columns = facts.get("columns", {})
-        texts = {name: value for name, value in facts.items() if name != "columns"}
-        if not isinstance(columns, dict) or columns.keys() - CHOICES.keys():
-            return None
-        if not all(isinstance(each, str) for each in [*columns.values(), *texts.values()]):
-            return None
-        return cls(columns=columns, **texts)
+        return None if found.columns.keys() - CHOICES.keys() else found
 
 
 @dataclass(frozen=True)
