@@ -170,17 +170,18 @@ class Schedule:
         """Return the last day whose holidays all calendars know; there is none for weekdays."""
         return min(map(known_until, self.calendars), default=FIRST_TRUSTED)
 
+    def _open(self, days: Days) -> Mask:
+        """Return for each calendar which days it has (K, N); without one those of the weekdays."""
+        by_calendar = [is_open(name, days) for name in self.calendars]
+        return np.array(by_calendar or [np.array(self.weekdays)[weekday_of(days)]])
+
     def is_session(self, days: Days) -> Mask:
         """Return for each day whether all calendars have a session, or the weekday is in use."""
-        if not self.calendars:
-            return np.array(self.weekdays)[weekday_of(days)]
-        return np.asarray(np.all([is_open(name, days) for name in self.calendars], axis=0))
+        return np.asarray(self._open(days).all(axis=0))
 
     def is_closed(self, days: Days) -> Mask:
         """Return for each day whether no calendar has a session, or the weekday is not in use."""
-        if not self.calendars:
-            return ~self.is_session(days)
-        return ~np.asarray(np.any([is_open(name, days) for name in self.calendars], axis=0))
+        return np.asarray(~self._open(days).any(axis=0))
 
     def is_special(self, days: Days) -> Mask:
         """Return for each day whether the calendars leave it open if there was a session."""

@@ -199,17 +199,13 @@ def _find_separator(text: bytes, where: str) -> str:
     lines = [row.decode(errors="replace") for row in _first_lines(sample, _SAMPLE_LINES)]
     if len(lines) > 1 and not sample.endswith(b"\n"):
         lines.pop()  # the sample, or the file, may end within it
-    counts = {}
+    fit: dict[str, float] = {}
     for sep in _WORDS:
         if sep in lines[0]:
-            counts[sep] = [len(row) for row in csv.reader(lines, delimiter=sep)]
-    found = {sep: rows for sep, rows in counts.items() if rows[0] > 1}
-    fitting = [sep for sep, rows in found.items() if len(set(rows)) == 1]
-    candidates = fitting or list(found)
-    if len(candidates) > 1 and not fitting:
-        # An error within the lines is named when they are read with what fits most of them.
-        fit = {sep: rows.count(rows[0]) for sep, rows in found.items()}
-        candidates = [sep for sep in candidates if fit[sep] == max(fit.values())]
+            rows = [len(row) for row in csv.reader(lines, delimiter=sep)]
+            fit |= {sep: rows.count(rows[0]) / len(rows)} if rows[0] > 1 else {}
+    # An error within the lines is named when they are read with what fits most of them.
+    candidates = [sep for sep in fit if fit[sep] == max(fit.values())]
     if len(candidates) > 1:
         words = " and ".join(repr(_WORDS[sep]) for sep in candidates)
         raise DataError(
