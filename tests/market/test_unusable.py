@@ -91,8 +91,9 @@ def test_a_day_whose_own_row_is_unusable_is_refused() -> None:
 
 def test_the_adjusted_price_may_be_unusable_too() -> None:
     frame = bars().assign(**{"Adj Close": bars()["Close"] * 0.9})
-    with pytest.raises(UnusablePriceError, match="Adj Close is -1"):
-        check(changed(frame, 7, **{"Adj Close": -1.0}))
+    for value in (-1.0, np.inf):
+        with pytest.raises(UnusablePriceError, match=f"Adj Close is {value:g}"):
+            check(changed(frame, 7, **{"Adj Close": value}))
     assert check(changed(frame, 7, **{"Adj Close": -1.0}), price="close").cut is None
 
 

@@ -96,6 +96,12 @@ def test_two_separators_that_fit_are_refused_with_the_option(text: str) -> None:
         opened(text)
 
 
+def test_of_two_separators_the_one_that_fits_most_lines_is_taken() -> None:
+    for last in ("2024-01-03;2", "2024-01-03;2;3"):
+        table = opened(rows("Date;Close, adjusted", "2024-01-02;1", last))
+        assert table.head[0] == ["Date", "Close, adjusted"]
+
+
 def test_a_separator_that_does_not_fit_names_the_one_that_does() -> None:
     with pytest.raises(DataError, match=r"one column when it is split at ','.*--sep ';'"):
         opened(GERMAN, ",")
