@@ -88,11 +88,9 @@ def read_bars(data_dir: Path, symbol: str, interval: str = "1d") -> Bars:
 
 def read_raw(data_dir: Path, symbol: str, interval: str = "1d") -> pd.DataFrame:
     """Return `read_bars` as a table with the dates as its index."""
-    import pandas as pd
+    from lstmcli.market.validate import frame_of
 
-    bars = read_bars(data_dir, symbol, interval)
-    index = pd.DatetimeIndex(bars.days.astype("datetime64[ns]"), name="Date")
-    return pd.DataFrame(bars.columns, index=index)
+    return frame_of(read_bars(data_dir, symbol, interval))
 
 
 def write_stored(

@@ -116,11 +116,11 @@ def check_bars(
         bars = bars.noted(f"{since}: halted, pegged, or no longer updated.")
     bars = bars.noted(*_note_gaps(bars, interval, strict))
     facts = bars.source, bars.notes, bars.cut, bars.left_out, bars.doubted, bars.from_feed
-    return Prices(bars.symbol, _frame(bars), interval, *facts)
+    return Prices(bars.symbol, frame_of(bars), interval, *facts)
 
 
-def _frame(bars: Bars) -> pd.DataFrame:
-    """Return the table of `Prices`, its values one array of (C, N)."""
+def frame_of(bars: Bars) -> pd.DataFrame:
+    """Return bars as the table that `Prices` has, its values one array of (C, N)."""
     import pandas as pd
 
     names = [name for name in COLUMNS if name in bars.columns]

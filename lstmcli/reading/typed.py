@@ -130,7 +130,7 @@ def array_of(values: Sequence[Any], name: str, where: str, kind: str) -> pa.Arra
     if kinds and kinds <= {datetime, date}:
         return pa.array(values, pa.timestamp("us"))
     if not kinds <= {int, float}:
-        return pa.array([None if value is None else _text(value) for value in values], pa.string())
+        return pa.array([None if value is None else str(value) for value in values], pa.string())
     if float not in kinds and all(value is None or abs(value) < 2**63 for value in values):
         return pa.array(values, pa.int64())
     return pa.array([None if value is None else _float(value) for value in values], pa.float64())
@@ -153,10 +153,6 @@ def _as_text(column: pa.Array) -> pa.Array:
     if pa.types.is_null(kind) or pa.types.is_boolean(kind):
         return column.cast(pa.string())
     return column
-
-
-def _text(value: Any) -> str:
-    return repr(value) if isinstance(value, float) else str(value)
 
 
 def _float(value: int | float) -> float:
