@@ -79,8 +79,27 @@ def test_the_same_prices_in_other_clothes(text: str | bytes) -> None:
     assert closes(read_one(text)) == CLOSES
 
 
-def test_a_date_and_a_close_are_enough_in_any_order() -> None:
-    assert closes(read_one(two("3,2024-01-02", "4,2024-01-03", header="close,DATE"))) == [3, 4]
+FIRM = "Apple, Inc."
+HISTORY = "Date,Open,High,Low,Close,Volume,Dividends,Stock Splits,Capital Gains"
+
+
+@for_each(
+    ("header", "row", "symbol", "unused"),
+    [
+        ("close,DATE", "1.5,{}", "stdin", ""),
+        ("observation_date,SP500", "{},1.5", "SP500", ""),
+        ("Date,Close,Name,Sector", f'{{}},1.5,"{FIRM}",x', "stdin", "Name, Sector"),
+        ("Date,Close,Firm,Sector", f'{{}},1.5,"{FIRM}",x', "stdin", "Firm, Sector"),
+        (HISTORY, "{} 00:00:00-04:00,1,2,0.5,1.5,100,0,2.0,0", "stdin", "Capital Gains"),
+    ],
+)
+def test_columns_are_known_by_their_names_and_others_are_told(
+    header: str, row: str, symbol: str, unused: str
+) -> None:
+    prices = read_one(two(row.format("2024-06-27"), row.format("2024-06-28"), header=header))
+    assert (prices.symbol, closes(prices)) == (symbol, [1.5, 1.5])
+    assert prices.notes == ((f"Columns that are not used: {unused}.",) if unused else ())
+    assert ("Stock Splits" in prices.frame) == (unused == "Capital Gains")
 
 
 @for_each(
@@ -101,15 +120,6 @@ def test_summer_and_winter_time_may_follow_each_other() -> None:
     assert len(read_one(text).frame) == 2
 
 
-def test_unknown_columns_are_not_read_but_told() -> None:
-    rows = ('2024-01-02,1,"Apple, Inc.",x', '2024-01-03,2,"Apple, Inc.",y')
-    for header, name in (("Date,Close,Name,Sector", "Name"), ("Date,Close,Firm,Sector", "Firm")):
-        prices = read_one(two(*rows, header=header))
-        assert closes(prices) == [1, 2]
-        assert prices.symbol == "stdin"
-        assert prices.notes == (f"Columns that are not used: {name}, Sector.",)
-
-
 # Wide files and yfinance's own
 
 
@@ -128,14 +138,15 @@ def test_a_wide_file_gives_one_series_a_column() -> None:
         assert list(prices.frame.columns) == ["Close"]
 
 
-def test_symbols_choose_columns_in_their_order() -> None:
-    found = read(wide().to_csv(), symbols=["my series", "aapl", "AAPL"])
+def test_series_of_a_wide_file_are_chosen_and_one_alone_is_named() -> None:
+    text = wide().to_csv()
+    found = read(text, symbols=["my series", "aapl", "AAPL"])
     assert [prices.symbol for prices in found] == ["my series", "AAPL"]
-
-
-def test_an_unknown_symbol_names_the_columns_and_the_nearest() -> None:
     match = r"no series APPL .*AAPL, LOW, my series.*Did you mean AAPL\?"
-    refused(wide().to_csv(), match, symbols=["APPL"])
+    refused(text, match, symbols=["APPL"])
+    with pytest.raises(UsageError, match="one name for 3 series"):
+        read(text, name="X")
+    assert read_one(text, name="X", symbols=["LOW"]).symbol == "X"
 
 
 def test_a_series_may_begin_later_and_end_earlier_than_the_others() -> None:
@@ -166,17 +177,6 @@ def test_unsuitable_series_can_be_set_aside() -> None:
     assert "no prices (empty, stdin)" in str(failures["empty"])
 
 
-def test_a_single_unknown_column_is_its_own_series() -> None:
-    prices = read_one(two("2024-01-02,1", "2024-01-03,2", header="observation_date,SP500"))
-    assert (prices.symbol, closes(prices)) == ("SP500", [1, 2])
-
-
-def test_one_name_cannot_serve_many_series() -> None:
-    with pytest.raises(UsageError, match="one name for 3 series"):
-        read(wide().to_csv(), name="X")
-    assert read_one(wide().to_csv(), name="X", symbols=["LOW"]).symbol == "X"
-
-
 def yfinance_frame(tickers: list[str], by: str) -> pd.DataFrame:
     index = pd.bdate_range("2024-01-02", periods=30, name="Date")
     columns = pd.MultiIndex.from_product(
@@ -201,17 +201,6 @@ def test_yfinances_three_header_lines_are_understood(tickers: list[str], by: str
         base = 100.0 * (tickers.index(prices.symbol) + 1)
         assert closes(prices) == (base + np.arange(30)).tolist()
         assert prices.notes == ()
-
-
-def test_yfinance_history_with_actions_is_understood() -> None:
-    text = two(
-        "2024-06-27 00:00:00-04:00,1,2,0.5,1.5,100,0.0,0.0,0.0",
-        "2024-06-28 00:00:00-04:00,1,2,0.5,1.6,100,0.1,2.0,0.0",
-        header="Date,Open,High,Low,Close,Volume,Dividends,Stock Splits,Capital Gains",
-    )
-    prices = read_one(text)
-    assert prices.frame["Stock Splits"].tolist() == [0, 2]
-    assert prices.notes == ("Columns that are not used: Capital Gains.",)
 
 
 # What is refused
