@@ -10,6 +10,7 @@ decimal mark, a line end at the end. Any other is read whole, which finds what i
 
 import csv
 import itertools
+import math
 import os
 import re
 from collections.abc import Iterator, Sequence
@@ -201,9 +202,9 @@ def _find_separator(text: bytes, where: str) -> str:
         lines.pop()  # the sample, or the file, may end within it
     fit: dict[str, float] = {}
     for sep in _WORDS:
-        if sep in lines[0]:
-            rows = [len(row) for row in csv.reader(lines, delimiter=sep)]
-            fit |= {sep: rows.count(rows[0]) / len(rows)} if rows[0] > 1 else {}
+        rows = [len(row) for row in csv.reader(lines, delimiter=sep)] if sep in lines[0] else [1]
+        if rows[0] > 1:
+            fit[sep] = math.inf if len(set(rows)) == 1 else rows.count(rows[0])
     # An error within the lines is named when they are read with what fits most of them.
     candidates = [sep for sep in fit if fit[sep] == max(fit.values())]
     if len(candidates) > 1:
