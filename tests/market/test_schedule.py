@@ -3,15 +3,14 @@
 import numpy as np
 
 from lstmcli.arrays import Days
-from lstmcli.market.calendars import Schedule, own_calendar, sessions_of
+from lstmcli.market.calendars import Schedule, own_calendar
 from lstmcli.market.sessions import schedule_of
+from tests.cases.bar_files import exchange_days
 from tests.rows import for_each
 
 
-def days(calendar: str, first: str = "2022-06-01", last: str = "2025-06-11") -> Days:
-    found = sessions_of(calendar)
-    kept: Days = found[(found >= np.datetime64(first)) & (found <= np.datetime64(last))]
-    return kept
+def days(calendar: str, first: str = "2022-06-01") -> Days:
+    return exchange_days(calendar, first, "2025-06-11")
 
 
 @for_each(

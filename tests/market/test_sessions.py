@@ -3,9 +3,10 @@ from datetime import date
 import numpy as np
 import pandas as pd
 
-from lstmcli.market.calendars import Schedule, calendar_of, sessions_of
+from lstmcli.market.calendars import Schedule, calendar_of
 from lstmcli.market.prices import Prices, infer_interval
 from lstmcli.market.sessions import future_dates, missing_sessions, sessions_behind
+from tests.cases.bar_files import exchange_days as sessions
 from tests.rows import for_each
 
 
@@ -13,11 +14,6 @@ def history(days: np.ndarray, symbol: str) -> Prices:
     index = pd.DatetimeIndex(days.astype("datetime64[ns]"), name="Date")
     frame = pd.DataFrame({"Close": np.ones(len(days))}, index=index)
     return Prices(symbol, frame, infer_interval(index), "test")
-
-
-def sessions(calendar: str, first: str, last: str) -> np.ndarray:
-    found = sessions_of(calendar)
-    return found[(found >= np.datetime64(first)) & (found <= np.datetime64(last))]
 
 
 def shown(days: np.ndarray) -> list[str]:
