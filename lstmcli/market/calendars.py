@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import numpy as np
+from numpy.typing import NDArray
 
 from lstmcli.arrays import Days, Mask
 from lstmcli.market.prices import DAY, weekday_of
@@ -111,8 +112,11 @@ def calendar_table() -> CalendarTable:
         n_days = int((LAST_KNOWN - FIRST_TRUSTED).astype(int)) + 1
         exchanges = np.unpackbits(stored["sessions"], axis=1, count=n_days).astype(bool)
         names, first, until = stored["names"], stored["first"], stored["known_until"]
-    every_day = np.arange(FIRST_TRUSTED, LAST_KNOWN + np.timedelta64(1, "D"))
-    currencies = np.is_busday(every_day) & ~_is_world_holiday(every_day)
+    every_day = np.arange(FIRST_TRUSTED, LAST_KNOWN + DAY)
+    # Currencies rest on Christmas and New Year's Day.
+    currencies = (
+        np.is_busday(every_day) & ~_is_new_year(every_day) & ~_is_new_year(every_day + 7 * DAY)
+    )
     return CalendarTable(
         names=("24/5", "24/7", *names.tolist()),
         first=np.append([FIRST_TRUSTED] * 2, first),
@@ -166,17 +170,18 @@ class Schedule:
         """Return the last day whose holidays all calendars know; there is none for weekdays."""
         return min(map(known_until, self.calendars), default=FIRST_TRUSTED)
 
+    def _open(self, days: Days) -> Mask:
+        """Return for each calendar which days it has (K, N); without one those of the weekdays."""
+        by_calendar = [is_open(name, days) for name in self.calendars]
+        return np.array(by_calendar or [np.array(self.weekdays)[weekday_of(days)]])
+
     def is_session(self, days: Days) -> Mask:
         """Return for each day whether all calendars have a session, or the weekday is in use."""
-        if not self.calendars:
-            return np.array(self.weekdays)[weekday_of(days)]
-        return np.asarray(np.all([is_open(name, days) for name in self.calendars], axis=0))
+        return np.asarray(self._open(days).all(axis=0))
 
     def is_closed(self, days: Days) -> Mask:
         """Return for each day whether no calendar has a session, or the weekday is not in use."""
-        if not self.calendars:
-            return ~self.is_session(days)
-        return ~np.asarray(np.any([is_open(name, days) for name in self.calendars], axis=0))
+        return np.asarray(~self._open(days).any(axis=0))
 
     def is_special(self, days: Days) -> Mask:
         """Return for each day whether the calendars leave it open if there was a session."""
@@ -220,8 +225,7 @@ def is_open(calendar: str, days: Days) -> Mask:
     Outside of the years recorded, the weekdays of the nearest sessions are taken.
     """
     sessions = sessions_of(calendar)
-    at = np.minimum(np.searchsorted(sessions, days), sessions.size - 1)
-    found: Mask = sessions[at] == days
+    found = is_among(days, sessions)
     # The last year recorded is known as a whole, be it without some holidays.
     end = (sessions[-1].astype("datetime64[Y]") + 1).astype("datetime64[D]") - DAY
     for outside, nearest in (
@@ -231,6 +235,12 @@ def is_open(calendar: str, days: Days) -> Mask:
         if outside.any():
             found[outside] = np.isin(weekday_of(days[outside]), weekday_of(nearest))
     return found
+
+
+def is_among(some: NDArray[Any], days: Days) -> Mask:
+    """Return which of some days are among others, which are in order (`np.isin` sorts them)."""
+    at = np.minimum(np.searchsorted(days, some), days.size - 1)
+    return np.asarray(days[at] == some)
 
 
 def library_sessions(calendar: str) -> tuple[Days, np.datetime64] | None:
@@ -296,12 +306,8 @@ def _library_is_another() -> bool:
         return False
 
 
-def _is_world_holiday(days: Days) -> Mask:
-    """Return which days are Christmas or New Year's Day, when currencies rest too."""
-    month_day = days - days.astype("datetime64[Y]").astype("datetime64[D]")
-    next_year = days + np.timedelta64(7, "D")
-    is_christmas = next_year.astype("datetime64[Y]").astype("datetime64[D]") == next_year
-    return np.asarray((month_day == np.timedelta64(0, "D")) | is_christmas)
+def _is_new_year(days: Days) -> Mask:
+    return np.asarray(days == days.astype("datetime64[Y]").astype("datetime64[D]"))
 
 
 def zone_of(name: str) -> ZoneInfo | None:
@@ -366,16 +372,17 @@ def _day_after(day: date, interval: str) -> date:
 
 
 @cache
-def _all_closes(name: str) -> tuple[Days, Days]:
-    """Return the sessions of an exchange whose hours are recorded, and when each closes in UTC."""
+def _all_closes(name: str) -> pd.Series[pd.Timestamp]:
+    """Return when each session of an exchange ends in UTC, as far as its hours are recorded."""
+    import pandas as pd
+
     known = library_calendar(name)
     if known is None:
-        return np.array([], "datetime64[D]"), np.array([], "datetime64[s]")
+        return pd.Series(index=pd.DatetimeIndex([]), dtype="datetime64[s]")
     low = known.bound_min()
     first = str(FIRST_TRUSTED) if low is None else max(str(FIRST_TRUSTED), f"{low:%Y-%m-%d}")
-    closes = (library_calendar(name, start=first) or known).closes
-    days = closes.index.to_numpy().astype("datetime64[D]")
-    return days, closes.dt.tz_convert(None).to_numpy().astype("datetime64[s]")
+    closes: pd.Series[pd.Timestamp] = (library_calendar(name, start=first) or known).closes
+    return closes.dt.tz_convert(None)
 
 
 def closes_of(calendar: str, days: Days) -> Days:
@@ -385,12 +392,7 @@ def closes_of(calendar: str, days: Days) -> Days:
     """
     if calendar.startswith("24/"):
         return np.asarray((days + DAY).astype("datetime64[s]"))
-    sessions, closes = _all_closes(calendar)
-    found = np.full(days.shape, np.datetime64("NaT"), "datetime64[s]")
-    if sessions.size:
-        at = np.minimum(sessions.searchsorted(days), sessions.size - 1)
-        found = np.where(sessions[at] == days, closes[at], found)
-    return found
+    return _all_closes(calendar).reindex(days).to_numpy().astype("datetime64[s]")
 
 
 def _hours(name: str | None, day: date) -> tuple[datetime, datetime] | None:

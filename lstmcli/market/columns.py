@@ -14,7 +14,7 @@ import shlex
 from collections import Counter
 from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 from lstmcli.errors import DataError, UsageError, did_you_mean
 from lstmcli.market.headers import (
@@ -30,6 +30,7 @@ from lstmcli.market.headers import (
 from lstmcli.reading.dates import check_date_format
 from lstmcli.reading.delimited import check_marks
 from lstmcli.reading.raw import Marks
+from lstmcli.records import check_record
 
 MAX_COLUMNS = 100_000
 
@@ -55,6 +56,8 @@ class Reading:
     sep, decimal : as for `Marks`. columns : names by their words in CHOICES, not to be found out.
     date_format : as for `parse_stamps`. resample : "1d" to make one bar a session of those within.
     """
+
+    __pydantic_config__: ClassVar = {"extra": "forbid"}  # of what `noted` reads
 
     sep: str = ""
     decimal: str = ""
@@ -90,15 +93,11 @@ class Reading:
     @classmethod
     def noted(cls, facts: object) -> "Reading | None":
         """Read what `facts` gave, from a file that anyone may have changed; None for others."""
-        if not isinstance(facts, dict) or facts.keys() - vars(Reading()).keys():
+        try:
+            found = check_record(cls, facts)
+        except ValueError:
             return None
-        columns = facts.get("columns", {})
-        texts = {name: value for name, value in facts.items() if name != "columns"}
-        if not isinstance(columns, dict) or columns.keys() - CHOICES.keys():
-            return None
-        if not all(isinstance(each, str) for each in [*columns.values(), *texts.values()]):
-            return None
-        return cls(columns=columns, **texts)
+        return None if found.columns.keys() - CHOICES.keys() else found
 
 
 @dataclass(frozen=True)
@@ -145,8 +144,8 @@ def read_layout(
             why=f"found {len(names):,}, expected at most {MAX_COLUMNS:,}",
             next_step="Split the file by columns.",
         )
-    if not columns and len(rows) == 3 and _is_yfinance(rows):
-        return _yfinance_layout(rows, where)
+    if not columns and (layout := _yfinance_layout(rows, where)):
+        return layout
     if twice := [name for name, count in Counter(names).items() if name and count > 1]:
         raise _duplicate(twice, where)
     given = {CHOICES[word]: _position(name, names, where) for word, name in (columns or {}).items()}
@@ -335,18 +334,12 @@ def _symbol_field(names: Sequence[str], others: Sequence[int], where: str) -> in
     return next(iter(found or [i for i in others if key_of(names[i]) == _NAME]), None)
 
 
-def _is_yfinance(rows: Sequence[Sequence[str]]) -> bool:
-    third = rows[2]
-    return (
-        len(third) > 1
-        and len({len(row) for row in rows}) == 1
-        and key_of(third[0]) in _DATES
-        and not any(third[1:])
-    )
-
-
-def _yfinance_layout(rows: Sequence[Sequence[str]], where: str) -> Layout:
-    """Read fields over tickers, or tickers over fields, as `group_by` had it."""
+def _yfinance_layout(rows: Sequence[Sequence[str]], where: str) -> Layout | None:
+    """Read fields over tickers, or tickers over fields, as `group_by` had it; None for others."""
+    dates, *names_below = rows[-1]
+    is_one = len(rows) == 3 and len({len(row) for row in rows}) == 1
+    if not (is_one and names_below) or any(names_below) or key_of(dates) not in _DATES:
+        return None
     upper, lower = rows[0][1:], rows[1][1:]
     fields = [field_of(word) for word in upper]
     if "Close" not in fields or None in fields:  # LOW and OPEN are tickers too
@@ -356,10 +349,10 @@ def _yfinance_layout(rows: Sequence[Sequence[str]], where: str) -> Layout:
     joined = {i: Joined(field_of(pair[0]) or "", pair[1]) for i, pair in pairs.items() if pair[1]}
     series, unused = put_together({i: names[i] for i in joined}, joined, where)
     if not series:
-        raise _no_close([rows[2][0], *names.values()], where)
+        raise _no_close([dates, *names.values()], where)
     unused += pairs.keys() - joined.keys()
     ignored = tuple(dict.fromkeys(upper[i - 1] for i in sorted(unused)))
-    return Layout((rows[2][0], *names.values()), 0, series, 3, ignored)
+    return Layout((dates, *names.values()), 0, series, 3, ignored)
 
 
 def _duplicate(names: Sequence[str], where: str) -> DataError:

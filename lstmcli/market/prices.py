@@ -10,9 +10,10 @@ from __future__ import annotations
 from collections.abc import Container, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from lstmcli.arrays import Days, Floats, Ints, Mask
 from lstmcli.errors import DataError, Failure
@@ -218,6 +219,12 @@ def _interval(prices: Prices) -> str:
 def as_days(index: pd.Index | Days) -> Days:
     """Return the dates as datetime64[D]."""
     return np.asarray(index).astype("datetime64[D]")
+
+
+def repeats(values: NDArray[Any]) -> Mask:
+    """Return which values (N,) are equal to the one before, or missing as that one is."""
+    both_missing = np.isnan(values[1:]) & np.isnan(values[:-1])
+    return np.append(False, (values[1:] == values[:-1]) | both_missing)[: values.size]
 
 
 def dates_after(days: Days, n: int, interval: str) -> Days:

@@ -23,10 +23,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from lstmcli.arrays import Days, Mask
 from lstmcli.market.calendars import (
@@ -35,6 +34,7 @@ from lstmcli.market.calendars import (
     Schedule,
     calendar_of,
     calendar_table,
+    is_among,
     is_open,
     is_over,
     known_until,
@@ -340,11 +340,11 @@ def _by_weekday(days: Days, schedule: Schedule) -> OddDays:
         return OddDays()
     every = np.arange(days[0], days[-1] + DAY)
     every = every[np.array(schedule.weekdays)[weekday_of(every)]]
-    missing = every[~_is_among(every, days)]
+    missing = every[~is_among(every, days)]
     runs, stray = _runs(missing, days), days[_is_stray(days, schedule)]
     years = np.arange(days[0].astype("datetime64[Y]"), days[-1].astype("datetime64[Y]") + _YEAR)
-    new_year = _is_among(years.astype("datetime64[D]"), days)
-    christmas = _is_among((years + _YEAR).astype("datetime64[D]") - 7 * DAY, days)
+    new_year = is_among(years.astype("datetime64[D]"), days)
+    christmas = is_among((years + _YEAR).astype("datetime64[D]") - 7 * DAY, days)
     is_plain = all(schedule.weekdays[:5]) and not any(schedule.weekdays[5:])
     if is_plain and new_year.any() and christmas.any():
         return OddDays(runs, stray)  # no holiday is kept, so that these are holes
@@ -362,12 +362,6 @@ def _by_weekday(days: Days, schedule: Schedule) -> OddDays:
     holes = _runs(np.setdiff1d(missing, doubtful, assume_unique=True), days)
     is_explained = any(not is_open(name, doubtful).any() for name in schedule.possible)
     return OddDays(holes, stray, 0 if is_explained else doubtful.size)
-
-
-def _is_among(some: NDArray[Any], days: Days) -> Mask:
-    """Return which of some days are among others, which are in order (`np.isin` sorts them)."""
-    at = np.minimum(np.searchsorted(days, some), days.size - 1)
-    return np.asarray(days[at] == some)
 
 
 def _is_stray(days: Days, schedule: Schedule) -> Mask:

@@ -8,15 +8,13 @@ weekdays. Zones that give different dates are an error, not a choice.
 
 from dataclasses import replace
 from datetime import date, timedelta, timezone
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from lstmcli.arrays import Days, Floats, Ints, Mask
 from lstmcli.errors import DataError
 from lstmcli.market.calendars import ZONES, calendar_of
-from lstmcli.market.prices import MONTHS, Bars, infer_interval, weekday_of
+from lstmcli.market.prices import MONTHS, Bars, infer_interval, repeats, weekday_of
 from lstmcli.printable import at_line
 from lstmcli.reading.dates import NO_OFFSET, Minutes, Stamps
 
@@ -96,9 +94,9 @@ def join_sessions(bars: Bars, stamps: Stamps, today: date) -> Bars:
     bars, instants = bars.keep(priced), stamps.instants()[priced]
     order = np.lexsort((instants, bars.days))
     bars, instants = bars.keep(order), instants[order]
-    again = np.append(False, (np.diff(instants).astype(np.int64) == 0) & _equal(bars.days))
+    again = repeats(instants) & repeats(bars.days)
     for values in bars.columns.values():
-        if (differs := again & ~np.append(False, _equal(values))).any():
+        if (differs := again & ~repeats(values)).any():
             row = int(np.argmax(differs))
             raise DataError(
                 f"conflicting rows for {instants[row]}",
@@ -107,7 +105,7 @@ def join_sessions(bars: Bars, stamps: Stamps, today: date) -> Bars:
                 next_step="Keep one of them.",
             )
     bars = bars.keep(~again)
-    starts = np.flatnonzero(np.append(True, ~_equal(bars.days)))
+    starts = np.flatnonzero(~repeats(bars.days))
     ends = np.append(starts[1:], bars.days.size)
     joined = {}
     for name, values in bars.columns.items():
@@ -134,12 +132,6 @@ def join_sessions(bars: Bars, stamps: Stamps, today: date) -> Bars:
         notes.append(f"Left out the session of {days[-1]}: it may not be over.")
     lines = None if bars.lines is None else bars.lines[starts]
     return replace(bars, days=days, columns=joined, lines=lines).keep(whole).noted(*notes)
-
-
-def _equal(values: NDArray[Any]) -> Mask:
-    """Return which values (N - 1,) are equal to the ones before."""
-    both_missing = np.isnan(values[1:]) & np.isnan(values[:-1])
-    return np.asarray((values[1:] == values[:-1]) | both_missing)
 
 
 def _zone(seen: Stamps, symbol: str, where: str) -> str | None:

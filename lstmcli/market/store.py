@@ -41,7 +41,6 @@ _HASH = "prices_sha256"
 _MAX_SIDECAR_BYTES, _MAX_PLAIN_BYTES = 4 * 1024**2, 64 * 1024**2
 _NAMES = ("Date", *COLUMNS)
 _HEADER = (",".join(_NAMES) + "\n").encode()
-_NOT_PLAIN = (b"\r", b"\0", b'"', b"#")
 
 
 def read_stored(
@@ -89,11 +88,9 @@ def read_bars(data_dir: Path, symbol: str, interval: str = "1d") -> Bars:
 
 def read_raw(data_dir: Path, symbol: str, interval: str = "1d") -> pd.DataFrame:
     """Return `read_bars` as a table with the dates as its index."""
-    import pandas as pd
+    from lstmcli.market.validate import frame_of
 
-    bars = read_bars(data_dir, symbol, interval)
-    index = pd.DatetimeIndex(bars.days.astype("datetime64[ns]"), name="Date")
-    return pd.DataFrame(bars.columns, index=index)
+    return frame_of(read_bars(data_dir, symbol, interval))
 
 
 def write_stored(
@@ -193,29 +190,26 @@ def _read_plain(path: Path, symbol: str) -> Bars | None:
     import pyarrow as pa
 
     from lstmcli.reading.dates import parse_stamps
-    from lstmcli.reading.lines import Parser
+    from lstmcli.reading.lines import Lines, is_plain
 
-    where = str(path)
+    where, begin = str(path), len(_HEADER)
     try:
         text = path.read_bytes() if path.stat().st_size <= _MAX_PLAIN_BYTES else b""
-        if not (text.startswith(_HEADER) and text.isascii() and text.endswith(b"\n")):
+        is_ours = text.startswith(_HEADER) and text.endswith(b"\n")
+        if not (is_ours and is_plain(text, begin, len(text))):
             return None
-        if any(each in text for each in _NOT_PLAIN):
+        rows = Lines(text, _NAMES, [0], range(1, len(_NAMES)), where, "CSV", ",", ".", begin)
+        found = rows.read_plain(".", [pa.py_buffer(text).slice(begin)])
+        if found is None:
             return None
-        parser = Parser(len(_NAMES), [0], range(1, len(_NAMES)), ",")
-        rows = pa.py_buffer(text).slice(len(_HEADER))
-        table = parser.parse(rows, pa.float64(), ".", [0], lambda _: "error", in_order=True)
-        lines = np.arange(2, 2 + len(table))
-        days, *values = (column.combine_chunks() for column in table.columns)
+        [days], values = found
+        if days.type != pa.date32() or days.null_count:
+            return None
+        lines = np.arange(2, 2 + len(values))
         stamps = parse_stamps(days, lines, where)
     except (OSError, ValueError, DataError):  # pyarrow's own is a ValueError
         return None
-    columns = [each.to_numpy(zero_copy_only=False) for each in values]
-    has_blank = len(table) + 1 != np.count_nonzero(np.frombuffer(text, np.uint8) == ord("\n"))
-    n_odd = sum(np.count_nonzero(np.isnan(each)) for each in columns)  # pyarrow reads nan(1)
-    if has_blank or days.null_count or n_odd != sum(each.null_count for each in values):
-        return None
-    return Bars(symbol, where, stamps.days, dict(zip(COLUMNS, columns, strict=True)), lines)
+    return Bars(symbol, where, stamps.days, dict(zip(COLUMNS, values.T, strict=True)), lines)
 
 
 def _bytes(path: Path) -> bytes:

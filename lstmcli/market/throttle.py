@@ -9,7 +9,7 @@ import math
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from random import Random
 from typing import Literal
 
@@ -60,38 +60,31 @@ class Turn:
     retry_after: float = 0.0
 
 
+@dataclass(kw_only=True, eq=False)
 class Gate:
     """The rate limit, pauses and deadline of a run, shared by all its workers.
 
-    rate : requests a second. max_wait : seconds that the run may spend in pauses, in total.
-    timeout : seconds that the run may last, None for no limit.
+    rate : requests a second; less after every refusal. max_wait : seconds that the run may spend in
+    pauses, in total. timeout : seconds that the run may last, None for no limit.
     clock, sleep : in seconds; the sleep by default is one that `stop` ends.
     on_pause : called with "refused" or "failed" and the seconds of each pause that begins.
     requests, waited : requests that have left, and seconds of all pauses, so far.
     """
 
-    def __init__(
-        self,
-        *,
-        rate: float,
-        max_wait: float,
-        timeout: float | None,
-        clock: Callable[[], float],
-        random: Random,
-        sleep: Callable[[float], object] | None = None,
-        on_pause: Callable[[Outcome, float], None] | None = None,
-    ) -> None:
-        self.requests = 0
-        self.waited = 0.0
-        self._rate = rate
-        self._max_wait = max_wait
-        self._timeout = timeout
-        self._deadline = math.inf if timeout is None else clock() + timeout
-        self._clock = clock
-        self._random = random
+    rate: float
+    max_wait: float
+    timeout: float | None
+    clock: Callable[[], float]
+    random: Random
+    sleep: Callable[[float], object] | None = None
+    on_pause: Callable[[Outcome, float], None] | None = None
+    requests: int = field(default=0, init=False)
+    waited: float = field(default=0.0, init=False)
+
+    def __post_init__(self) -> None:
+        self._deadline = math.inf if self.timeout is None else self.clock() + self.timeout
         self._stopped = threading.Event()
-        self._sleep = sleep or self._stopped.wait
-        self._on_pause = on_pause
+        self._sleep = self.sleep or self._stopped.wait
         self._lock = threading.Lock()
         self._next = -math.inf  # when a request may leave, by the rate and the pause
         self._first_after_pause = 0
@@ -118,29 +111,29 @@ class Gate:
         finally:
             with self._lock:
                 pause = self._come_back(turn)
-            if pause and self._on_pause:
-                self._on_pause(turn.outcome, pause)
+            if pause and self.on_pause:
+                self.on_pause(turn.outcome, pause)
         if self._stopped.is_set():
             self.check_time(symbol)
 
     def check_time(self, symbol: str, delay: float = 0.0) -> None:
         """Raise OutOfTime when the run will have lasted as long as it may, `delay` seconds on."""
-        if self._clock() + delay >= self._deadline:
+        if self.clock() + delay >= self._deadline:
             raise OutOfTime(
                 "not fetched",
                 where=symbol,
-                why=f"its turn would come after the {self._timeout or 0:g} s of --timeout",
+                why=f"its turn would come after the {self.timeout or 0:g} s of --timeout",
                 next_step=_AGAIN,
             )
 
     def limit(self, seconds: float) -> float:
         """Limit a number of seconds to those that are left of the run."""
-        return min(seconds, max(0.001, self._deadline - self._clock()))
+        return min(seconds, max(0.001, self._deadline - self.clock()))
 
     def rest(self, attempt: int) -> bool:
         """Rest before a symbol's next try; return False at once if the run would be over."""
         seconds = self._backoff(attempt, FIRST_REST, LONGEST_REST)
-        if self._gave_up or self._clock() + seconds >= self._deadline:
+        if self._gave_up or self.clock() + seconds >= self._deadline:
             return False
         self._sleep(seconds)
         return True
@@ -149,17 +142,17 @@ class Gate:
         """Wait for a request's turn; return its number."""
         while True:
             with self._lock:
-                now = self._clock()
+                now = self.clock()
                 delay = max(self._next - now, 0.0) or PROBE_CHECK * self._probe_is_out
                 if self._gave_up:
                     paused = f"paused for {self.waited:.0f} s in all"
-                    paused += f", --max-wait is {self._max_wait:g} s"
+                    paused += f", --max-wait is {self.max_wait:g} s"
                     if self._gave_up == "refused":
                         raise RateLimited(symbol, paused)
                     raise Transient(symbol, f"one failure after the other, {paused}", _AGAIN)
                 self.check_time(symbol, delay)
                 if delay <= 0.0:
-                    self._next = now + 1.0 / self._rate
+                    self._next = now + 1.0 / self.rate
                     self._probe_is_out = self._pauses > 0
                     self.requests += 1
                     return self.requests
@@ -177,16 +170,16 @@ class Gate:
         self._failures += 1
         if turn.outcome == "failed" and not self._pauses and self._failures < FAILURES:
             return 0.0
-        left = self._max_wait - self.waited
+        left = self.max_wait - self.waited
         if left <= 0 or turn.retry_after > left:
             self._gave_up = turn.outcome
             return 0.0
         pause = self._backoff(self._pauses, FIRST_PAUSE, LONGEST_PAUSE)
         pause = min(left, max(pause, turn.retry_after))
         if turn.outcome == "refused":
-            self._rate *= _SLOWER
+            self.rate *= _SLOWER
         self.waited += pause
-        self._next = max(self._next, self._clock() + pause)
+        self._next = max(self._next, self.clock() + pause)
         self._first_after_pause = self.requests + 1
         self._pauses += 1
         return pause
@@ -197,4 +190,4 @@ class Gate:
         Source: "equal jitter" of M. Brooker, Exponential Backoff and Jitter, 2015.
         """
         pause = min(longest, first * 2.0**attempt)
-        return pause / 2 + self._random.uniform(0.0, pause / 2)
+        return pause / 2 + self.random.uniform(0.0, pause / 2)

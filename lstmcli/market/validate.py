@@ -25,6 +25,7 @@ from lstmcli.market.prices import (
     period_end,
     period_of,
     price_column,
+    repeats,
 )
 from lstmcli.market.sessions import note_doubtful, note_odd_days, odd_days
 from lstmcli.printable import Note, count_of
@@ -115,11 +116,11 @@ def check_bars(
         bars = bars.noted(f"{since}: halted, pegged, or no longer updated.")
     bars = bars.noted(*_note_gaps(bars, interval, strict))
     facts = bars.source, bars.notes, bars.cut, bars.left_out, bars.doubted, bars.from_feed
-    return Prices(bars.symbol, _frame(bars), interval, *facts)
+    return Prices(bars.symbol, frame_of(bars), interval, *facts)
 
 
-def _frame(bars: Bars) -> pd.DataFrame:
-    """Return the table of `Prices`, its values one array of (C, N)."""
+def frame_of(bars: Bars) -> pd.DataFrame:
+    """Return bars as the table that `Prices` has, its values one array of (C, N)."""
     import pandas as pd
 
     names = [name for name in COLUMNS if name in bars.columns]
@@ -159,14 +160,10 @@ def _order(bars: Bars) -> Bars:
     """Sort by date and drop repeated rows; raise DataError for different rows of one date."""
     if np.any(bars.days[1:] < bars.days[:-1]):
         bars = bars.keep(np.argsort(bars.days, kind="stable")).noted("Sorted the rows by date.")
-    repeated = np.append(False, bars.days[1:] == bars.days[:-1])
+    repeated = repeats(bars.days)
     if not repeated.any():
         return bars
-    differs = np.zeros(bars.days.size, dtype=bool)
-    for values in bars.columns.values():
-        both_missing = np.isnan(values[1:]) & np.isnan(values[:-1])
-        differs[1:] |= (values[1:] != values[:-1]) & ~both_missing
-    wrong = np.flatnonzero(repeated & differs)
+    wrong = np.flatnonzero(repeated & ~np.all([*map(repeats, bars.columns.values())], axis=0))
     if wrong.size:
         raise DataError(
             f"conflicting rows for {bars.days[wrong[0]]}",

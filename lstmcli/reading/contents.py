@@ -144,7 +144,8 @@ def list_tables(folder: str) -> tuple[list[str], str]:
     """
     with file_errors("cannot read the folder", folder), os.scandir(folder) as entries:
         files = {entry.name: entry.is_file() for entry in entries}
-    tables = {name for name, is_file in files.items() if is_file and _may_be_table(name)}
+    shown = {name for name, is_file in files.items() if is_file and not name.startswith(".")}
+    tables = {name for name in shown if PurePath(name).suffix.lower() in _SUFFIXES | _PACKED}
     facts = {name for name in tables if name.lower().endswith(".json")}
     data = {table_name(name) for name in tables - facts}
     tables -= {name for name in facts if table_name(name) in data}
@@ -254,11 +255,6 @@ def _content(where: str, data: bytes, packed: str = "") -> Content:
 def _damaged(where: str, packed: str, error: BaseException) -> DataError:
     why = str(error) or type(error).__name__
     return DataError(f"damaged {packed} file", where=where, why=why, next_step="Fetch it again.")
-
-
-def _may_be_table(name: str) -> bool:
-    suffix = PurePath(name).suffix.lower()
-    return not name.startswith(".") and suffix in _SUFFIXES | _PACKED
 
 
 def _wide_encoding(data: bytes) -> str:

@@ -39,7 +39,6 @@ _MONTHS = (
     *("january", "february", "march", "april", "may", "june", "july", "august", "september"),
     *("october", "november", "december"),
 )
-_SHORT_MONTHS = tuple(name[:3] for name in _MONTHS)
 _UNITS = {10: 1, 13: 10**3, 16: 10**6, 19: 10**9}  # digits of a number of seconds today -> a second
 _CLOCK = re.compile(
     r"(\d{1,2}):(\d{2})(?::(\d{2})(?:[.,]\d+)?)? ?([ap])?(?:(?<=[ap])\.?m\.?)?"
@@ -288,32 +287,26 @@ def _read(words: pa.Array, date_format: str) -> tuple[Stamps, Mask]:
     )
     is_read &= days.astype("datetime64[M]").astype(np.int64) == months
     if "rest" in names:
-        minutes, offsets, has_time = _times(matched.field("rest"))
-        return Stamps(days, minutes, offsets), is_read & has_time
-    hours, late = number("H", 0), np.zeros(len(words), dtype=bool)
-    if "I" in names:
-        hours = number("I", 12)
-        is_read &= (hours >= 1) & (hours <= 12)
-        hours = hours % 12
-    if "p" in names:
-        late = np.asarray(pc.starts_with(matched.field("p"), "p", ignore_case=True))
-    of_hour = number("M", 0)
-    is_read &= (hours <= 23) & (of_hour <= 59) & (number("S", 0) <= 59)
-    offsets = np.full(len(words), NO_OFFSET)
-    if "z" in names:
-        zones = matched.field("z").dictionary_encode()
-        known = [_offset(zone.lower()) for zone in zones.dictionary.to_pylist()]
-        offsets = np.array(known, dtype=np.int64)[zones.indices.to_numpy()]
-    return Stamps(days, (hours + 12 * late) * 60 + of_hour, offsets), is_read
+        rests = matched.field("rest")
+    else:  # a format with a time, whose parts are put into the order that `read_time` knows
+        usual = {"H": "", "M": "00", "S": "00", "p": "am" if "I" in names else "", "z": ""}
+        parts = {code: matched.field(code) for code in usual if code in names}
+        parts |= {"H": matched.field("I")} if "I" in names else {}
+        padded = {code: pc.utf8_lpad(parts[code], 2, "0") for code in parts if code in "MS"}
+        hour, minute, second, half, zone = (usual | parts | padded).values()
+        clock = pc.binary_join_element_wise(hour, minute, second, ":")
+        rests = pc.binary_join_element_wise("", clock, half, zone, " ")
+    minutes, offsets, has_time = _times(rests)
+    return Stamps(days, minutes, offsets), is_read & has_time
 
 
 def _months(names: pa.Array) -> Ints:
     """Return the numbers of English names of months, whole or of three letters, 0 for others."""
     names = pc.utf8_rtrim(pc.utf8_lower(names), ".")
     names = pc.if_else(pc.equal(names, "sept"), "sep", names)
-    whole = pc.index_in(names, pa.array(_MONTHS)).fill_null(-1).to_numpy()
-    short = pc.index_in(names, pa.array(_SHORT_MONTHS)).fill_null(-1).to_numpy()
-    return np.asarray(np.maximum(whole, short).astype(np.int64) + 1)
+    known = pa.array([*_MONTHS, *(name[:3] for name in _MONTHS)])
+    at = np.asarray(pc.index_in(names, known).fill_null(-1)).astype(np.int64)
+    return np.where(at < 0, 0, at % 12 + 1)
 
 
 def _times(rests: pa.Array) -> tuple[Minutes, Minutes, Mask]:
@@ -352,8 +345,7 @@ def _first_bad(
     """Return the error for the first text that the likeliest format does not read."""
     formats = [date_format] if date_format else [*FORMATS, *_WITH_TWO_DIGITS]
     some = words.slice(0, _SAMPLE)
-    known = {each: int(_read(some, each)[1].sum()) for each in formats}
-    formats = [each for each in formats if known[each] == max(known.values())]
+    formats.sort(key=lambda each: -_read(some, each)[1].sum())
     reads = {each: _read(words, each)[1] for each in formats[:_MOST_NAMED]}
     counts = {each: int(is_read.sum()) for each, is_read in reads.items()}
     likeliest = max(counts, key=lambda each: counts[each])

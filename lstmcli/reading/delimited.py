@@ -10,6 +10,7 @@ decimal mark, a line end at the end. Any other is read whole, which finds what i
 
 import csv
 import itertools
+import math
 import os
 import re
 from collections.abc import Iterator, Sequence
@@ -21,8 +22,8 @@ import pyarrow as pa
 
 from lstmcli.errors import DataError, UsageError, file_errors
 from lstmcli.reading.contents import MAX_BYTES, Content, decode_text, no_prices, read_source
-from lstmcli.reading.lines import Lines, PlainRows, split
-from lstmcli.reading.raw import Marks, RawColumns
+from lstmcli.reading.lines import Lines, is_plain, split
+from lstmcli.reading.raw import Marks, RawColumns, RawTable
 
 _SEPARATORS = {",": ",", ";": ";", "|": "|", "\t": "\t", "\\t": "\t", "tab": "\t"}
 _WORDS = {",": ",", ";": ";", "\t": "tab", "|": "|"}
@@ -45,7 +46,6 @@ _LARGE = 2**26
 _FIRST = 2**20
 _PIECE = 2**25
 _MORE = 1.02  # rows, against those that the first piece lets expect
-_NOT_PLAIN = (b"\r", b"\0", b'"', b"#")
 
 
 def open_csv(content: Content, marks: Marks) -> "CsvFile":
@@ -82,12 +82,13 @@ def open_csv(content: Content, marks: Marks) -> "CsvFile":
     first = [row.decode() for row in _first_lines(filled, _HEAD)]
     head = split(first, sep)
     _check_header(first[0], head[0], sep, where)
-    return CsvFile(filled, line, head, where, sep, marks.decimal, notes)
+    kind = f"CSV separated by {_WORDS[sep]!r}"
+    return CsvFile(where, kind, head, notes, filled, line, sep, marks.decimal)
 
 
 @dataclass(frozen=True)
-class CsvFile:
-    """The lines of a CSV: a `RawTable`.
+class CsvFile(RawTable):
+    """The lines of a CSV.
 
     text : from its header on. first_line : the number of the header's. decimal : point, comma, or
     "" to find it out.
@@ -95,19 +96,11 @@ class CsvFile:
 
     text: bytes
     first_line: int
-    head: list[list[str]]
-    where: str
     sep: str
     decimal: str
-    notes: tuple[str, ...]
-
-    @property
-    def kind(self) -> str:
-        """The format in words."""
-        return f"CSV separated by {_WORDS[self.sep]!r}"
 
     def read(self, texts: Sequence[int], numbers: Sequence[int], header: int = 1) -> RawColumns:
-        """Read the lines below the header that are not blank, as `RawTable` has it."""
+        """Read the lines below the header that are not blank."""
         return self.below(texts, numbers, header).read()
 
     def below(self, texts: Sequence[int], numbers: Sequence[int], header: int) -> Lines:
@@ -127,7 +120,7 @@ class CsvFile:
 
 @dataclass(frozen=True)
 class StreamedCsv(CsvFile):
-    """A large plain CSV file: a `RawTable`.
+    """A large plain CSV file.
 
     text : its first lines. size : in bytes.
     """
@@ -137,55 +130,34 @@ class StreamedCsv(CsvFile):
     size: int
 
     def read(self, texts: Sequence[int], numbers: Sequence[int], header: int = 1) -> RawColumns:
-        """Read columns as `RawTable` has it."""
-        found = self._read_pieces(texts, numbers, header)
-        if found is not None:
-            return found
-        table = open_csv(read_source(self.path), self.marks)
-        columns = table.read(texts, numbers, header)
-        more = [note for note in table.notes if note not in self.notes]
-        return replace(columns, notes=(*more, *columns.notes))
-
-    def _read_pieces(
-        self, texts: Sequence[int], numbers: Sequence[int], header: int
-    ) -> RawColumns | None:
-        """Read the file piece by piece; None where it is not plain."""
+        """Read columns, piece by piece where all of the file is plain."""
         lines = self.below(texts, numbers, header)
-        mark = next((each for each in lines.likely_marks() if lines.decides_mark(each)), None)
-        if mark is None:
-            return None
-        n_first = self.text.count(b"\n")
-        n_likely = int(_MORE * n_first * self.size / len(self.text))
-        rows = PlainRows(lines.parser, n_likely + n_first)
-        dates, skipped = lines.iso_dates(), lines.start
-        for piece, end in self._pieces():
-            start, skipped = skipped, 0
-            if not _is_plain(piece, start, end):
-                return None
-            text = pa.py_buffer(piece).slice(start, end - start)
-            try:
-                table = lines.parser.parse(text, pa.float64(), mark, dates, lambda _: "error")
-            except pa.ArrowInvalid:
-                return None
-            has_blank = len(table) != piece.count(b"\n", start, end)
-            if has_blank or not rows.add(table):
-                return None
-        columns, values = rows.columns()
-        numbered = np.arange(lines.first_line, lines.first_line + len(values))
-        return RawColumns(columns, values, numbered, lines.notes(mark))
+        for mark in filter(lines.decides_mark, lines.likely_marks()):
+            n_first = self.text.count(b"\n")
+            n_likely = int(_MORE * n_first * self.size / len(self.text))
+            found = lines.read_plain(mark, self._pieces(lines.start), n_likely + n_first)
+            if found is not None:
+                columns, values = found
+                numbered = np.arange(lines.first_line, lines.first_line + len(values))
+                return RawColumns(columns, values, numbered, lines.notes(mark))
+        table = open_csv(read_source(self.path), self.marks)
+        whole = table.read(texts, numbers, header)
+        more = [note for note in table.notes if note not in self.notes]
+        return replace(whole, notes=(*more, *whole.notes))
 
-    def _pieces(self) -> Iterator[tuple[bytes, int]]:
-        """Yield pieces of the text, and where the last whole line of each ends: 0 for none."""
+    def _pieces(self, start: int) -> Iterator[pa.Buffer | None]:
+        """Yield whole lines of the file from a byte on, piece by piece; None for odd ones."""
         with (
             file_errors("cannot read the file", self.path, kinds=(OSError, ValueError), named=True),
             open(self.path, "rb", buffering=0) as file,
         ):
             while piece := file.read(_PIECE):
                 end = piece.rfind(b"\n") + 1
+                if not is_plain(piece, start, end):
+                    yield None
+                yield pa.py_buffer(piece).slice(start, end - start)
                 file.seek(end - len(piece), os.SEEK_CUR)  # to copy what is left takes longer
-                yield piece, end
-                if not end:
-                    return
+                start = 0
 
 
 def open_streamed(path: str | Path, marks: Marks) -> StreamedCsv | None:
@@ -200,7 +172,7 @@ def open_streamed(path: str | Path, marks: Marks) -> StreamedCsv | None:
             start = file.read(_FIRST)
     start = start[: start.rfind(b"\n") + 1]
     begins = start[:2].lstrip(b'"')[:1].isalnum() and start.count(b"\n") > _HEAD
-    if not begins or not _is_plain(start, start.find(b"\n") + 1, len(start)):
+    if not begins or not is_plain(start, start.find(b"\n") + 1, len(start)):
         return None
     first = open_csv(Content(str(path), start), marks)
     is_usual = all(note.startswith("Read as CSV separated") for note in first.notes)
@@ -228,17 +200,13 @@ def _find_separator(text: bytes, where: str) -> str:
     lines = [row.decode(errors="replace") for row in _first_lines(sample, _SAMPLE_LINES)]
     if len(lines) > 1 and not sample.endswith(b"\n"):
         lines.pop()  # the sample, or the file, may end within it
-    counts = {}
+    fit: dict[str, float] = {}
     for sep in _WORDS:
-        if sep in lines[0]:
-            counts[sep] = [len(row) for row in csv.reader(lines, delimiter=sep)]
-    found = {sep: rows for sep, rows in counts.items() if rows[0] > 1}
-    fitting = [sep for sep, rows in found.items() if len(set(rows)) == 1]
-    candidates = fitting or list(found)
-    if len(candidates) > 1 and not fitting:
-        # An error within the lines is named when they are read with what fits most of them.
-        fit = {sep: rows.count(rows[0]) for sep, rows in found.items()}
-        candidates = [sep for sep in candidates if fit[sep] == max(fit.values())]
+        rows = [len(row) for row in csv.reader(lines, delimiter=sep)] if sep in lines[0] else [1]
+        if rows[0] > 1:
+            fit[sep] = math.inf if len(set(rows)) == 1 else rows.count(rows[0])
+    # An error within the lines is named when they are read with what fits most of them.
+    candidates = [sep for sep in fit if fit[sep] == max(fit.values())]
     if len(candidates) > 1:
         words = " and ".join(repr(_WORDS[sep]) for sep in candidates)
         raise DataError(
@@ -297,10 +265,3 @@ def _is_footer(line: str, sep: str) -> bool:
     long = [word for word in words if len(word) > 3]
     is_date = all(_DAY_NAME.fullmatch(word) for word in long)
     return len(words) > 1 and bool(long) and not is_date
-
-
-def _is_plain(text: bytes, start: int, end: int) -> bool:
-    """Return whether lines, of which there are some, are as a program writes them."""
-    return (
-        end > 0 and text.isascii() and all(text.find(each, start, end) < 0 for each in _NOT_PLAIN)
-    )

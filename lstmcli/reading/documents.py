@@ -46,7 +46,7 @@ def open_json(content: Content, decimal: str = "") -> TypedTable:
         return [array_of(columns[names[i]][skipped:], names[i], where, kind) for i in positions]
 
     numbers = np.array(lines) if lines else None
-    return TypedTable(where, kind, [names, *text_rows(rows)], load, decimal, notes, numbers)
+    return TypedTable(where, kind, [names, *text_rows(rows)], notes, load, decimal, numbers)
 
 
 def _parse(data: bytes) -> Any:

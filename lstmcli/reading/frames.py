@@ -46,7 +46,7 @@ def frame_table(data: pd.DataFrame | pd.Series[Any]) -> TypedTable:
     shown = [each.to_pylist() for each in arrays(range(len(columns)), slice(_HEAD))]
     head = [*names, *text_rows(list(zip(*shown, strict=True)))][:_HEAD]
     numbers = np.arange(1 - len(names), len(frame))  # so that its first row has 0
-    return TypedTable(where, "DataFrame", head, load, numbers=numbers)
+    return TypedTable(where, "DataFrame", head, (), load, numbers=numbers)
 
 
 def _named_columns(frame: pd.DataFrame, where: str) -> tuple[list[list[str]], list[pd.Series[Any]]]:
@@ -60,7 +60,9 @@ def _named_columns(frame: pd.DataFrame, where: str) -> tuple[list[list[str]], li
         )
     labels = [(each,) if levels == 1 else tuple(each) for each in frame.columns]
     columns = [frame.iloc[:, place] for place in range(len(labels))]
-    index = [] if _is_numbering(frame.index) else _index_columns(frame.index)
+    rows = [frame.index.get_level_values(level) for level in range(frame.index.nlevels)]
+    is_numbering = len(rows) == 1 and rows[0].name is None and rows[0].dtype.kind in "iu"
+    index = [] if is_numbering else [each.to_series().reset_index(drop=True) for each in rows]
     first = [str(each.name or "") for each in index]
     if levels == 1:
         return [[*first, *(str(each[0]) for each in labels)]], [*index, *columns]
@@ -77,16 +79,6 @@ def _named_columns(frame: pd.DataFrame, where: str) -> tuple[list[list[str]], li
     ]
     names.append([*(each or "Date" for each in first), *([""] * len(labels))])
     return names, [*index, *columns]
-
-
-def _is_numbering(index: pd.Index) -> bool:
-    """Whether an index has no name and numbers the rows."""
-    return index.nlevels == 1 and index.name is None and index.dtype.kind in "iu"
-
-
-def _index_columns(index: pd.Index) -> list[pd.Series[Any]]:
-    levels = [index.get_level_values(level) for level in range(index.nlevels)]
-    return [each.to_series().reset_index(drop=True) for each in levels]
 
 
 def _array(column: pd.Series[Any], name: str, where: str) -> pa.Array:

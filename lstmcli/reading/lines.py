@@ -33,6 +33,7 @@ _TOO_SMALL = 0.5
 _SMALL = 2**23  # bytes up to which one thread parses one block
 _BLOCK = 2**22  # bytes of the blocks that several threads parse
 _GROWTH = 1.3
+_NOT_PLAIN = (b"\r", b"\0", b'"', b"#")
 
 
 @dataclass(frozen=True)
@@ -57,18 +58,16 @@ class Lines:
     def read(self) -> RawColumns:
         """Read the columns; DataError names the first line that breaks a rule."""
         self.refuse_misplaced_quotes()
-        dates = self.iso_dates()
         for mark in self.likely_marks():
-            plain = self._read_plain(mark, dates)
+            plain = self.read_plain(mark, self._pieces())
             if plain is not None and self.decides_mark(mark):  # else 1.234 alone
                 texts, values = plain
                 lines = self.number_lines(len(values))
                 self._refuse_cut_end(lines, None, mark)
                 return RawColumns(texts, values, lines, self.notes(mark))
-        table = self.read_fields(pa.string(), ".")
-        columns = [column.combine_chunks() for column in table.columns]
+        columns = [column.combine_chunks() for column in self.read_texts().columns]
         texts, fields = columns[: len(self.texts)], columns[len(self.texts) :]
-        lines = self.number_lines(len(table))
+        lines = self.number_lines(len(columns[0]))
         names = [self.names[i] for i in self.numbers]
         marks = (self.where, self.kind, self.decimal, self.sep)
         found = Written(fields, names, lines, *marks).read()
@@ -78,6 +77,42 @@ class Lines:
             if not found.has_suffix[k]:
                 self._refuse_cut_end(lines, endings, ".")
         return RawColumns(texts, found.values, lines, found.notes(self.decimal))
+
+    def read_plain(
+        self, mark: str, pieces: Iterable[pa.Buffer | None], capacity: int = 0
+    ) -> tuple[list[pa.Array], Floats] | None:
+        """Read the texts, ISO dates as dates, and the numbers (N, K); None if some are not plain.
+
+        pieces : of whole lines, so that there is no second copy of all numbers; None for one that
+        cannot be plain. capacity : how many lines there will be, nearly; 0 where one piece has all.
+        """
+        match = _LINE.search(self.text, self.start)
+        [first] = split([match[0].decode() if match else ""], self.sep)
+        dates = [i for i in self.texts if i < len(first) and _ISO.fullmatch(first[i])]
+        texts: list[list[pa.Array]] = [[] for _ in self.texts]
+        values, end = np.empty((capacity, len(self.numbers)), order="F"), 0
+        for piece in pieces:
+            try:
+                table = None if piece is None else self._parse(piece, pa.float64(), mark, dates)
+            except pa.ArrowInvalid:
+                return None
+            if table is None:
+                return None
+            start, end = end, end + len(table)
+            if end > len(values):
+                grown = np.empty((int(end * _GROWTH) if start else end, values.shape[1]), order="F")
+                grown[:start] = values[:start]
+                values = grown
+            for chunks, column in zip(texts, table.columns, strict=False):
+                chunks += column.chunks
+            numbers = table.columns[len(texts) :]
+            for k, column in enumerate(numbers):
+                values[start:end, k] = column.to_numpy()
+            # pyarrow also reads nan(1) and -nan.
+            n_null = sum(column.null_count for column in numbers)
+            if np.count_nonzero(np.isnan(values[start:end])) != n_null:
+                return None
+        return [pa.concat_arrays(chunks) for chunks in texts], values[:end]
 
     def notes(self, mark: str) -> tuple[str, ...]:
         """Return a note on a decimal mark that was found out, if it is the comma."""
@@ -111,48 +146,19 @@ class Lines:
         numbers: Ints = np.flatnonzero(np.diff(ends, prepend=-1) > 1)
         return self.first_line + numbers
 
-    def _read_plain(self, mark: str, dates: Sequence[int]) -> tuple[list[pa.Array], Floats] | None:
-        """Read the texts, and the numbers (N, K) if all of them are plain; None if not.
-
-        A large text is read piece by piece, so that there is no second copy of its numbers.
-        """
-        is_one = len(self.text) - self.start <= _PIECE
-        rows = PlainRows(self.parser, 0 if is_one else self.text.count(b"\n", self.start) + 1)
-        for piece in self._pieces():
-            try:
-                table = self.read_fields(pa.float64(), mark, dates, piece)
-            except pa.ArrowInvalid:
-                return None
-            if not rows.add(table):
-                return None
-        return rows.columns()
-
-    @property
-    def parser(self) -> "Parser":
-        """The parser of its lines."""
-        return Parser(len(self.names), self.texts, self.numbers, self.sep)
-
-    def _pieces(self) -> Iterator[tuple[int, int]]:
-        """Yield where each piece of the text begins and ends; lines are whole."""
+    def _pieces(self) -> Iterator[pa.Buffer]:
+        """Yield whole lines of the text, piece by piece."""
         start = self.start
         while start < len(self.text):
             end = self.text.find(b"\n", start + _PIECE)
             end = len(self.text) if end < 0 else end + 1
-            yield start, end
+            yield pa.py_buffer(self.text).slice(start, end - start)
             start = end
 
-    def read_fields(
-        self,
-        kind: pa.DataType,
-        decimal: str,
-        dates: Sequence[int] = (),
-        piece: tuple[int, int] | None = None,
-    ) -> pa.Table:
-        """Read the columns of text, then the numbers as `kind`, null for a missing one.
+    def read_texts(self) -> pa.Table:
+        """Read all columns as texts, null for a missing one.
 
-        dates : the positions of texts that are read as dates. piece : all of the text by default.
-        Raises DataError naming the first line of another number of fields than the header's, and
-        ArrowInvalid for a value that is none of the kind.
+        Raises DataError naming the first line of another number of fields than the header's.
         """
         odd: list[Any] = []
 
@@ -160,22 +166,51 @@ class Lines:
             odd.append(row)
             return "error"
 
-        start, end = piece or (self.start, len(self.text))
-        text = pa.py_buffer(self.text).slice(start, end - start)
         try:
-            return self.parser.parse(text, kind, decimal, dates, refuse, in_order=piece is None)
+            return self._parse(
+                pa.py_buffer(self.text).slice(self.start), pa.string(), ".", (), refuse
+            )
         except pa.ArrowInvalid:
             if not odd:
                 raise
-        if odd[0].number is None or start > self.start:  # where it is in all of the text
-            self.read_fields(kind, decimal, dates)
         raise self._wrong_count(odd[0])
 
-    def iso_dates(self) -> list[int]:
-        """Return the positions of texts that are ISO dates in the first line."""
-        match = _LINE.search(self.text, self.start)
-        [first] = split([match[0].decode() if match else ""], self.sep)
-        return [i for i in self.texts if i < len(first) and _ISO.fullmatch(first[i])]
+    def _parse(
+        self,
+        text: pa.Buffer,
+        kind: pa.DataType,
+        decimal: str,
+        dates: Sequence[int],
+        refuse: Callable[[Any], str] | None = None,
+    ) -> pa.Table:
+        """Parse lines into the columns of text, then the numbers as `kind`, null for a missing one.
+
+        dates : the positions of texts that are read as dates. refuse : called for a line of another
+        number of fields, which has its number then; returns "error".
+        Raises ArrowInvalid for a value that is none of the kind, and for such a line.
+        """
+        from pyarrow import csv  # the rest of pyarrow comes with pandas, this takes 4 ms
+
+        names = list(map(str, range(len(self.names))))
+        texts = {names[i]: pa.date32() if i in dates else pa.string() for i in self.texts}
+        wanted = [*texts, *(names[i] for i in self.numbers)]
+        in_order = len(text) <= _SMALL or refuse is not None
+        return csv.read_csv(
+            pa.BufferReader(text),
+            csv.ReadOptions(
+                use_threads=not in_order,
+                block_size=len(text) if in_order else _BLOCK,
+                column_names=names,
+            ),
+            csv.ParseOptions(delimiter=self.sep, invalid_row_handler=refuse),
+            csv.ConvertOptions(
+                check_utf8=False,  # it was checked
+                column_types=dict.fromkeys(wanted, kind) | texts,
+                null_values=MISSING,
+                include_columns=wanted,
+                decimal_point=decimal,
+            ),
+        )
 
     def likely_marks(self) -> list[str]:
         """Return the decimal marks that all numbers may have, without more than a mark."""
@@ -277,6 +312,13 @@ def _read_number(text: str, decimal: str) -> float | None:
     return float(text) if _NUMBER.fullmatch(text) else None
 
 
+def is_plain(text: bytes, start: int, end: int) -> bool:
+    """Return whether a part of a text is whole lines, at least one, as a program writes them."""
+    blank = text.startswith(b"\n", start) or text.find(b"\n\n", start, end) >= 0
+    odd = any(text.find(each, start, end) >= 0 for each in _NOT_PLAIN)
+    return start < end and text.isascii() and not blank and not odd
+
+
 def split(lines: Iterable[str], sep: str) -> list[list[str]]:
     """Split lines at a separator outside of quotes; blanks around fields are left out."""
     rows = []
@@ -287,92 +329,3 @@ def split(lines: Iterable[str], sep: str) -> list[list[str]]:
             fields = line.split(sep)
         rows.append([field.strip() for field in fields])
     return rows
-
-
-@dataclass(frozen=True)
-class Parser:
-    """Which fields of each line are read, and what separates them.
-
-    texts, numbers : the positions of those read as text and as numbers, of n_fields in all.
-    """
-
-    n_fields: int
-    texts: Sequence[int]
-    numbers: Sequence[int]
-    sep: str
-
-    def parse(
-        self,
-        text: pa.Buffer,
-        kind: pa.DataType,
-        decimal: str,
-        dates: Sequence[int] = (),
-        refuse: Callable[[Any], str] | None = None,
-        *,
-        in_order: bool = False,
-    ) -> pa.Table:
-        """Parse lines into the columns of text, then the numbers as `kind`, null for a missing one.
-
-        dates : the positions of texts that are read as dates. refuse : called for a line of another
-        number of fields, returns "error". in_order : so that such a line has its number.
-        Raises ArrowInvalid for a value that is none of the kind, or after `refuse`.
-        """
-        from pyarrow import csv  # the rest of pyarrow comes with pandas, this takes 4 ms
-
-        names = list(map(str, range(self.n_fields)))
-        texts = {names[i]: pa.date32() if i in dates else pa.string() for i in self.texts}
-        wanted = [*texts, *(names[i] for i in self.numbers)]
-        in_order |= len(text) <= _SMALL
-        return csv.read_csv(
-            pa.BufferReader(text),
-            csv.ReadOptions(
-                use_threads=not in_order,
-                block_size=len(text) if in_order else _BLOCK,
-                column_names=names,
-            ),
-            csv.ParseOptions(delimiter=self.sep, invalid_row_handler=refuse),
-            csv.ConvertOptions(
-                check_utf8=False,  # it was checked
-                column_types=dict.fromkeys(wanted, kind) | texts,
-                null_values=MISSING,
-                include_columns=wanted,
-                decimal_point=decimal,
-            ),
-        )
-
-
-class PlainRows:
-    """Rows of texts and of plain numbers that are added table by table.
-
-    capacity : how many rows there will be, nearly; 0 where they come as one table.
-    """
-
-    def __init__(self, parser: Parser, capacity: int) -> None:
-        self._texts: list[list[pa.Array]] = [[] for _ in parser.texts]
-        self._values = np.empty((capacity, len(parser.numbers)), order="F")
-        self._end = 0
-
-    def add(self, table: pa.Table) -> bool:
-        """Add the rows of a table of `Parser`; return False where a number is a nan(1) or -nan."""
-        start, self._end = self._end, self._end + len(table)
-        if self._end > len(self._values):
-            more = int(self._end * _GROWTH) if start else self._end
-            grown = np.empty((more, self._values.shape[1]), order="F")
-            grown[:start] = self._values[:start]
-            self._values = grown
-        n_texts = len(self._texts)
-        for found, column in zip(self._texts, table.columns, strict=False):
-            found += column.chunks
-        n_null = 0
-        for k, column in enumerate(table.columns[n_texts:]):
-            row = start
-            for chunk in column.chunks:
-                self._values[row : row + len(chunk), k] = np.asarray(chunk)
-                row += len(chunk)
-            n_null += column.null_count
-        return bool(np.count_nonzero(np.isnan(self._values[start : self._end])) == n_null)
-
-    def columns(self) -> tuple[list[pa.Array], Floats]:
-        """Return the columns of text (N,), and the numbers (N, K)."""
-        texts = [pa.concat_arrays(chunks) for chunks in self._texts]
-        return texts, self._values[: self._end]

@@ -1,10 +1,11 @@
 """A raw table: the columns of a file as it has them, before anybody says what they mean."""
 
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Protocol
+from typing import IO, TYPE_CHECKING
 
 import pyarrow as pa
 
@@ -31,7 +32,8 @@ class RawColumns:
     notes: tuple[str, ...] = ()
 
 
-class RawTable(Protocol):
+@dataclass(frozen=True)
+class RawTable(ABC):
     """A file of rows and named columns.
 
     where : the file, for messages. kind : its format in words, such as "CSV separated by ','".
@@ -39,22 +41,18 @@ class RawTable(Protocol):
     notes : what was noticed while it was opened.
     """
 
-    @property
-    def where(self) -> str: ...
-    @property
-    def kind(self) -> str: ...
-    @property
-    def head(self) -> list[list[str]]: ...
-    @property
-    def notes(self) -> tuple[str, ...]: ...
+    where: str
+    kind: str
+    head: list[list[str]]
+    notes: tuple[str, ...]
 
+    @abstractmethod
     def read(self, texts: Sequence[int], numbers: Sequence[int], header: int = 1) -> RawColumns:
         """Read columns by their positions: those of texts, and those of numbers.
 
         header : how many of the first rows are names and no data. Raises DataError naming the
         first line that breaks a rule, or that no data follow.
         """
-        ...
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from lstmcli.arrays import Floats, Ints
 from lstmcli.errors import DataError
 from lstmcli.reading.contents import Content, too_large
 from lstmcli.reading.numerals import Written
-from lstmcli.reading.raw import RawColumns
+from lstmcli.reading.raw import RawColumns, RawTable
 
 MAX_ROWS = 50_000_000
 _SHOWN = 2  # rows below the names in the head
@@ -27,24 +27,20 @@ _UNNAMED = "__index_level_"
 
 
 @dataclass(frozen=True)
-class TypedTable:
-    """A `RawTable` whose columns have types.
+class TypedTable(RawTable):
+    """A table whose columns have types.
 
     load : returns the columns at some positions without their first rows that are no data, each of
     N values. decimal : the mark of numbers that are texts, or "" to find it out. numbers : of the
     rows below the names, for messages; from 1 on unless given.
     """
 
-    where: str
-    kind: str
-    head: list[list[str]]
     load: Callable[[Sequence[int], int], list[pa.Array]]
     decimal: str = ""
-    notes: tuple[str, ...] = ()
     numbers: Ints | None = None
 
     def read(self, texts: Sequence[int], numbers: Sequence[int], header: int = 1) -> RawColumns:
-        """Read columns as `RawTable` has it."""
+        """Read columns, each number as the nearest one of float64."""
         skipped = header - 1
         columns = self.load([*texts, *numbers], skipped)
         n_rows = len(columns[0])
@@ -134,7 +130,7 @@ def array_of(values: Sequence[Any], name: str, where: str, kind: str) -> pa.Arra
     if kinds and kinds <= {datetime, date}:
         return pa.array(values, pa.timestamp("us"))
     if not kinds <= {int, float}:
-        return pa.array([None if value is None else _text(value) for value in values], pa.string())
+        return pa.array([None if value is None else str(value) for value in values], pa.string())
     if float not in kinds and all(value is None or abs(value) < 2**63 for value in values):
         return pa.array(values, pa.int64())
     return pa.array([None if value is None else _float(value) for value in values], pa.float64())
@@ -157,10 +153,6 @@ def _as_text(column: pa.Array) -> pa.Array:
     if pa.types.is_null(kind) or pa.types.is_boolean(kind):
         return column.cast(pa.string())
     return column
-
-
-def _text(value: Any) -> str:
-    return repr(value) if isinstance(value, float) else str(value)
 
 
 def _float(value: int | float) -> float:
@@ -190,7 +182,7 @@ def _table(
 
     shown = [plain_array(first.column(name)).to_pylist() for name in names]
     head = ["" if name.startswith(_UNNAMED) else name for name in names]
-    return TypedTable(where, kind, [head, *text_rows(zip(*shown, strict=True))], load, decimal)
+    return TypedTable(where, kind, [head, *text_rows(zip(*shown, strict=True))], (), load, decimal)
 
 
 def _ordered(schema: pa.Schema) -> list[str]:

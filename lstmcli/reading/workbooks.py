@@ -54,7 +54,7 @@ def open_workbook(content: Content, decimal: str = "") -> TypedTable:
 
     head = [names, *text_rows(rows[1:_SHOWN])]
     notes = (f"Read the sheet {sheet!r} of an Excel workbook.",)
-    return TypedTable(where, _KIND, head, load, decimal, notes, numbers[1:])
+    return TypedTable(where, _KIND, head, notes, load, decimal, numbers[1:])
 
 
 def _sheets(content: Content) -> dict[str, dict[int, tuple[Any, ...]]]:

@@ -6,6 +6,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from lstmcli.arrays import Days
+from lstmcli.market.calendars import sessions_of
 from tests.command_line import sessions, walk
 
 
@@ -21,6 +23,13 @@ def bars(rows: int = 400, seed: int = 0) -> pd.DataFrame:
         "Volume": np.arange(rows) + 1000,
     }
     return pd.DataFrame(columns, index=pd.Index(sessions(rows), name="Date"))
+
+
+def exchange_days(calendar: str, first: str = "2020-01-01", last: str = "2023-06-30") -> Days:
+    """Return the sessions of an exchange from one day to another, both included."""
+    days = sessions_of(calendar)
+    kept: Days = days[(days >= np.datetime64(first)) & (days <= np.datetime64(last))]
+    return kept
 
 
 def changed(frame: pd.DataFrame, row: int, **values: Any) -> pd.DataFrame:

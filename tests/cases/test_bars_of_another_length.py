@@ -14,7 +14,6 @@ from lstmcli.market.prices import (
     bars_of,
     may_be,
     most_common_interval,
-    unit_of,
 )
 from tests.command_line import TINY, Outcome, assert_one_error, in_process, walk
 from tests.rows import for_each
@@ -164,12 +163,3 @@ def test_the_first_of_as_many_decides_and_weekly_bars_in_the_daily_folder_are_we
         {"Close": walk(40)}, index=pd.date_range("2020-01-01", periods=40, freq="2D")
     )
     assert isinstance(as_read(Prices("T", thin, "1d", "store"), "1d"), Prices)
-
-
-@for_each(
-    ("interval", "unit"),
-    [("1d", "session"), ("1wk", "week"), ("1mo", "month"), ("3mo", "quarter")]
-    + [("1y", "year"), ("14D", "bar")],
-)
-def test_a_horizon_is_in_the_unit_of_the_bars(interval: str, unit: str) -> None:
-    assert unit_of(interval) == unit

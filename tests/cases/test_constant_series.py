@@ -10,10 +10,9 @@ import pandas as pd
 from lstmcli.report.tables import move, number, percent
 from lstmcli.workflows.data import check_data
 from tests.cases.bar_files import bars, write
-from tests.cases.fetching import BARS, Run, only, run, server
+from tests.cases.fetching import run, server
 from tests.command_line import document_of, in_process, sessions, succeed
 from tests.conftest import CONTEXT
-from tests.yahoo_stand_in import StandIn
 
 __all__ = ["run", "server"]
 DAYS = sessions(400)
@@ -52,13 +51,6 @@ def test_nineteen_equal_closes_and_equal_ones_long_ago_are_nothing(tmp_path: Pat
     outcome = in_process("data", "import", "A=a.csv", folder=tmp_path)
     assert (outcome.code, outcome.err) == (0, "")
     assert check_data(tmp_path / "data", today=date(2018, 9, 1)).findings == ()
-
-
-def test_fetch_reports_it(server: StandIn, run: Run) -> None:
-    frame = BARS.copy()
-    frame.iloc[-25:, :5] = 50.0
-    server.serve("AAPL", frame)
-    assert "The last 25 closes are equal" in only(run()).note
 
 
 def test_a_halt_as_long_as_a_window_is_forecast_from_what_moved_before(fan_home: Path) -> None:

@@ -10,14 +10,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from lstmcli.errors import DataError
 from lstmcli.market.columns import Reading
 from lstmcli.market.prices import Prices
 from lstmcli.market.tables import read_prices
-from lstmcli.reading.dates import FORMATS
 from tests.cases.bar_files import bars
 from tests.rows import for_each
 
@@ -264,24 +261,6 @@ def test_a_row_without_a_symbol_is_refused_with_its_line() -> None:
         read(text)
 
 
-@given(st.sampled_from(FORMATS), st.tuples(st.integers(0, 200), st.integers(20, 60)))
-@settings(max_examples=20)
-def test_long_and_wide_tables_of_the_same_prices_are_read_alike(
-    form: str, span: tuple[int, int]
-) -> None:
-    rows = slice(span[0], sum(span))
-    both = {"AAA": BARS.iloc[rows], "BBB": AAL.iloc[rows]}
-    closes = pd.DataFrame({name: each["Close"] for name, each in both.items()})
-    wide = table("Date,AAA,BBB", "Date,AAA,BBB", f'"{form}"', closes)
-    parts = [table("", f"{name},Date,Close", f'"{form}"', each) for name, each in both.items()]
-    long = "symbol,date,price" + "".join(part.rstrip() for part in parts) + "\n"
-    for text in (wide, long):
-        found = read(text)
-        assert [each.symbol for each in found] == ["AAA", "BBB"]
-        for each in found:
-            same(each, both[each.symbol][["Close"]])
-
-
 # Bars within a day
 
 
@@ -357,37 +336,3 @@ def test_daily_bars_are_resampled_to_themselves() -> None:
 
 
 # Whatever the table, its prices are read or it is refused
-
-
-@settings(max_examples=60)
-@given(
-    form=st.sampled_from(FORMATS),
-    words=st.sampled_from(
-        [
-            ("Date", "Open", "High", "Low", "Close", "Volume"),
-            ("timestamp", "1. open", "2. high", "3. low", "4. close", "5. volume"),
-            ("<DATE>", "<OPEN>", "<HIGH>", "<LOW>", "<CLOSE>", "<VOL>"),
-            ("trade_date", "open", "high", "low", "Price", "Vol."),
-            ("ds", "open", "high", "low", "y", "volume"),
-        ]
-    ),
-    owner=st.sampled_from(["", "Ticker", "ts_code", "unique_id", "Name"]),
-    order=st.permutations(range(6)),
-    span=st.tuples(st.integers(0, 250), st.integers(3, 50)),
-)  # fmt: skip
-def test_any_table_reads_back_or_is_refused(
-    form: str, words: tuple[str, ...], owner: str, order: list[int], span: tuple[int, int]
-) -> None:
-    part = BARS.iloc[span[0] : span[0] + span[1]]
-    fields = ("Date", *OHLCV)
-    names = [f'"{words[i]}"' for i in order] + ([owner] if owner else [])
-    columns = [fields[i] for i in order] + (["AB"] if owner else [])
-    text = table(",".join(names), ",".join(columns), f'"{form}"', part)
-    try:
-        found = read_one(text)
-    except DataError:
-        days = pd.DatetimeIndex(part.index).day
-        assert {form[1], form[4]} == {"d", "m"}
-        assert days.max() <= 12
-    else:
-        same(found, part)

@@ -3,21 +3,14 @@
 import io
 from collections.abc import Callable
 from datetime import UTC, datetime
-from pathlib import Path
 
-import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lstmcli.config import Data
-from lstmcli.errors import AllFailedError, DataError
+from lstmcli.errors import DataError
 from lstmcli.market.prices import COLUMNS, Prices
-from lstmcli.market.store import read_stored
 from lstmcli.market.tables import read_prices
-from lstmcli.sources.loading import load_prices
-from lstmcli.sources.source import Source
-from lstmcli.workflows.data_import import import_data
 from tests.command_line import sessions
 from tests.rows import for_each
 
@@ -172,38 +165,3 @@ def test_columns_of_no_symbol_are_left_out_and_named() -> None:
     assert prices.notes[0] == "Columns that are not used: RSI_14."
     [prices] = read(["Date", "Close", "Volume", "SPY_Close"])
     assert prices.frame["Close"].tolist() == [1_000_001, 2_000_001, 3_000_001]
-
-
-HEADERS = [
-    "Close_TSLA,High_TSLA,Low_TSLA,Open_TSLA,Volume_TSLA",
-    "\"('Close', 'TSLA')\",\"('Volume', 'TSLA')\"",
-    "TSLA,AAPL,Volume_AAPL",
-    "Close_TSLA,Open_AAPL",
-    "Volume_TSLA,AAPL",
-    "Close_TSLA,SPY",
-    "=TSLA,AAPL",
-]
-
-
-@pytest.mark.parametrize("header", HEADERS)
-def test_an_import_accepts_and_refuses_what_the_option_does(tmp_path: Path, header: str) -> None:
-    file = tmp_path / "table.csv"
-    n = header.count(",") + 1 - (2 if "(" in header else 0)
-    values = 100 + np.arange(40)
-    lines = [f"{day}{f',{v}' * n}" for day, v in zip(sessions(40), values, strict=True)]
-    file.write_text("\n".join([f"Date,{header}", *lines, ""]))
-    source = Source(tmp_path / "data", TODAY, csv=(str(file),))
-    loaded, failures = load_prices(source, Data())
-    if not loaded:
-        with pytest.raises(AllFailedError) as caught:
-            import_data(source, now=NOW)
-        assert caught.value.exit_code == 4
-        assert str(caught.value) == failures[0].reason
-        assert not (tmp_path / "data").exists()
-        return
-    report = import_data(source, now=NOW)
-    assert [each.symbol for each in report.imported] == [prices.symbol for prices in loaded]
-    assert [failure.reason for failure in report.failures] == [each.reason for each in failures]
-    for prices in loaded:
-        stored = read_stored(tmp_path / "data", prices.symbol, today=TODAY)
-        assert stored.frame.equals(prices.frame)

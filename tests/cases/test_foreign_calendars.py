@@ -1,8 +1,5 @@
 """Files without an exchange in their name: only their own dates say which holidays lie ahead."""
 
-from datetime import date
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -11,7 +8,6 @@ from lstmcli.arrays import Days
 from lstmcli.market.calendars import calendar_table, sessions_of
 from lstmcli.market.prices import Prices
 from lstmcli.market.sessions import future_dates, note_unknown
-from lstmcli.market.tables import read_prices
 from tests.rows import for_each
 
 HORIZON = 50
@@ -30,18 +26,6 @@ def span(calendar: str, last: str, years: float) -> tuple[Days, Days]:
     days, end = sessions_of(calendar), np.datetime64(last)
     past = days[(days <= end) & (days > end - np.timedelta64(int(years * 365.25), "D"))]
     return past, days[days > end][:HORIZON]
-
-
-def test_a_bank_in_hong_kong_trades_on_thanksgiving(tmp_path: Path) -> None:
-    past, true = span("XHKG", "2026-11-25", 1.1)
-    path = tmp_path / "hkbank.csv"
-    path.write_text("Date,Close\n" + "".join(f"{day},80.5\n" for day in past))
-    (prices,) = read_prices(path, today=date(2026, 11, 26), strict=True)
-    ahead = future_dates(prices, HORIZON)
-    assert str(ahead[0]) == "2026-11-26"
-    assert np.datetime64("2027-01-18") in ahead  # Martin Luther King's day
-    np.testing.assert_array_equal(ahead, true)
-    assert note_unknown(prices, ahead) == ()
 
 
 @for_each("name", ["sp500", "hkbank", "MyStock", "AAPL", "SPX"])
@@ -117,18 +101,3 @@ def test_where_calendars_that_fit_differ_only_what_they_share_is_taken() -> None
     assert np.setdiff1d(true, ahead).astype(str).tolist() == ["2024-12-24", "2024-12-31"]
     (note,) = note_unknown(prices, ahead)
     assert "not all of which trade on 2024-12-24, 2024-12-31: left out" in note
-
-
-def test_a_calendar_that_lost_a_holiday_to_a_bar_every_year_does_not_fit() -> None:
-    past, _ = span("XNYS", "2025-06-11", 3)
-    thanksgivings = np.array(["2022-11-24", "2023-11-23", "2024-11-28"], dtype="datetime64[D]")
-    prices = series(np.union1d(past, thanksgivings))
-    assert "no exchange's calendar fits" in note_unknown(prices, future_dates(prices, 5))[0]
-
-
-def test_a_symbol_of_yahoos_keeps_its_exchange_and_loses_it_to_its_dates() -> None:
-    past, true = span("XHKG", "2025-06-11", 1)
-    np.testing.assert_array_equal(future_dates(series(past, "0700.HK"), HORIZON), true)
-    # Dates of Hong Kong under a symbol of London.
-    mixed = future_dates(series(past, "VOD.L"), HORIZON)
-    np.testing.assert_array_equal(mixed, true)

@@ -9,12 +9,12 @@ import pytest
 from lstmcli.arrays import Days
 from lstmcli.config import Data
 from lstmcli.errors import AllFailedError
-from lstmcli.market.calendars import sessions_of
 from lstmcli.market.prices import DAY
 from lstmcli.sources.loading import load_prices
 from lstmcli.sources.source import Source
 from lstmcli.workflows.data import check_data
 from lstmcli.workflows.data_import import ImportReport, import_data
+from tests.cases.bar_files import exchange_days
 from tests.command_line import in_process, succeed
 
 TODAY = date(2026, 11, 26)
@@ -23,12 +23,6 @@ TODAY = date(2026, 11, 26)
 def weekdays(first: str = "2017-10-02", last: str = "2023-06-30") -> Days:
     days = np.arange(np.datetime64(first), np.datetime64(last) + DAY)
     kept: Days = days[np.is_busday(days)]
-    return kept
-
-
-def exchange(calendar: str, first: str = "2020-01-01", last: str = "2023-06-30") -> Days:
-    days = sessions_of(calendar)
-    kept: Days = days[(days >= np.datetime64(first)) & (days <= np.datetime64(last))]
     return kept
 
 
@@ -73,23 +67,23 @@ HOLES = {
         "1 weekday is missing: 2019-05-14", ("gap", "2019-05-14"),
     ),
     "one day of New York's": (
-        without(exchange("XNYS"), "2022-05-12", "2022-05-12"), "MYFUND",
+        without(exchange_days("XNYS"), "2022-05-12", "2022-05-12"), "MYFUND",
         "1 exchange session is missing: 2022-05-12", ("gap", "2022-05-12"),
     ),
     "two years of New York's": (
-        without(exchange("XNYS", "2015-01-02"), "2019-09-02", "2021-09-10"), "MYFUND",
+        without(exchange_days("XNYS", "2015-01-02"), "2019-09-02", "2021-09-10"), "MYFUND",
         "511 exchange sessions are missing: 2019-09-03 to 2021-09-10", ("gap", "2019-09-03"),
     ),
     "a Saturday in New York": (
-        with_day(exchange("XNYS"), "2022-05-14"), "MYFUND",
+        with_day(exchange_days("XNYS"), "2022-05-14"), "MYFUND",
         "1 bar lies on a day without a session: 2022-05-14", ("no session", "2022-05-14"),
     ),
     "Christmas in London": (
-        with_day(exchange("XLON"), "2020-12-25", "2023-05-29"), "VOD.L",
+        with_day(exchange_days("XLON"), "2020-12-25", "2023-05-29"), "VOD.L",
         "2 bars lie on days without a session: 2020-12-25, 2023-", ("no session", "2020-12-25"),
     ),
     "a fortnight of Tokyo's": (
-        without(exchange("XTKS"), "2021-09-06", "2021-09-17"), "7203.T",
+        without(exchange_days("XTKS"), "2021-09-06", "2021-09-17"), "7203.T",
         "10 exchange sessions are missing: 2021-09-06 to 2021-09-17", ("gap", "2021-09-06"),
     ),
     "a Sunday of a coin": (
@@ -155,7 +149,7 @@ def test_training_and_forecasts_say_it_too_and_refuse_it_if_strict(tmp_path: Pat
 
 @pytest.mark.parametrize("calendar", ["XNYS", "XLON", "XTKS", "XHKG", "XSHG", "XTAE", "XBOM"])
 def test_a_whole_history_of_any_exchange_has_no_holes(calendar: str, tmp_path: Path) -> None:
-    file = f"FUND={write(tmp_path / 'own.csv', exchange(calendar))}"
+    file = f"FUND={write(tmp_path / 'own.csv', exchange_days(calendar))}"
     report = brought(tmp_path, file, strict=True)
     assert report.notes == ()
     assert check_data(tmp_path / "data", today=TODAY).findings == ()

@@ -1,6 +1,5 @@
 """Bars that contradict themselves: no forecast starts from a wrong close."""
 
-import json
 from datetime import date
 from pathlib import Path
 
@@ -15,7 +14,7 @@ from lstmcli.workflows.data import check_data
 from tests.cases.bar_files import bars, changed, write
 from tests.cases.fetching import BARS, LATER, Run, only, run, server
 from tests.clockwork import Clockwork
-from tests.command_line import assert_one_error, in_process, sessions, succeed
+from tests.command_line import in_process, sessions, succeed
 from tests.yahoo_stand_in import StandIn
 
 __all__ = ["run", "server"]
@@ -28,29 +27,6 @@ def halved(row: int) -> pd.DataFrame:
     return changed(bars(), row, Close=lambda close: round(close / 2, 2))
 
 
-@pytest.mark.parametrize("row", [0, MIDDLE, LAST])
-def test_import_refuses_an_odd_close_with_its_date_and_all_four_values(
-    tmp_path: Path, row: int
-) -> None:
-    frame = halved(row)
-    write(tmp_path, "a.csv", frame)
-    values = [f"{name} {frame[name].iloc[row]:.10g}" for name in ("Open", "High", "Low", "Close")]
-    outcome = in_process("data", "import", "A=a.csv", folder=tmp_path)
-    assert_one_error(outcome, 4, "impossible close", DAYS[row], *values)
-    assert not list((tmp_path / "data").rglob("A.csv"))
-
-
-def test_train_refuses_it_and_starts_after_it_where_asked(fan_home: Path) -> None:
-    write(fan_home, "a.csv", halved(MIDDLE))
-    command = ("train", "--config", "fan.toml", "--csv", "A=a.csv", "--name", "a")
-    outcome = in_process(*command, folder=fan_home)
-    assert_one_error(outcome, 4, "impossible close", DAYS[MIDDLE], f"--start {DAYS[MIDDLE + 1]}")
-    succeed(*command, "--start", DAYS[MIDDLE + 1], folder=fan_home)
-    metadata = json.loads((fan_home / "data/models/a/v0001/metadata.json").read_text())
-    assert metadata["data"]["symbols"][0]["rows"] == 400 - MIDDLE - 1
-    succeed("predict", "-m", "a", folder=fan_home)
-
-
 def test_an_odd_feature_is_counted_and_dated_under_verbose(tmp_path: Path) -> None:
     write(tmp_path, "a.csv", changed(changed(bars(), 50, Low=1e6), 60, Low=1e6))
     told = "lstmcli: A: Low is missing in 2 of 400 rows (2 contradicting the rest of the bar)."
@@ -59,14 +35,6 @@ def test_an_odd_feature_is_counted_and_dated_under_verbose(tmp_path: Path) -> No
     again = in_process("data", "import", "A=a.csv", "--verbose", folder=tmp_path)
     dated = f"lstmcli: A: Low contradicts the rest of its bar on {DAYS[50]}, {DAYS[60]}."
     assert again.err == f"{told}\n{dated}\n"
-
-
-def test_rounding_leaves_everything(tmp_path: Path) -> None:
-    frame = bars()
-    frame["High"] = frame[["Open", "Close"]].max(axis=1) * (1 - 5e-5)
-    write(tmp_path, "a.csv", frame)
-    outcome = in_process("data", "import", "A=a.csv", folder=tmp_path)
-    assert (outcome.code, outcome.err) == (0, "")
 
 
 def test_a_check_names_a_close_that_an_older_version_stored(tmp_path: Path) -> None:

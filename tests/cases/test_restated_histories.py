@@ -123,12 +123,3 @@ def test_a_jump_on_a_first_fetch_is_reported_and_mended_later(
     server.serve("AAPL", BARS)
     assert only(run(full=True)).status == "restated"
     assert_holds(tmp_path, BARS)
-
-
-def test_a_jump_in_new_bars_is_reported(server: StandIn, run: Run) -> None:
-    server.serve("AAPL", BARS[:70])
-    run()
-    server.serve("AAPL", times(BARS, slice(72, 75), 100.0))
-    result = only(run())
-    assert (result.status, result.added) == ("updated", 10)
-    assert "from 2024-04-11 to 2024-04-15 (3 rows) and back" in result.note

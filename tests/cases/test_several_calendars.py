@@ -1,8 +1,7 @@
 """One table of series whose exchanges are open on different days."""
 
 import io
-from datetime import UTC, date, datetime
-from pathlib import Path
+from datetime import date
 from typing import Any
 
 import numpy as np
@@ -12,10 +11,7 @@ import pytest
 from lstmcli.errors import DataError
 from lstmcli.market.calendars import calendar_of, sessions_of
 from lstmcli.market.prices import Prices
-from lstmcli.market.store import read_stored
 from lstmcli.market.tables import read_prices
-from lstmcli.sources.source import Source
-from lstmcli.workflows.data_import import import_data
 from tests.rows import for_each
 
 TODAY = date(2024, 7, 1)
@@ -150,14 +146,3 @@ def test_a_single_column_on_calendar_days_has_no_rows_on_weekends() -> None:
         assert prices.frame.index.equals(open_days("AAPL"))
         left_out = len(frame) - len(prices.frame)
         assert prices.notes == (f"Empty rows on days without a session are left out: {left_out}.",)
-
-
-@pytest.mark.parametrize("shape", SHAPES)
-def test_an_import_stores_the_same_rows(tmp_path: Path, shape: str) -> None:
-    table(shape, **dict.fromkeys(["AAPL", "BTC-USD"])).to_csv(tmp_path / "both.csv")
-    source = Source(tmp_path / "data", TODAY, csv=(str(tmp_path / "both.csv"),))
-    report = import_data(source, now=datetime(2024, 7, 1, tzinfo=UTC))
-    assert report.notes == ()
-    for symbol in ("AAPL", "BTC-USD"):
-        stored = read_stored(tmp_path / "data", symbol, today=TODAY)
-        assert stored.frame.index.equals(open_days(symbol))

@@ -15,17 +15,6 @@ from tests.yahoo_stand_in import StandIn
 __all__ = ["run", "server"]
 
 
-@pytest.mark.parametrize(
-    ("symbol", "meant"),
-    [("BRK.B", "BRK-B"), ("bf.a", "BF-A"), ("BAC.PRK", "BAC-PK"), ("ACHR.WS", "ACHR-WT")],
-)
-def test_a_share_class_with_a_dot_is_given_yahoos_spelling(
-    server: StandIn, run: Run, symbol: str, meant: str
-) -> None:
-    server.serve(meant, BARS)
-    assert f"Yahoo spells it {meant}: lstmcli fetch {meant}." in only(run(symbol)).reason
-
-
 @pytest.mark.parametrize("symbol", ["VOD.L", "SAP.F", "7203.T", "NOPE", "0700.HK", "AAPL-X"])
 def test_other_unknown_symbols_are_given_none(server: StandIn, run: Run, symbol: str) -> None:
     reason = only(run(symbol)).reason

@@ -2,16 +2,14 @@
 
 from datetime import date
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 import pytest
 
 from lstmcli.workflows.data import Finding, check_data
 from tests.cases.bar_files import bars, write
-from tests.cases.fetching import BARS, Run, only, run, server
+from tests.cases.fetching import run, server
 from tests.command_line import in_process, sessions, succeed
-from tests.yahoo_stand_in import StandIn
 
 __all__ = ["run", "server"]
 DAYS = sessions(400)
@@ -55,23 +53,3 @@ def test_pence_and_pounds_are_named_as_such(tmp_path: Path, rows: slice) -> None
     outcome = in_process("data", "import", "B=a.csv", folder=tmp_path)
     assert "looks like pence and pounds" in outcome.err
     assert ("and back" in outcome.err) == (rows.stop == 393)
-
-
-@pytest.mark.parametrize(
-    ("change", "words"),
-    [
-        ({"factor": 1 / 20, "ratio": 20.0}, "the day of a 20:1 split: prices are not adjusted"),
-        ({"factor": 100.0, "ratio": 0.0}, "looks like pence and pounds"),
-    ],
-)
-def test_fetch_reports_it_too(
-    server: StandIn, run: Run, change: dict[str, Any], words: str
-) -> None:
-    frame = BARS.copy()
-    frame.iloc[40:, :5] *= change["factor"]
-    frame.iloc[40, list(frame.columns).index("Stock Splits")] = change["ratio"]
-    server.serve("AAPL", frame)
-    result = only(run())
-    assert result.status == "new"
-    assert words in result.note
-    assert str(frame.index[40].date()) in result.note

@@ -3,7 +3,6 @@
 import io
 from collections.abc import Callable
 from datetime import UTC, date, datetime
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -12,14 +11,10 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from lstmcli.errors import DataError
-from lstmcli.market.calendars import ZONES, calendar_of, sessions_of
+from lstmcli.market.calendars import ZONES, calendar_of
 from lstmcli.market.prices import Prices
 from lstmcli.market.sessions import future_dates
-from lstmcli.market.store import read_stored
 from lstmcli.market.tables import read_prices
-from lstmcli.sources.source import Source
-from lstmcli.workflows.data_import import import_data
-from tests.command_line import assert_one_error, in_process
 from tests.rows import for_each
 
 NOW = datetime(2024, 7, 1, 12, tzinfo=UTC)
@@ -188,24 +183,3 @@ def test_a_table_of_two_exchanges_has_the_dates_of_each() -> None:
     found = read_prices("-", stdin=io.BytesIO(frame.to_csv().encode()), today=TODAY)
     assert [days_of(prices) for prices in found] == [expected(ours), expected(theirs)]
     assert [len(prices.frame) for prices in found] == [270, 270]
-
-
-def test_an_import_stores_the_dates_of_the_sessions(tmp_path: Path) -> None:
-    sessions = sessions_of("XETR")
-    days = Index(sessions[sessions < np.datetime64(TODAY)][-270:].astype("datetime64[ns]"))
-    stamps = FORMATS["+00:00"](in_utc(days, "Europe/Berlin"))
-    (tmp_path / "dax.csv").write_text(text_of(stamps))
-    source = Source(tmp_path / "data", TODAY, csv=(f"^GDAXI={tmp_path / 'dax.csv'}",))
-    report = import_data(source, now=NOW)
-    assert report.imported[0].last == str(days[-1].date())
-    assert "time zone Europe/Berlin" in report.notes[0]
-    stored = read_stored(tmp_path / "data", "^GDAXI", today=TODAY)
-    assert days_of(stored) == expected(days)
-    assert stored.notes == ()
-
-
-def test_the_command_ends_with_4_where_dates_cannot_be_decided(tmp_path: Path) -> None:
-    stamps = [f"2018-06-{day} 20:00:00+00:00" for day in (19, 20, 21)]
-    (tmp_path / "fund.csv").write_text(text_of(stamps))
-    done = in_process("data", "import", "fund.csv", folder=tmp_path)
-    assert_one_error(done, 4, "2018-06-21 20:00 UTC", "YYYY-MM-DD")

@@ -8,7 +8,6 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from lstmcli.market.bar_checks import BAR, bar_text, find_odd_values, have_different_bases
-from tests.rows import for_each
 
 Columns = dict[str, NDArray[np.float64]]
 
@@ -75,37 +74,6 @@ def slow_odd_names(columns: Columns, row: int) -> set[str]:
     raise AssertionError("two removals always restore order")
 
 
-def test_consistent_bars_have_no_odd_value() -> None:
-    assert not any(mask.any() for mask in find_odd_values(consistent(500)).values())
-
-
-@for_each("name", BAR)
-@for_each("factor", [0.5, 2.0])
-def test_a_halved_or_doubled_value_is_the_odd_one_where_it_leaves_the_bar(
-    name: str, factor: float
-) -> None:
-    leaves = {"High": factor < 1, "Low": factor > 1}.get(name, True)
-    usual = bar()[name][1]
-    assert odd_names(bar(**{name: usual * factor})) == ({name} if leaves else set())
-
-
-@given(
-    st.integers(0, 10_000),
-    st.integers(0, 29),
-    st.sampled_from(BAR),
-    st.floats(0.15, 3),
-    st.booleans(),
-)
-def test_one_corrupted_value_of_a_consistent_bar_is_found(
-    seed: int, row: int, name: str, size: float, upwards: bool
-) -> None:
-    columns = consistent(30, seed)
-    upwards = {"High": False, "Low": True}.get(name, upwards)
-    columns[name][row] *= np.exp(size if upwards else -size)
-    odd = find_odd_values(columns)
-    assert {(each, at) for each in BAR for at in np.flatnonzero(odd[each])} == {(name, row)}
-
-
 def test_contradictions_below_a_ten_thousandth_are_rounding() -> None:
     assert odd_names(bar(High=100 * (1 - 0.9e-4))) == set()
     assert odd_names(bar(High=100 * (1 - 1.2e-4))) == {"High"}
@@ -116,22 +84,10 @@ def test_of_two_that_would_do_the_one_farther_from_the_neighbours_is_odd() -> No
     assert odd_names(bar(Open=95.0, Low=94.0, High=96.0, Close=97.0)) == {"High"}
 
 
-def test_the_first_and_the_last_bar_are_measured_by_their_one_neighbour() -> None:
-    for row in (0, 2):
-        columns = bar()
-        columns["Close"][row] = 50.0
-        assert odd_names(columns, row) == {"Close"}
-
-
 def test_a_lone_bar_is_measured_by_its_own_values() -> None:
     for name in ("Close", "Open"):
         columns = {each: values[1:2] for each, values in bar(**{name: 50.0}).items()}
         assert odd_names(columns, 0) == {name}
-
-
-def test_two_wrong_values_are_both_odd() -> None:
-    assert odd_names(bar(Open=200.0, Close=50.0)) == {"Open", "Close"}
-    assert odd_names(bar(Open=200.0, Low=150.0)) == {"Open", "Low"}
 
 
 def test_missing_values_and_columns_contradict_nothing() -> None:

@@ -1,9 +1,5 @@
-import warnings
-
 import numpy as np
-import pytest
 
-from lstmcli.market import calendars
 from lstmcli.market.calendars import FIRST_TRUSTED, LAST_KNOWN, calendar_of, sessions_of
 from tests.rows import for_each
 
@@ -49,21 +45,3 @@ def test_currencies_rest_on_christmas_and_new_year_only() -> None:
     sessions = set(sessions_of("24/5").astype(str).tolist())
     assert not sessions & {"2024-12-25", "2024-01-01", "2024-01-06"}
     assert {"2024-12-24", "2024-12-26", "2024-12-31", "2024-01-02", "2024-07-04"} <= sessions
-
-
-def test_coins_trade_every_day() -> None:
-    assert (np.diff(sessions_of("24/7")) == np.timedelta64(1, "D")).all()
-
-
-def test_every_calendar_named_here_is_known_to_the_library() -> None:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        import exchange_calendars
-    known = set(exchange_calendars.get_calendar_names())
-    assert {*calendars._SUFFIXES.values(), *calendars._INDICES.values()} <= known
-
-
-@pytest.mark.parametrize("calendar", ["ASEX", "XTAE"])
-def test_a_calendar_that_some_pandas_cannot_make_is_whole_or_empty(calendar: str) -> None:
-    sessions = sessions_of(calendar)
-    assert sessions.size == 0 or sessions.size > 10_000

@@ -3,15 +3,14 @@
 import numpy as np
 
 from lstmcli.arrays import Days
-from lstmcli.market.calendars import Schedule, own_calendar, sessions_of
+from lstmcli.market.calendars import Schedule, own_calendar
 from lstmcli.market.sessions import schedule_of
+from tests.cases.bar_files import exchange_days
 from tests.rows import for_each
 
 
-def days(calendar: str, first: str = "2022-06-01", last: str = "2025-06-11") -> Days:
-    found = sessions_of(calendar)
-    kept: Days = found[(found >= np.datetime64(first)) & (found <= np.datetime64(last))]
-    return kept
+def days(calendar: str, first: str = "2022-06-01") -> Days:
+    return exchange_days(calendar, first, "2025-06-11")
 
 
 @for_each(
@@ -26,12 +25,6 @@ def test_a_bare_word_names_an_exchange_only_where_yahoo_sent_it(
     symbol: str, from_feed: bool, expected: str | None
 ) -> None:
     assert own_calendar(symbol, from_feed=from_feed) == expected
-
-
-def test_new_york_is_not_tried_first() -> None:
-    found = schedule_of(days("XTSE"), "RY").calendars
-    assert "XTSE" in found
-    assert "XNYS" not in found
 
 
 def test_a_day_that_is_traded_every_year_rules_a_calendar_out_and_one_bad_bar_does_not() -> None:

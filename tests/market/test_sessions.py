@@ -3,9 +3,10 @@ from datetime import date
 import numpy as np
 import pandas as pd
 
-from lstmcli.market.calendars import Schedule, calendar_of, sessions_of
+from lstmcli.market.calendars import Schedule, calendar_of
 from lstmcli.market.prices import Prices, infer_interval
 from lstmcli.market.sessions import future_dates, missing_sessions, sessions_behind
+from tests.cases.bar_files import exchange_days as sessions
 from tests.rows import for_each
 
 
@@ -15,81 +16,50 @@ def history(days: np.ndarray, symbol: str) -> Prices:
     return Prices(symbol, frame, infer_interval(index), "test")
 
 
-def sessions(calendar: str, first: str, last: str) -> np.ndarray:
-    found = sessions_of(calendar)
-    return found[(found >= np.datetime64(first)) & (found <= np.datetime64(last))]
-
-
 def shown(days: np.ndarray) -> list[str]:
     return days.astype(str).tolist()
 
 
+WEEKDAYS = pd.bdate_range("2022-01-01", "2024-07-03").to_numpy().astype("datetime64[D]")
+# An index from the times when New York met on Saturdays.
+SATURDAYS = np.arange(np.datetime64("1949-01-01"), np.datetime64("1952-01-01"))
+SATURDAYS = SATURDAYS[np.is_busday(SATURDAYS, weekmask="Mon Tue Wed Thu Fri Sat")]
+
+
 @for_each(
-    ("last", "expected"),
+    ("days", "symbol", "expected"),
     [
-        ("2024-03-08", ["2024-03-11", "2024-03-12"]),  # the clocks change on the Sunday between
-        ("2024-02-28", ["2024-02-29", "2024-03-01"]),  # leap day
-        ("2024-12-31", ["2025-01-02", "2025-01-03"]),  # New Year
-        ("2024-11-27", ["2024-11-29", "2024-12-02"]),  # Thanksgiving, then a half day
-        ("2024-03-28", ["2024-04-01", "2024-04-02"]),  # Good Friday
+        # The clocks change on the Sunday between; a leap day; New Year; Thanksgiving, then a half
+        # day; Good Friday.
+        (sessions("XNYS", "2022-01-01", "2024-03-08"), "AAPL", "2024-03-11 2024-03-12"),
+        (sessions("XNYS", "2022-01-01", "2024-02-28"), "^GSPC", "2024-02-29 2024-03-01"),
+        (sessions("XNYS", "2022-01-01", "2024-12-31"), "SPX", "2025-01-02 2025-01-03"),
+        (sessions("XNYS", "2022-01-01", "2024-11-27"), "sp500", "2024-11-29 2024-12-02"),
+        (sessions("XNYS", "2022-01-01", "2024-03-28"), "my series", "2024-04-01 2024-04-02"),
+        (sessions("XNYS", "2098-01-01", "2100-12-31"), "AAPL", "2101-01-03 2101-01-04"),
+        (sessions("24/7", "2023-01-01", "2024-02-28"), "BTC-USD", "2024-02-29 2024-03-01"),
+        (sessions("24/5", "2023-01-01", "2024-12-24"), "EURUSD=X", "2024-12-26 2024-12-27"),
+        (WEEKDAYS, "AAPL", "2024-07-04 2024-07-05"),  # which ignore holidays
+        (WEEKDAYS, "BTC-USD", "2024-07-04 2024-07-05"),
+        (SATURDAYS, "^GSPC", "1952-01-01 1952-01-02"),
+        (pd.date_range("1980-01-01", "1994-08-01", freq="MS"), "wine", "1994-09-01 1994-10-01"),
+        (pd.date_range("2024-01-01", periods=60, freq="7D"), "AAPL", "2025-02-24 2025-03-03"),
     ],
+    ids=range(13),
 )
-@for_each("symbol", ["AAPL", "^GSPC", "SPX", "sp500", "my series"])
-def test_the_next_sessions_of_new_york(symbol: str, last: str, expected: list[str]) -> None:
-    prices = history(sessions("XNYS", "2022-01-01", last), symbol)
-    assert shown(future_dates(prices, 2)) == expected
+def test_the_next_dates_are_those_of_the_calendar_or_the_interval(
+    days: np.ndarray, symbol: str, expected: str
+) -> None:
+    assert shown(future_dates(history(np.asarray(days), symbol), 2)) == expected.split()
 
 
 def test_a_long_horizon_goes_years_beyond_the_default_calendar() -> None:
     prices = history(sessions("XNYS", "2022-01-01", "2024-06-28"), "AAPL")
     expected = sessions("XNYS", "2024-06-29", "2044-12-31")
     np.testing.assert_array_equal(future_dates(prices, expected.size), expected)
-
-
-def test_beyond_the_last_known_session_weekdays_go_on() -> None:
-    prices = history(sessions("XNYS", "2098-01-01", "2100-12-31"), "AAPL")
-    assert shown(future_dates(prices, 2)) == ["2101-01-03", "2101-01-04"]
     known = history(sessions("XSHG", "2023-01-01", "2026-12-30"), "600519.SS")
-    following = future_dates(known, 300)
-    assert following.size == 300
-    assert np.is_busday(following).all()
-
-
-def test_coins_and_currencies_have_their_own_days() -> None:
-    coins = history(sessions("24/7", "2023-01-01", "2024-02-28"), "BTC-USD")
-    assert shown(future_dates(coins, 3)) == ["2024-02-29", "2024-03-01", "2024-03-02"]
-    currency = history(sessions("24/5", "2023-01-01", "2024-12-24"), "EURUSD=X")
-    assert shown(future_dates(currency, 2)) == ["2024-12-26", "2024-12-27"]
-
-
-def test_a_history_that_ignores_holidays_gets_plain_weekdays() -> None:
-    weekdays = pd.bdate_range("2022-01-01", "2024-07-03").to_numpy().astype("datetime64[D]")
-    assert shown(future_dates(history(weekdays, "AAPL"), 2)) == ["2024-07-04", "2024-07-05"]
-
-
-def test_a_coin_without_weekend_bars_gets_plain_weekdays() -> None:
-    weekdays = pd.bdate_range("2022-01-01", "2024-07-03").to_numpy().astype("datetime64[D]")
-    assert shown(future_dates(history(weekdays, "BTC-USD"), 2)) == ["2024-07-04", "2024-07-05"]
-
-
-def test_a_long_hole_does_not_lose_the_calendar() -> None:
-    days = sessions("XNYS", "2022-01-01", "2024-07-03")
-    holed = np.concatenate([days[:-200], days[-60:]])
-    assert shown(future_dates(history(holed, "any"), 1)) == ["2024-07-05"]
-
-
-def test_other_exchanges_keep_their_own_holidays() -> None:
-    london = history(sessions("XLON", "2022-01-01", "2024-05-03"), "VOD.L")
-    assert shown(future_dates(london, 1)) == ["2024-05-07"]  # early May bank holiday
-    tokyo = history(sessions("XTKS", "2022-01-01", "2024-12-30"), "7203.T")
-    assert shown(future_dates(tokyo, 1)) == ["2025-01-06"]
-
-
-def test_monthly_and_weekly_bars_take_their_own_steps() -> None:
-    monthly = pd.date_range("1980-01-01", "1994-08-01", freq="MS").to_numpy()
-    assert shown(future_dates(history(monthly, "wine"), 2)) == ["1994-09-01", "1994-10-01"]
-    weekly = pd.date_range("2024-01-01", periods=60, freq="7D").to_numpy()
-    assert shown(future_dates(history(weekly, "AAPL"), 1)) == ["2025-02-24"]
+    following = future_dates(known, 300)  # weekdays, beyond the last session that is known
+    assert (following.size, np.is_busday(following).all()) == (300, True)
 
 
 def test_missing_sessions_are_the_ones_taken_away() -> None:
@@ -112,12 +82,6 @@ def test_nothing_is_missing_where_no_calendar_can_be_believed() -> None:
     monthly = pd.date_range("1980-01-01", periods=100, freq="MS").to_numpy()
     assert missing_sessions(monthly, "wine", "1mo").size == 0
     assert missing_sessions(monthly[:0], "AAPL").size == 0
-
-
-def test_an_old_index_with_saturdays_still_gets_weekdays() -> None:
-    saturdays = pd.date_range("1949-01-01", "1951-12-31").to_numpy().astype("datetime64[D]")
-    kept = saturdays[np.is_busday(saturdays, weekmask="Mon Tue Wed Thu Fri Sat")]
-    assert shown(future_dates(history(kept, "^GSPC"), 2)) == ["1952-01-01", "1952-01-02"]
 
 
 @for_each(

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from lstmcli.errors import DataError
 from lstmcli.market.columns import Reading
-from lstmcli.market.prices import COLUMNS, Bars
+from lstmcli.market.prices import Bars
 from lstmcli.market.store import (
     read_bars,
     read_raw,
@@ -24,19 +24,14 @@ from lstmcli.market.store import (
 )
 from lstmcli.market.symbols import price_path, sidecar_path, stored_symbols
 from lstmcli.market.tables import read_table
+from tests.yahoo_stand_in import random_walk
 
 TODAY = date(2024, 7, 1)
 
 
-def bars(n: int = 40, seed: int = 0) -> pd.DataFrame:
-    rng = np.random.default_rng(seed)
-    close = 100 * np.exp(rng.normal(0, 0.01, n).cumsum())
-    values = np.column_stack(
-        [close, close * 1.01, close * 0.99, close, close * 0.9, rng.integers(1, 10**10, n)]
-        + [np.zeros(n), np.zeros(n)]
-    )
-    index = pd.bdate_range("2024-01-02", periods=n, name="Date")
-    return pd.DataFrame(values, index=index, columns=list(COLUMNS))
+BARS = random_walk(40)
+OTHERS = random_walk(40, price=50.0)
+OWN = {"source": "import", "file": "mine.csv"}
 
 
 def tree(folder: Path) -> dict[str, tuple[bytes, int]]:
@@ -47,21 +42,22 @@ def tree(folder: Path) -> dict[str, tuple[bytes, int]]:
     }
 
 
-def test_what_is_written_is_read_back_to_seven_digits(tmp_path: Path) -> None:
-    frame = bars()
-    assert write_stored(tmp_path, "AAPL", "1d", frame, {"currency": "USD"})
+def test_what_is_written_is_read_back_with_the_currency_of_its_sidecar(tmp_path: Path) -> None:
+    assert write_stored(tmp_path, "AAPL", "1d", BARS, {"currency": "USD"})
     prices = read_stored(tmp_path, "AAPL", today=TODAY)
-    assert (prices.symbol, prices.interval, prices.source) == ("AAPL", "1d", "store")
-    np.testing.assert_allclose(prices.frame, frame, rtol=5e-7)
-    assert prices.frame["Volume"].tolist() == frame["Volume"].tolist()
+    facts = prices.symbol, prices.interval, prices.source, prices.currency
+    assert facts == ("AAPL", "1d", "store", "USD")
+    pd.testing.assert_frame_equal(prices.frame, BARS, check_freq=False, check_index_type=False)
     first = (tmp_path / "prices/1d/AAPL.csv").read_text().splitlines()[:2]
     assert first[0] == "Date,Open,High,Low,Close,Adj Close,Volume,Dividends,Stock Splits"
     assert first[1].startswith("2024-01-02,")
+    write_stored(tmp_path, "AAPL", "1d", OTHERS, {"currency": None})
+    assert read_stored(tmp_path, "AAPL", today=TODAY).currency == ""
 
 
 def test_any_stored_file_is_read_as_other_files_are(tmp_path: Path) -> None:
     """Files as the store writes them are read by a short cut, which must not show."""
-    write_stored(tmp_path, "AAPL", "1d", bars(), {})
+    write_stored(tmp_path, "AAPL", "1d", BARS, {})
     path = price_path(tmp_path, "AAPL")
     plain = path.read_bytes()
     head, first, second, *rest = plain.splitlines(keepends=True)
@@ -120,22 +116,15 @@ def test_any_stored_file_is_read_as_other_files_are(tmp_path: Path) -> None:
         assert outcome(lambda: read_bars(tmp_path, "AAPL")) == whole, kind
 
 
-def test_prices_have_the_currency_of_their_sidecar(tmp_path: Path) -> None:
-    write_stored(tmp_path, "AAPL", "1d", bars(), {"currency": "USD"})
-    write_stored(tmp_path, "OWN", "1d", bars(), {"currency": None})
-    assert read_stored(tmp_path, "AAPL", today=TODAY).currency == "USD"
-    assert read_stored(tmp_path, "OWN", today=TODAY).currency == ""
-
-
 def test_writing_the_same_bars_again_touches_nothing(tmp_path: Path) -> None:
-    write_stored(tmp_path, "AAPL", "1d", bars(), {"fetched": "yesterday"})
+    write_stored(tmp_path, "AAPL", "1d", BARS, {"fetched": "yesterday"})
     before = tree(tmp_path)
-    jitter = bars() * (1 + 1e-12)
-    assert not write_stored(tmp_path, "AAPL", "1d", jitter.round(9), {"fetched": "today"})
+    jitter = BARS * (1 + 1e-12)
+    assert not write_stored(tmp_path, "AAPL", "1d", jitter, {"fetched": "today"})
     again = read_stored(tmp_path, "AAPL", today=TODAY).frame
     assert not write_stored(tmp_path, "AAPL", "1d", again, {"fetched": "today"})
     assert tree(tmp_path) == before
-    assert write_stored(tmp_path, "AAPL", "1d", bars(41), {"fetched": "today"})
+    assert write_stored(tmp_path, "AAPL", "1d", OTHERS, {"fetched": "today"})
     assert read_sidecar(tmp_path, "AAPL")["fetched"] == "today"
 
 
@@ -156,7 +145,7 @@ def test_reading_and_writing_again_gives_the_same_bytes(
 
 
 def test_missing_values_and_columns_are_empty_fields(tmp_path: Path) -> None:
-    frame = bars()[["Close", "Open"]].copy()
+    frame = BARS[["Close", "Open"]].copy()
     frame.iloc[3, 1] = np.nan
     write_stored(tmp_path, "AAPL", "1d", frame, {})
     lines = price_path(tmp_path, "AAPL").read_text().splitlines()
@@ -173,24 +162,18 @@ def test_a_symbol_that_is_not_stored_says_what_to_do(tmp_path: Path) -> None:
 
 
 def test_raw_rows_are_all_there_unchecked(tmp_path: Path) -> None:
-    frame = bars()
-    frame.iloc[3, 5] = 0.0
-    frame.iloc[4, 3] = np.nan
+    frame = BARS.copy()
+    frame.iloc[3, 5], frame.iloc[4, 3] = 0.0, np.nan
     write_stored(tmp_path, "AAPL", "1d", frame, {})
     raw = read_raw(tmp_path, "AAPL")
-    assert tuple(raw.columns) == COLUMNS
-    assert len(raw) == 40
-    assert raw["Volume"].iloc[3] == 0
-    assert np.isnan(raw["Close"].iloc[4])
+    pd.testing.assert_frame_equal(raw, frame, check_freq=False, check_index_type=False)
     assert not write_stored(tmp_path, "AAPL", "1d", raw, {})
-    with pytest.raises(DataError, match="no prices stored"):
-        read_raw(tmp_path, "MSFT")
 
 
 def test_intervals_and_symbols_keep_apart(tmp_path: Path) -> None:
     for symbol in ("CON.DE", "^GSPC", "BRK-B", "brk-b", "M&M.NS"):
-        write_stored(tmp_path, symbol, "1d", bars(), {})
-    write_stored(tmp_path, "AAPL", "1mo", bars(), {})
+        write_stored(tmp_path, symbol, "1d", BARS, {})
+    write_stored(tmp_path, "AAPL", "1mo", BARS, {})
     assert stored_symbols(tmp_path) == ["BRK-B", "CON.DE", "M&M.NS", "^GSPC", "brk-b"]
     assert stored_symbols(tmp_path, "1mo") == ["AAPL"]
     assert stored_symbols(tmp_path, "1wk") == []
@@ -202,7 +185,7 @@ def test_intervals_and_symbols_keep_apart(tmp_path: Path) -> None:
 def test_a_lost_or_damaged_sidecar_is_no_error_and_is_rebuilt(
     tmp_path: Path, damage: bytes | None
 ) -> None:
-    write_stored(tmp_path, "AAPL", "1d", bars(), {"currency": "USD"})
+    write_stored(tmp_path, "AAPL", "1d", BARS, {"currency": "USD"})
     sidecar = tmp_path / "prices/1d/AAPL.json"
     if damage is None:
         sidecar.unlink()
@@ -210,31 +193,8 @@ def test_a_lost_or_damaged_sidecar_is_no_error_and_is_rebuilt(
         sidecar.write_bytes(damage)
     assert read_sidecar(tmp_path, "AAPL") == {}
     assert len(read_stored(tmp_path, "AAPL", today=TODAY).frame) == 40
-    assert not write_stored(tmp_path, "AAPL", "1d", bars(), {"currency": "EUR"})
+    assert not write_stored(tmp_path, "AAPL", "1d", BARS, {"currency": "EUR"})
     assert json.loads(sidecar.read_text())["currency"] == "EUR"
-
-
-def test_damaged_bars_are_an_error_and_not_fewer_bars(tmp_path: Path) -> None:
-    write_stored(tmp_path, "AAPL", "1d", bars(), {})
-    path = price_path(tmp_path, "AAPL")
-    path.write_bytes(path.read_bytes()[:-30])
-    with pytest.raises(DataError, match=r"AAPL\.csv line 41"):
-        read_stored(tmp_path, "AAPL", today=TODAY)
-
-
-def test_the_data_folder_itself_may_be_a_link(tmp_path: Path) -> None:
-    (tmp_path / "real").mkdir()
-    os.symlink(tmp_path / "real", tmp_path / "link")
-    write_stored(tmp_path / "link", "AAPL", "1d", bars(), {})
-    assert len(read_stored(tmp_path / "link", "AAPL", today=TODAY).frame) == 40
-
-
-def test_a_name_cannot_leave_the_store(tmp_path: Path) -> None:
-    path = price_path(tmp_path, "../../x")
-    assert path.parent == tmp_path / "prices" / "1d"
-
-
-OWN = {"source": "import", "file": "mine.csv"}
 
 
 @settings(max_examples=50, deadline=None)
@@ -252,22 +212,15 @@ def test_imported_bars_keep_every_digit(
     assert list(prices.frame.columns) == ["Close", "Volume"]
     assert not any("left out" in note for note in prices.notes)
     before = tree(folder)
-    assert not write_stored(
-        folder, "X", "1d", prices.frame, {"source": "import", "file": "again.csv"}
-    )
+    assert not write_stored(folder, "X", "1d", prices.frame, OWN | {"file": "again.csv"})
     assert tree(folder) == before
 
 
 def test_the_same_bars_imported_over_yahoos_become_imported_ones(tmp_path: Path) -> None:
-    frame = read_raw_after_writing(tmp_path)
-    assert write_stored(tmp_path, "AAPL", "1d", frame, {"source": "import", "file": "mine.csv"})
+    write_stored(tmp_path, "AAPL", "1d", BARS, {"source": "Yahoo"})
+    assert write_stored(tmp_path, "AAPL", "1d", read_raw(tmp_path, "AAPL"), OWN)
     assert read_sidecar(tmp_path, "AAPL")["source"] == "import"
     assert sidecar_fits(tmp_path, "AAPL")
-
-
-def read_raw_after_writing(folder: Path) -> pd.DataFrame:
-    write_stored(folder, "AAPL", "1d", bars(), {"source": "Yahoo"})
-    return read_raw(folder, "AAPL")
 
 
 class Killed(BaseException):
@@ -279,7 +232,7 @@ def test_a_kill_in_an_import_never_leaves_own_bars_that_pass_for_yahoos(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at: int
 ) -> None:
     old = price_path(tmp_path, "AAPL")
-    write_stored(tmp_path, "AAPL", "1d", bars(), {"source": "Yahoo"})
+    write_stored(tmp_path, "AAPL", "1d", BARS, {"source": "Yahoo"})
     yahoos = old.read_bytes()
     calls, replace = iter(range(9)), os.replace
 
@@ -291,19 +244,19 @@ def test_a_kill_in_an_import_never_leaves_own_bars_that_pass_for_yahoos(
     with monkeypatch.context() as patch:
         patch.setattr(os, "replace", dying)
         with pytest.raises(Killed):
-            write_stored(tmp_path, "AAPL", "1d", bars(seed=1), OWN)
+            write_stored(tmp_path, "AAPL", "1d", OTHERS, OWN)
     assert old.read_bytes() == yahoos
     assert read_sidecar(tmp_path, "AAPL")["source"] == ("Yahoo", "import")[at]
     assert sidecar_fits(tmp_path, "AAPL") == (at == 0)
     assert len(read_stored(tmp_path, "AAPL", today=TODAY).frame) == 40
-    assert write_stored(tmp_path, "AAPL", "1d", bars(seed=1), OWN)
+    assert write_stored(tmp_path, "AAPL", "1d", OTHERS, OWN)
     assert sidecar_fits(tmp_path, "AAPL")
 
 
 def test_removing_leaves_nothing_of_a_symbol_and_all_of_the_others(tmp_path: Path) -> None:
-    write_stored(tmp_path, "AAPL", "1d", bars(), {})
-    write_stored(tmp_path, "AAPL", "1wk", bars(), {})
-    write_stored(tmp_path, "MSFT", "1d", bars(), {})
+    write_stored(tmp_path, "AAPL", "1d", BARS, {})
+    write_stored(tmp_path, "AAPL", "1wk", BARS, {})
+    write_stored(tmp_path, "MSFT", "1d", BARS, {})
     remove_stored(tmp_path, "AAPL")
     left = {"prices/1wk/AAPL.csv", "prices/1wk/AAPL.json", "prices/1d/MSFT.csv"}
     assert set(tree(tmp_path)) == {*left, "prices/1d/MSFT.json"}
@@ -314,7 +267,7 @@ def test_removing_leaves_nothing_of_a_symbol_and_all_of_the_others(tmp_path: Pat
 def test_a_kill_while_removing_leaves_a_store_that_reads_fine(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    write_stored(tmp_path, "AAPL", "1d", bars(), OWN)
+    write_stored(tmp_path, "AAPL", "1d", BARS, OWN)
     unlink = Path.unlink
 
     def dying(path: Path, missing_ok: bool = False) -> None:
@@ -329,12 +282,12 @@ def test_a_kill_while_removing_leaves_a_store_that_reads_fine(
     assert stored_symbols(tmp_path) == []
     with pytest.raises(DataError, match="no prices stored"):
         read_stored(tmp_path, "AAPL", today=TODAY)
-    assert write_stored(tmp_path, "AAPL", "1d", bars(), {"source": "Yahoo"})
+    assert write_stored(tmp_path, "AAPL", "1d", BARS, {"source": "Yahoo"})
     assert read_sidecar(tmp_path, "AAPL")["source"] == "Yahoo"
 
 
 def test_a_sidecar_too_large_or_too_deep_to_be_ours_is_a_damaged_one(tmp_path: Path) -> None:
-    write_stored(tmp_path, "AAPL", "1d", bars(), {})
+    write_stored(tmp_path, "AAPL", "1d", BARS, {})
     path = sidecar_path(tmp_path, "AAPL")
     for text in ('{"a": "' + "x" * 5_000_000 + '"}', "[" * 100_000):
         path.write_text(text)

@@ -71,11 +71,12 @@ def test_an_interval_that_is_a_link_is_neither_read_nor_cleaned(tmp_path: Path) 
         stored_symbols(tmp_path / "data")
 
 
-def test_a_link_within_the_data_folder_is_followed(tmp_path: Path) -> None:
+def test_a_link_to_or_within_the_data_folder_is_followed(tmp_path: Path) -> None:
     touch(tmp_path / "data/archive/AAPL.csv")
     (tmp_path / "data/prices").mkdir()
     os.symlink(tmp_path / "data/archive", tmp_path / "data/prices/1d")
-    assert stored_symbols(tmp_path / "data") == ["AAPL"]
+    os.symlink(tmp_path / "data", tmp_path / "link")
+    assert stored_symbols(tmp_path / "data") == stored_symbols(tmp_path / "link") == ["AAPL"]
 
 
 def test_a_link_to_itself_is_a_file_error(tmp_path: Path) -> None:

@@ -108,24 +108,6 @@ def test_the_feeds_own_wish_is_respected_where_it_is_longer() -> None:
     assert gate.waited >= 65.0
 
 
-@given(st.floats(0.0, 1000.0), st.integers())
-def test_all_pauses_together_last_as_long_as_allowed(max_wait: float, seed: int) -> None:
-    time = Clockwork()
-    gate = Gate(
-        rate=1e9, max_wait=max_wait, timeout=None,
-        clock=time.clock, sleep=time.sleep, random=Random(seed),
-    )  # fmt: skip
-
-    def ask_for_ever() -> None:
-        while True:
-            pass_through(gate, "refused")
-
-    with pytest.raises(RateLimited):
-        ask_for_ever()
-    assert gate.waited == pytest.approx(max_wait)
-    assert time.now - 1000.0 == pytest.approx(max_wait, abs=1e-3)
-
-
 @pytest.mark.parametrize(("max_wait", "wish"), [(0.0, 0.0), (600.0, 3600.0)])
 def test_a_pause_that_may_not_be_waited_for_is_not_begun(max_wait: float, wish: float) -> None:
     gate = Clockwork().gate(max_wait=max_wait)
@@ -133,15 +115,6 @@ def test_a_pause_that_may_not_be_waited_for_is_not_begun(max_wait: float, wish: 
     assert gate.waited == 0.0
     with pytest.raises(RateLimited):
         pass_through(gate, "answered")
-
-
-def test_turns_are_counted_and_keep_the_rate() -> None:
-    time = Clockwork()
-    gate = time.gate(rate=4.0)
-    for _ in range(9):
-        pass_through(gate, "answered")
-    assert (gate.requests, gate.waited) == (9, 0.0)
-    assert time.now == 1002.0
 
 
 def test_threads_share_the_rate() -> None:

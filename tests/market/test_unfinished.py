@@ -30,39 +30,44 @@ def last_kept(
     return str(kept.index[-1].date()) if len(kept) else "none"
 
 
-@for_each(
-    ("now", "kept"),
-    [
-        ("2024-07-01 19:59", "2024-06-28"),  # before the close, 16:00 in New York
-        ("2024-07-01 20:15", "2024-06-28"),  # quotes lag
-        ("2024-07-01 20:31", "2024-07-01"),
-        ("2024-07-02 09:00", "2024-07-01"),
-    ],
-)
-def test_a_daily_bar_counts_half_an_hour_after_the_close(now: str, kept: str) -> None:
-    assert last_kept(["2024-06-28", "2024-07-01"], now) == kept
-
-
-def test_a_half_day_closes_early() -> None:
-    assert last_kept(["2024-07-02", "2024-07-03"], "2024-07-03 17:31") == "2024-07-03"
-    assert last_kept(["2024-07-02", "2024-07-03"], "2024-07-03 17:00") == "2024-07-02"
-
-
-def test_days_are_those_of_the_exchange_not_of_the_clock() -> None:
-    dates = ["2024-07-01", "2024-07-02"]
+TOKYO = {"symbol": "7203.T", "zone": "Asia/Tokyo"}
+WEEKS, MONTHS = {"interval": "1wk"}, {"interval": "1mo"}
+# The two last dates, the time in UTC, and whether the last of them is final.
+MOMENTS: list[tuple[str, str, bool, dict[str, str]]] = [
+    ("2024-06-28 2024-07-01", "2024-07-01 19:59", False, {}),  # before the close in New York
+    ("2024-06-28 2024-07-01", "2024-07-01 20:15", False, {}),  # quotes lag
+    ("2024-06-28 2024-07-01", "2024-07-01 20:31", True, {}),
+    ("2024-06-28 2024-07-01", "2024-07-02 09:00", True, {}),
+    ("2024-07-02 2024-07-03", "2024-07-03 17:31", True, {}),  # a half day
+    ("2024-07-02 2024-07-03", "2024-07-03 17:00", False, {}),
     # Tokyo closed at 06:00 UTC (15:00 there), while it is still Monday evening in New York.
-    assert last_kept(dates, "2024-07-02 06:31", "7203.T", zone="Asia/Tokyo") == "2024-07-02"
-    assert last_kept(dates, "2024-07-02 05:00", "7203.T", zone="Asia/Tokyo") == "2024-07-01"
-    assert last_kept(dates, "2024-07-02 03:00", "AAPL") == "2024-07-01"
+    ("2024-07-01 2024-07-02", "2024-07-02 06:31", True, TOKYO),
+    ("2024-07-01 2024-07-02", "2024-07-02 05:00", False, TOKYO),
+    ("2024-07-01 2024-07-02", "2024-07-02 03:00", False, {}),
+    ("2024-07-03 2024-07-04", "2024-07-04 23:00", False, {}),  # a holiday
+    ("2024-07-03 2024-07-04", "2024-07-05 04:00", True, {}),
+    ("2024-06-24 2024-07-01", "2024-07-07 23:00", False, WEEKS),
+    ("2024-06-24 2024-07-01", "2024-07-08 05:00", True, WEEKS),
+    ("2024-06-01 2024-07-01", "2024-07-31 23:00", False, MONTHS),
+    ("2024-06-01 2024-07-01", "2024-08-01 04:00", True, MONTHS),
+    ("2024-06-28 2024-07-09", "2024-07-01 12:00", False, {}),  # of the future
+    ("2099-06-30 2099-07-01", "2099-07-02 04:00", True, {}),
+    # Without a closing time the day has to end.
+    *(
+        ("2024-06-28 2024-07-01", f"2024-07-{time}", time[1] == "2", {"symbol": name, "zone": zone})
+        for name in ("BTC-USD", "UNKNOWN.ZZ", "EURUSD=X")
+        for time, zone in (("01 23:59", "UTC"), ("02 00:00", ""), ("02 00:00", "No/Where"))
+    ),
+]
 
 
-@for_each("symbol", ["BTC-USD", "UNKNOWN.ZZ", "EURUSD=X"])
-def test_without_a_closing_time_the_day_has_to_end(symbol: str) -> None:
-    dates = ["2024-06-28", "2024-07-01"]
-    assert last_kept(dates, "2024-07-01 23:59", symbol, zone="UTC") == "2024-06-28"
-    assert last_kept(dates, "2024-07-02 00:00", symbol, zone="UTC") == "2024-07-01"
-    assert last_kept(dates, "2024-07-02 00:00", symbol, zone="") == "2024-07-01"
-    assert last_kept(dates, "2024-07-02 00:00", symbol, zone="No/Where") == "2024-07-01"
+@for_each(("dates", "now", "is_final", "options"), MOMENTS, ids=range(len(MOMENTS)))
+def test_a_bar_is_final_once_its_exchange_or_its_period_has_closed(
+    dates: str, now: str, is_final: bool, options: dict[str, str]
+) -> None:
+    before, last = dates.split()
+    assert last_kept([before, last], now, **options) == (last if is_final else before)
+    assert last_kept([last], now, **options) == (last if is_final else "none")
 
 
 NO_HOURS = {
@@ -84,29 +89,6 @@ def test_where_no_library_knows_the_hours_the_day_has_to_end_and_no_bar_waits(
     before = f"{datetime.fromisoformat(midnight) - timedelta(minutes=1)}"
     assert last_kept(dates, before, symbol, zone=zone, traded=traded) == "2024-06-27"
     assert last_kept(dates, midnight, symbol, zone=zone, traded=traded) == "2024-07-01"
-
-
-def test_a_bar_on_a_holiday_has_to_see_its_day_end() -> None:
-    assert last_kept(["2024-07-03", "2024-07-04"], "2024-07-04 23:00") == "2024-07-03"
-    assert last_kept(["2024-07-03", "2024-07-04"], "2024-07-05 04:00") == "2024-07-04"
-
-
-def test_weeks_and_months_have_to_be_past() -> None:
-    weeks, months = ["2024-06-24", "2024-07-01"], ["2024-06-01", "2024-07-01"]
-    assert last_kept(weeks, "2024-07-06 12:00", interval="1wk") == "2024-06-24"
-    assert last_kept(weeks, "2024-07-08 05:00", interval="1wk") == "2024-07-01"
-    assert last_kept(months, "2024-07-31 23:00", interval="1mo") == "2024-06-01"
-    assert last_kept(months, "2024-08-01 04:00", interval="1mo") == "2024-07-01"
-
-
-def test_bars_from_the_future_go_and_nothing_is_left_of_nothing() -> None:
-    assert last_kept(["2024-06-28", "2024-07-09"], "2024-07-01 12:00") == "2024-06-28"
-    assert last_kept(["2024-07-09"], "2024-07-01 12:00") == "none"
-
-
-def test_a_day_beyond_the_calendar_has_to_end() -> None:
-    assert last_kept(["2099-07-01"], "2099-07-01 21:00") in ("none", "2099-07-01")
-    assert last_kept(["2099-07-01"], "2099-07-02 04:00") == "2099-07-01"
 
 
 @for_each(

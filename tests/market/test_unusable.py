@@ -34,7 +34,7 @@ def span(prices: Prices) -> tuple[date, date]:
     return prices.frame.index[0].date(), prices.frame.index[-1].date()
 
 
-@for_each("values", [HALVED, HIGHER, TENFOLD, {"Close": 0.0}, {"Close": -37.63}])
+@for_each("values", [HALVED, HIGHER, TENFOLD, {"Close": 0.0}, {"Close": np.inf}])
 def test_an_unusable_row_is_refused_with_its_date_and_the_first_day_after_it(values: Any) -> None:
     with pytest.raises(UnusablePriceError, match=r"\(AAA, a.csv line 102\)") as caught:
         check(changed(bars(), 100, **values))
@@ -91,8 +91,9 @@ def test_a_day_whose_own_row_is_unusable_is_refused() -> None:
 
 def test_the_adjusted_price_may_be_unusable_too() -> None:
     frame = bars().assign(**{"Adj Close": bars()["Close"] * 0.9})
-    with pytest.raises(UnusablePriceError, match="Adj Close is -1"):
-        check(changed(frame, 7, **{"Adj Close": -1.0}))
+    for value in (-1.0, np.inf):
+        with pytest.raises(UnusablePriceError, match=f"Adj Close is {value:g}"):
+            check(changed(frame, 7, **{"Adj Close": value}))
     assert check(changed(frame, 7, **{"Adj Close": -1.0}), price="close").cut is None
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from lstmcli.errors import DataError, LstmcliError, MissingFileError, UsageError
 from lstmcli.reading import contents
-from lstmcli.reading.contents import list_tables, read_source, table_name
+from lstmcli.reading.contents import list_tables, read_source
 from tests.reading.files import opened
 from tests.rows import for_each
 
@@ -125,17 +125,6 @@ def test_a_file_that_is_not_there_names_one_like_it(tmp_path: Path) -> None:
 def test_a_line_without_end_is_not_read_to_the_limit() -> None:
     with pytest.raises(DataError, match="longer than 8 MiB"):
         read_source("-", io.BytesIO(b"\0" * 9 * 1024**2))
-
-
-@for_each(
-    ("file", "name"),
-    [
-        ("AAPL.csv", "AAPL"), ("a/AAPL.csv.gz", "AAPL"), ("x.PARQUET", "x"), ("BRK.B", "BRK.B"),
-        ("AAPL.zip", "AAPL"), ("0700.HK.jsonl", "0700.HK"), ("book.xlsx", "book"),
-    ],
-)  # fmt: skip
-def test_a_table_is_named_by_its_file(file: str, name: str) -> None:
-    assert table_name(file) == name
 
 
 def test_a_folder_gives_its_tables_by_name(tmp_path: Path) -> None:

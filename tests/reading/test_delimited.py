@@ -3,17 +3,10 @@
 The numbers are those of the rows of the table of 59 shapes of files.
 """
 
-import csv
-import gzip
-import io
-from typing import Any
-
 import pytest
-from hypothesis import assume, given
-from hypothesis import strategies as st
 
 from lstmcli.errors import DataError, UsageError
-from tests.reading.files import CLOSES, DAYS, VOLUMES, numbers, opened, read, rows
+from tests.reading.files import CLOSES, DAYS, VOLUMES, opened, read, rows
 from tests.rows import for_each
 
 HEADER = "Date,Close,Volume"
@@ -103,6 +96,12 @@ def test_two_separators_that_fit_are_refused_with_the_option(text: str) -> None:
         opened(text)
 
 
+def test_of_two_separators_the_one_that_fits_most_lines_is_taken() -> None:
+    for last in ("2024-01-03;2", "2024-01-03;2;3"):
+        table = opened(rows("Date;Close, adjusted", "2024-01-02;1", last))
+        assert table.head[0] == ["Date", "Close, adjusted"]
+
+
 def test_a_separator_that_does_not_fit_names_the_one_that_does() -> None:
     with pytest.raises(DataError, match=r"one column when it is split at ','.*--sep ';'"):
         opened(GERMAN, ",")
@@ -116,7 +115,8 @@ def test_a_separator_that_does_not_fit_names_the_one_that_does() -> None:
     ("line", "what"),
     [
         ("2024-01-09;1", r"too short \(stdin line 7\): found 2 fields, the header has 3 in a CSV"),
-        ("2024-01-09;1;2;3", r"longer than the header \(stdin line 7\)"),
+        ("2024-01-09;1;2;3", r"longer than the header \(stdin line 7\).*pass --sep and --decimal"),
+        ("2024-01-09;1;2;", r"longer than the header \(stdin line 7\): found 4 fields"),
         ("# 9", None),
         ("June 16", r"too short \(stdin line 7\)"),
         ("16 December", r"too short \(stdin line 7\)"),
@@ -187,44 +187,3 @@ def test_names_in_brackets_are_no_web_page(header: str) -> None:
 def test_forecasts_are_no_prices() -> None:
     with pytest.raises(DataError, match="forecasts are no prices"):
         opened("model,symbol,cutoff,step,date,median\nbase,SPX,2024-01-02,1,2024-01-03,5\n")
-
-
-FIELDS = st.decimals(min_value=0, max_value=10**7, allow_nan=False, places=2).map(float)
-
-
-@given(
-    table=st.lists(st.tuples(FIELDS, FIELDS), min_size=2, max_size=8),
-    sep=st.sampled_from([",", ";", "\t", "|"]),
-    decimal=st.sampled_from([".", ","]),
-    thousands=st.booleans(),
-    places=st.integers(0, 4),
-    encoding=st.sampled_from(["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "cp1252"]),
-    end=st.sampled_from(["\n", "\r\n"]),
-    pack=st.booleans(),
-)
-def test_any_table_in_any_form_is_read_back_or_refused(
-    table: list[tuple[float, float]], sep: str, decimal: str, thousands: bool, places: int,
-    encoding: str, end: str, pack: bool,
-) -> None:  # fmt: skip
-    assume(decimal == "." or sep != "," or places)  # where commas separate, 1.000 is no thousand
-
-    def shown(value: float) -> str:
-        text = f"{value:{',' if thousands else ''}.{places}f}"
-        return text if decimal == "." else text.translate(str.maketrans(",.", ".,"))
-
-    file = io.StringIO()
-    writer: Any = csv.writer(file, delimiter=sep, lineterminator=end)
-    name = "Sch\xe4tzung" if encoding == "cp1252" else "Close"
-    writer.writerow(["Date", name, "Volume"])
-    for i, row in enumerate(table):
-        writer.writerow([f"2024-01-{2 + i:02d}", *map(shown, row)])
-    data = file.getvalue().encode(encoding)
-    try:
-        found = numbers(gzip.compress(data) if pack else data)
-    except DataError as error:
-        # Refused where it has two readings, and there the option decides.
-        if "two readings" not in str(error):
-            raise
-        found = numbers(data, "", decimal)
-    truth = [[float(f"{row[k]:.{places}f}") for row in table] for k in (0, 1)]
-    assert found == truth

@@ -1,6 +1,5 @@
 """A frame is read as the CSV that it would be written as: the same prices, notes and errors."""
 
-import io
 from collections.abc import Callable
 from datetime import date
 from decimal import Decimal
@@ -102,16 +101,6 @@ def test_the_index_may_be_a_column(tmp_path: Path, shape: str) -> None:
     assert_same(of_frame(frame.reset_index()), of_frame(frame))
 
 
-def test_a_long_frame_and_a_wide_one_are_the_same() -> None:
-    wide = pd.DataFrame({"AAPL": closes(), "MSFT": closes(50.0)})
-    stacked: Any = wide.rename_axis(columns="unique_id").T.stack()
-    long = stacked.rename("y").reset_index()
-    assert_same(of_frame(long.rename(columns={"Date": "ds"})), of_frame(wide))
-    assert_same(
-        of_frame(long.rename(columns={"unique_id": "ticker", "y": "close"})), of_frame(wide)
-    )
-
-
 def test_dates_may_be_texts_or_dates_of_python() -> None:
     frame = bars()
     for index in (DAYS.astype(str), DAYS.date, DAYS.to_period("D")):
@@ -156,13 +145,3 @@ def test_numbers_are_those_of_the_frame_and_not_of_their_text() -> None:
 def test_what_cannot_be_read_is_refused(frame: pd.DataFrame, words: str) -> None:
     with pytest.raises(DataError, match=words):
         of_frame(frame)
-
-
-def test_the_head_is_that_of_the_csv() -> None:
-    for frame in (bars(), yfinance(), bars().reset_index()):
-        is_numbered = isinstance(frame.index, pd.RangeIndex)
-        text = io.StringIO(frame.to_csv(index=not is_numbered))
-        head = [line.rstrip("\n").split(",") for line in text][:3]
-        found = frame_table(frame).head
-        assert found[0] == head[0]
-        assert [row[0][:10] for row in found] == [row[0] for row in head]

@@ -3,7 +3,6 @@
 import re
 
 import numpy as np
-import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -24,7 +23,7 @@ def of(text: str, n_fields: int = 2, first_line: int = 1) -> Lines:
 
 def fields_of(lines: list[str], n_fields: int) -> list[list[str]]:
     text = "".join(line + "\n" for line in lines)
-    columns = of(text, n_fields).read_fields(pa.string(), ".").columns
+    columns = of(text, n_fields).read_texts().columns
     return [list(row) for row in zip(*(each.to_pylist() for each in columns), strict=True)]
 
 
@@ -88,6 +87,12 @@ def test_a_number_is_read_as_python_reads_it_or_refused(text: str) -> None:
         assert expected is None or np.isnan(expected)
     else:
         assert found == expected
+
+
+@for_each("text", ["nan(1)", "-nan", "0x10", "1_000", "1d5"])
+def test_what_only_a_parser_takes_for_a_number_is_refused(text: str) -> None:
+    with pytest.raises(DataError, match=r"bad number in column Close \(x line 2\)"):
+        of(f"2024-01-02,1\n2024-01-03,{text}\n").read()
 
 
 @for_each(

@@ -47,7 +47,10 @@ def values(*columns: list[str], sep: str = ";", decimal: str = "") -> list[list[
         (["8,87M", "900K"], [8.87e6, 9e5]),
         (["1e5", "2.5E-3", "inf", "-Infinity"], [1e5, 2.5e-3, math.inf, -math.inf]),
         (["+1.5", "-2.5", " 3.5 "], [1.5, -2.5, 3.5]),
-        (["NULL", "#N/A", "", "2.5"], [math.nan, math.nan, math.nan, 2.5]),
+        (
+            ["2.5", *("NULL", "null", "#N/A", "N/A", "NaN", "nan", "None", ".", "")],
+            [2.5, *[math.nan] * 9],
+        ),
     ],
 )
 def test_a_column_is_read_in_its_only_way(texts: list[str], expected: list[float]) -> None:
