@@ -132,46 +132,37 @@ def _har_fan(
     batch_size: int,
 ) -> Forecast:
     """Forecast from the linear fan and the network's correction of its scale."""
+    settings, window = model.settings, model.settings.window
+    length = window.context_length
     scales, locations = [], []
     for each, rows in zip(series, cutoffs, strict=True):
-        inputs, sigma = har_inputs(each.log_prices, log_ranges(each, model.settings), rows)
+        inputs, sigma = har_inputs(each.log_prices, log_ranges(each, settings), rows)
         scales.append(har.scale(inputs, sigma)[:, :horizon])
-        locations.append(np.full(len(rows), location_of(har, each.symbol, model.settings)))
+        locations.append(np.full(len(rows), location_of(har, each.symbol, settings)))
     scale, spread = np.concatenate(scales), None
-    if model.settings.model.network != "har":
-        factors = _corrections(model, series, cutoffs, horizon, batch_size)  # (members, N, n)
-        scale *= factors.mean(axis=0)
-        spread = factors.std(axis=0) / factors.mean(axis=0) if len(factors) > 1 else None
+    if settings.model.network != "har":
+        # What each member multiplies the scale of each cutoff and step by: (members, N, n).
+        factors = np.ones((len(model.members), *scale.shape))
+        known = np.concatenate([rows >= length - 1 for rows in cutoffs])
+        windows = join(series, inputs=window.inputs, fitted=model.inputs).to(model.device)
+        index = flat_cutoffs(windows, cutoffs)[torch.from_numpy(known)].to(model.device)
+        found = []
+        with torch.inference_mode():
+            for batch in torch.split(index, batch_size):
+                raw = contexts(windows, batch, length)
+                extras = context_extras(windows, batch, length)
+                read = with_extras(volatility_frame(raw, window.bars).x, extras)
+                found.append(_answers(model, read, horizon).double().exp().cpu().numpy())
+        factors[:, known] = np.concatenate(found, axis=1)
+        mean = factors.mean(axis=0)
+        scale *= mean
+        spread = factors.std(axis=0) / mean if len(factors) > 1 else None
     made = har.forecast(scale, np.concatenate(locations))
     if spread is not None:
         made = replace(made, spread=spread * np.abs(made.median))
     if model.calibration is None:
         return made
     return replace(made, quantiles=calibrate(np.asarray(made.quantiles), model.calibration))
-
-
-def _corrections(
-    model: TrainedModel,
-    series: Sequence[Series],
-    cutoffs: Sequence[Ints],
-    horizon: int,
-    batch_size: int,
-) -> Floats:
-    """Return what each member multiplies the scale of each cutoff and step by: (members, N, n)."""
-    window = model.settings.window
-    known = np.concatenate([rows >= window.context_length - 1 for rows in cutoffs])
-    factors = np.ones((len(model.members), len(known), horizon))
-    windows = join(series, inputs=window.inputs, fitted=model.inputs).to(model.device)
-    index = flat_cutoffs(windows, cutoffs)[torch.from_numpy(known)].to(model.device)
-    found = []
-    with torch.inference_mode():
-        for batch in torch.split(index, batch_size):
-            raw = contexts(windows, batch, window.context_length)
-            frame = volatility_frame(raw, window.bars)
-            read = with_extras(frame.x, context_extras(windows, batch, window.context_length))
-            found.append(_answers(model, read, horizon).double().exp().cpu().numpy())
-    factors[:, known] = np.concatenate(found, axis=1)
-    return factors
 
 
 def _answers(model: TrainedModel, read: Tensor, horizon: int) -> Tensor:

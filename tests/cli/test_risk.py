@@ -9,8 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lstmcli.evaluation.risk import christoffersen_joint
-from lstmcli.evaluation.significance import christoffersen_unconditional
+from lstmcli.evaluation.significance import christoffersen_joint, christoffersen_unconditional
 from lstmcli.learning import walk as walk_module
 from lstmcli.recipes import shipped_file
 from tests.command_line import (

@@ -14,13 +14,15 @@ from lstmcli.evaluation.risk import (
     asked_prices,
     backtest_loss,
     chances_below,
-    christoffersen_independence,
-    christoffersen_joint,
     loss_moves,
     past_beyond,
     score_beyond,
 )
-from lstmcli.evaluation.significance import christoffersen_unconditional
+from lstmcli.evaluation.significance import (
+    christoffersen_independence,
+    christoffersen_joint,
+    christoffersen_unconditional,
+)
 from lstmcli.forecasting.forecast import Forecast
 from tests.rows import for_each
 

@@ -12,6 +12,7 @@ from lstmcli.evaluation.trend import (
     UP,
     Thresholds,
     actual_trend,
+    fit_tails,
     fit_thresholds,
     predicted_trend,
     scaled_moves,
@@ -65,6 +66,15 @@ def test_thresholds_leave_out_what_has_not_happened_and_need_something():
     assert np.isfinite(fit_thresholds(np.array([[1.0], [2.0], [9.0]]), actual).low).all()
     with pytest.raises(DataError, match="No training window"):
         fit_thresholds(np.ones((2, 1)), np.full((2, 1), np.nan))
+
+
+def test_tails_are_the_outer_tenths_of_the_training_moves():
+    actual = np.random.default_rng(0).normal(size=(5000, 2))
+    tails = fit_tails(actual)
+    assert np.mean(actual[:, 0] < tails["crash"][0]) == pytest.approx(0.1, abs=1e-3)
+    assert np.mean(actual[:, 1] > tails["spike"][1]) == pytest.approx(0.1, abs=1e-3)
+    with pytest.raises(DataError, match="No training window"):
+        fit_tails(np.full((3, 2), np.nan))
 
 
 def test_a_point_forecast_without_thresholds_makes_no_three_way_call():
