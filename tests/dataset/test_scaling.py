@@ -106,16 +106,6 @@ def test_apply_and_invert_undo_each_other(scaling: str, seed: int, size: float) 
     torch.testing.assert_close(frame.invert(frame.apply(following)), following)
 
 
-@pytest.mark.parametrize("scaling", SCALINGS)
-@given(size=st.floats(1e-6, 1e6))
-def test_a_frame_does_not_depend_on_the_unit_of_the_price(scaling: str, size: float) -> None:
-    contexts = a_batch()
-    fitted = a_scale(contexts, scaling)
-    torch.testing.assert_close(
-        make_frame(contexts * size, scaling, fitted).x, make_frame(contexts, scaling, fitted).x
-    )
-
-
 WINDOWS = {
     "constant": [5.0] * 7,
     "a huge outlier": [5.0, 5.1, 5.2e6, 5.0, 4.9, 5.0, 5.1],

@@ -171,11 +171,6 @@ def test_an_embargo_longer_than_the_rows_ends_late_enough_for_those_to_come(
     assert left_out <= embargo + 5
 
 
-def test_values_play_no_part_in_where_series_are_cut() -> None:
-    one, other = series_of(random_walk(200, seed=1)), series_of(random_walk(200, seed=2))
-    assert borders_of(one) == borders_of(other)
-
-
 def test_a_train_end_on_a_day_without_a_bar_cuts_before_it() -> None:
     series = series_of(random_walk(200))
     friday = series.dates[99]

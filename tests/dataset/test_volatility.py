@@ -110,11 +110,6 @@ def test_sigma_is_the_volatility_that_the_baselines_are_measured_in() -> None:
         )
 
 
-def test_rows_up_to_start_share_the_starting_value() -> None:
-    sigma = volatility_frame(a_batch(), ["close"]).sigma
-    torch.testing.assert_close(sigma[:, :EWMA_START], sigma[:, :1].expand(-1, EWMA_START))
-
-
 @for_each(
     ("features", "count"),
     [
@@ -153,26 +148,6 @@ def test_no_row_knows_what_follows_it(changed: int, factor: float) -> None:
     assert torch.equal(first.x[:, : changed - 1], second.x[:, : changed - 1])
     assert torch.equal(first.sigma[:, : changed - 1], second.sigma[:, : changed - 1])
     assert not torch.equal(first.x[:, changed - 1], second.x[:, changed - 1])
-
-
-def test_a_frame_does_not_depend_on_the_other_windows_of_its_batch() -> None:
-    contexts = a_batch(windows=5)
-    together = volatility_frame(contexts, FEATURES)
-    for n in range(5):
-        alone = volatility_frame(contexts[n : n + 1], FEATURES)
-        torch.testing.assert_close(alone.x[0], together.x[n])
-        torch.testing.assert_close(alone.sigma[0], together.sigma[n])
-
-
-@for_each("price", [1e-6, 1e-3, 7.3, 1e6])
-@for_each("volume", [1e-6, 3.0, 1e9])
-def test_the_unit_of_prices_and_of_volume_changes_nothing(price: float, volume: float) -> None:
-    contexts = a_batch()
-    unit = torch.tensor([price, price, price, price, volume], dtype=torch.float64)
-    expected = volatility_frame(contexts, FEATURES)
-    found = volatility_frame(contexts * unit, FEATURES)
-    torch.testing.assert_close(found.x, expected.x, atol=1e-5, rtol=1e-5)
-    torch.testing.assert_close(found.sigma, expected.sigma, atol=0.0, rtol=1e-9)
 
 
 @for_each("level", [1e-6, 0.1, 1.0, 1e6])
@@ -218,13 +193,6 @@ def test_one_huge_outlier_leaves_everything_finite(row: int, factor: float) -> N
     assert_sane(frame)
     for n in range(3):
         np.testing.assert_allclose(frame.x[n].numpy(), twin(contexts[n].numpy())[0], atol=2e-6)
-
-
-def test_float32_windows_are_scaled_too() -> None:
-    contexts = a_batch()
-    frame = volatility_frame(contexts.float(), FEATURES)
-    expected = volatility_frame(contexts, FEATURES)
-    torch.testing.assert_close(frame.x, expected.x, atol=1e-3, rtol=1e-3)
 
 
 @given(

@@ -5,7 +5,6 @@ import pytest
 from scipy import stats
 
 from lstmcli.errors import DataError
-from lstmcli.evaluation.pooling import Pool
 from lstmcli.evaluation.trend import (
     DOWN,
     FLAT,
@@ -19,8 +18,7 @@ from lstmcli.evaluation.trend import (
     three_way,
 )
 from lstmcli.forecasting.forecast import Forecast
-
-DAY = np.datetime64("2020-01-01")
+from tests.evaluation.panels import daily
 
 
 def test_moves_are_scaled_by_the_windows_volatility_and_the_root_of_the_step():
@@ -103,9 +101,5 @@ def test_a_symmetric_cone_leans_neither_way_however_it_is_rounded():
 
 def test_classes_that_never_happened_do_not_enter_the_balance():
     both_up = np.array([UP, UP], dtype=np.int8)
-    assert (
-        three_way(both_up, both_up, Pool(DAY + np.arange(2), DAY + np.arange(2))).balanced_accuracy
-        == 1
-    )
-    none = np.array([], dtype=np.int8)
-    assert three_way(none, none, Pool(DAY + np.arange(0), DAY + np.arange(0))) is None
+    assert three_way(both_up, both_up, daily(2)).balanced_accuracy == 1
+    assert three_way(both_up[:0], both_up[:0], daily(0)) is None

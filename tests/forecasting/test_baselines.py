@@ -65,20 +65,6 @@ def test_nothing_after_the_cutoff_changes_a_baseline(name, cutoff, log_prices):
         np.testing.assert_array_equal(before.quantiles, after.quantiles)
 
 
-@for_each("name", EVERY)
-def test_cutoffs_are_forecast_alike_together_and_alone(name, log_prices):
-    together = EVERY[name](log_prices, CUTOFFS)
-    for i, cutoff in enumerate(CUTOFFS):
-        alone = EVERY[name](log_prices, np.array([cutoff]))
-        np.testing.assert_array_equal(together.median[i], alone.median[0])
-
-
-@for_each("name", EVERY)
-def test_the_level_of_prices_does_not_matter(name, log_prices):
-    here, there = (EVERY[name](p, CUTOFFS) for p in (log_prices, log_prices + 3.0))
-    np.testing.assert_allclose(here.median, there.median, atol=1e-12)
-
-
 def test_drift_is_the_mean_log_return_of_the_rows_before_the_test_span(log_prices):
     returns = [log_prices[t] - log_prices[t - 1] for t in range(1, FIT_ROWS)]
     expected = [h * sum(returns) / len(returns) for h in range(1, HORIZON + 1)]
@@ -213,9 +199,3 @@ def test_a_fit_on_too_few_rows_is_refused(log_prices):
         baselines.drift(log_prices, CUTOFFS, HORIZON, fit_rows=1)
     with pytest.raises(DataError, match="found 76, expected at least 77"):
         baselines.scaled_climatology(log_prices, CUTOFFS, HORIZON, levels=LEVELS, fit_rows=76)
-
-
-def test_no_cutoff_gives_no_forecast(log_prices):
-    none = np.array([], dtype=np.int64)
-    for name, forecast in EVERY.items():
-        assert forecast(log_prices, none).median.shape == (0, HORIZON), name

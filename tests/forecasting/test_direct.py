@@ -73,15 +73,6 @@ def test_shorter_horizon_is_the_first_steps_and_a_longer_one_is_refused() -> Non
         forecast(model(), series, rows, horizon=8)
 
 
-@for_each("factor", [1e-6, 0.37, 1e6])
-def test_unit_of_the_prices_changes_no_log_move(factor: float) -> None:
-    series, rows = series_of(random_walk(90)), [np.array([65, 89])]
-    plain = forecast(model(), [series], rows)
-    moved = forecast(model(), [scaled(series, factor)], rows)
-    assert plain.quantiles is not None
-    assert moved.quantiles == pytest.approx(plain.quantiles, rel=1e-4, abs=1e-7)
-
-
 @for_each("kind", ["constant", "one outlier", "tiny", "huge"])
 def test_quantiles_are_finite_and_never_cross(kind: str) -> None:
     prices = {

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import pytest
@@ -150,26 +149,6 @@ def test_a_calibrated_fan_is_explained_as_it_is_forecast() -> None:
     assert found.width is not None
     assert expected.width is not None
     np.testing.assert_allclose(found.width.alone, expected.width.alone, atol=1e-6)  # twice as wide
-
-
-@pytest.mark.parametrize("model", [fan_model(), point_model()], ids=["fan", "point"])
-def test_a_bar_that_the_network_ignores_moves_nothing(model: TrainedModel) -> None:
-    for body, _ in (member.children() for member in model.members):
-        layers: Any = body.layers
-        for layer in layers:
-            size = layer.hidden_size
-            with torch.no_grad():
-                layer.weight_hh_l0.zero_()
-                layer.weight_ih_l0[size : 2 * size] = 0.0
-                layer.bias_ih_l0[size : 2 * size] = -200.0  # it forgets all but the last row
-    found = explain(model, SERIES, ROW, steps=(1,))
-    for effect in (found.median, found.width):
-        if effect is not None:
-            assert np.abs(effect.alone[:-1]).max() < 1e-6
-            assert np.abs(effect.with_older[:-1]).max() < 1e-6
-    last = found.median if found.width is None else found.width
-    assert np.abs(last.alone[-1]).max() > 1e-4
-    np.testing.assert_allclose(last.with_older[-1], last.alone[-1], atol=1e-6)
 
 
 @pytest.mark.parametrize("model", [fan_model(2), point_model()], ids=["fan", "point"])

@@ -8,7 +8,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lstmcli.forecasting.baselines import naive
 from lstmcli.forecasting.forecast import (
     Forecast,
     ScaledFan,
@@ -122,15 +121,6 @@ def test_parts_without_windows_add_nothing(made: Forecast, at: int) -> None:
 def test_a_step_that_there_is_not_is_refused() -> None:
     with pytest.raises(ValueError, match="not in tuple"):
         FAN.at((1, 5)).column(2)
-
-
-def test_some_rows_of_one_number_take_no_more_memory() -> None:
-    made = naive(np.zeros(9), np.arange(9), 3)
-    for index in (slice(2, 5), np.array([1, 4, 7])):
-        some = made.rows(index)
-        assert some.median.shape == (3, 3)
-        assert not any(some.median.strides)
-        assert join_forecasts([made, some], 12).median.shape == (12, 3)
 
 
 def test_central_bands_pair_symmetric_levels_widest_first():

@@ -9,7 +9,6 @@ import torch
 from numpy.typing import NDArray
 
 from lstmcli.dataset.scaling import Scale, fit_batch_scale, fit_return_scale
-from lstmcli.forecasting.baselines import seasonal_naive
 from lstmcli.forecasting.forecaster import recurse
 from lstmcli.forecasting.model import TrainedModel
 from tests.rows import for_each
@@ -25,7 +24,6 @@ CASES = [
     ("batch", False),
     ("log_return", True),
 ]
-SCALINGS = ("relative", "zscore", "batch", "log_return")
 
 
 def some_contexts() -> torch.Tensor:
@@ -97,30 +95,6 @@ def test_recursion_is_what_a_loop_over_windows_and_steps_gives(scaling: str, reb
     np.testing.assert_allclose(got, expected, rtol=1e-4, atol=1e-7)
 
 
-@pytest.mark.parametrize("scaling", ["relative", "zscore"])
-def test_keeping_the_first_frame_is_another_forecast_after_the_first_step(scaling: str) -> None:
-    model = a_model(scaling)
-    moving = forecast(model, some_contexts())
-    kept = forecast(model, some_contexts(), rebase=False)
-    np.testing.assert_array_equal(moving[:, 0], kept[:, 0])
-    assert (moving[:, 1:] != kept[:, 1:]).all()
-
-
-@for_each(("scaling", "rebase"), CASES)
-@for_each("size", [1e-6, 0.37, 1e6])
-def test_the_unit_of_the_prices_changes_no_log_move(
-    scaling: str, rebase: bool, size: float
-) -> None:
-    model = a_model(scaling)
-    contexts = some_contexts()
-    np.testing.assert_allclose(
-        forecast(model, contexts * size, rebase=rebase),
-        forecast(model, contexts, rebase=rebase),
-        rtol=1e-4,
-        atol=1e-6,
-    )
-
-
 PRICES = {
     "constant": [5.0] * 8,
     "a huge outlier": [5.0, 5.1, 5.2e6, 5.0, 4.9, 5.0, 5.1, 5.0],
@@ -158,14 +132,6 @@ def test_a_network_gone_wild_still_gives_log_moves_within_a_millionfold(
     moves = forecast(model, some_contexts(), horizon=120, rebase=rebase)
     assert np.isfinite(moves).all()
     assert np.abs(moves).max() <= math.log(1e6) * (1 + 1e-12)
-
-
-@for_each("scaling", SCALINGS)
-def test_a_longer_horizon_begins_with_the_shorter_one(scaling: str) -> None:
-    model = a_model(scaling)
-    longer = forecast(model, some_contexts(), horizon=20)
-    assert longer.shape == (3, 20)
-    np.testing.assert_array_equal(longer[:, :HORIZON], forecast(model, some_contexts()))
 
 
 def seasonal_model(*features: str) -> tuple[TrainedModel, torch.Tensor, torch.Tensor]:
@@ -212,30 +178,6 @@ def test_recursion_from_year_to_year_is_what_a_loop_over_windows_and_steps_gives
         months=months if season else None,
     )
     np.testing.assert_allclose(found.median, expected, rtol=1e-4, atol=1e-7)
-
-
-def test_a_network_that_sees_no_change_from_year_to_year_is_the_seasonal_naive() -> None:
-    model, windows, _ = seasonal_model("close")
-    with torch.no_grad():
-        for weight in model.network.parameters():
-            weight.zero_()
-    found = recurse(
-        model.network,
-        windows[..., :1],
-        horizon=15,
-        inputs=(0,),
-        scaling="seasonal",
-        fitted=Scale(torch.zeros(1).double(), torch.ones(1).double()),
-        rebase=True,
-    )
-    for window, moves in zip(windows[..., 0].log().numpy(), found.median, strict=True):
-        expected = seasonal_naive(window, np.array([19]), 15, period=12)
-        np.testing.assert_allclose(moves, expected.median[0], atol=1e-12)
-
-
-def test_no_window_gives_no_forecast() -> None:
-    model = a_model("log_return")
-    assert forecast(model, some_contexts()[:0]).shape == (0, HORIZON)
 
 
 def test_dropout_is_off_and_contexts_are_not_changed() -> None:
