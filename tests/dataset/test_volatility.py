@@ -136,8 +136,8 @@ def test_a_frame_has_as_many_inputs_as_are_counted(features: list[str], count: i
     assert torch.equal(frame.x, full[:, :, present])
 
 
-@for_each("changed", [EWMA_START + 1, EWMA_START + 2, 40, LENGTH - 1])
-@for_each("factor", [1.5, 1e6, 0.0])
+@for_each("changed", [EWMA_START + 1, 40, LENGTH - 1])
+@for_each("factor", [1e6, 0.0])
 def test_no_row_knows_what_follows_it(changed: int, factor: float) -> None:
     contexts = a_batch()
     other = contexts.clone()
@@ -159,15 +159,6 @@ def test_a_constant_series_gives_finite_inputs_and_a_least_sigma(level: float) -
     assert (frame.x[..., 6].abs() < 1e-12).all()
 
 
-@for_each("value", [0.0, NAN, -1.0, math.inf])
-def test_a_volume_that_is_never_known_is_neutral(value: float) -> None:
-    contexts = a_batch()
-    contexts[:, :, 4] = value
-    frame = volatility_frame(contexts, FEATURES)
-    assert_sane(frame)
-    assert (frame.x[..., 6] == 0).all()
-
-
 @for_each("column", [1, 2, 3, 4])
 @for_each("value", [0.0, NAN, -1.0])
 def test_a_missing_value_is_neutral_where_it_is_missing_alone(column: int, value: float) -> None:
@@ -182,17 +173,6 @@ def test_a_missing_value_is_neutral_where_it_is_missing_alone(column: int, value
     assert torch.equal(found.x[..., elsewhere], expected.x[..., elsewhere])
     if column != 4:  # a volume also leaves the average of those after it
         assert torch.equal(found.x[:, 45:], expected.x[:, 45:])
-
-
-@for_each("row", [0, 5, EWMA_START, 40, LENGTH - 1])
-@for_each("factor", [1e6, 1e-6])
-def test_one_huge_outlier_leaves_everything_finite(row: int, factor: float) -> None:
-    contexts = a_batch()
-    contexts[:, row] *= factor
-    frame = volatility_frame(contexts, FEATURES)
-    assert_sane(frame)
-    for n in range(3):
-        np.testing.assert_allclose(frame.x[n].numpy(), twin(contexts[n].numpy())[0], atol=2e-6)
 
 
 @given(
