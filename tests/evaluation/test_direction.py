@@ -194,3 +194,11 @@ def test_a_season_of_months_is_no_copy_although_its_last_step_hardly_moves():
     found = movement(paths, actual, last, np.zeros(24, np.int32), 24)
     assert not found.copy
     assert found.of_moves > 0.8
+
+
+def test_every_step_weighs_alike_in_the_correlation_of_moves():
+    """The first step is known and the second, a hundred times as wide, is not."""
+    first, second, guess = np.random.default_rng(8).normal(0, 0.01, (3, 200))
+    actual, predicted = np.c_[first, 100 * second], np.c_[first, 100 * guess]
+    found = movement(predicted, actual, np.ones(200), np.zeros(200, np.int32), 200)
+    assert found.of_moves == pytest.approx(0.5, abs=0.05)
