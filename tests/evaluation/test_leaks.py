@@ -270,6 +270,7 @@ def test_noise_looks_like_prices(seed: int, shift: float) -> None:
     }
     table = make_prices(**columns, Adj_Close=close / 2, Volume=np.full(ROWS, 1e6))
     noisy = rewritten(table, DAYS[19], np.random.default_rng(seed), shift).frame
+    assert np.abs(np.log(noisy["Open"] / noisy["Close"])[20:]).max() < 0.2
     notes = check_bars(bars_from_frame(noisy, "AAA", "here"), today=date(2026, 1, 1)).notes
     assert [each for each in notes if "missing in" in each or "lay " in each] == []
 

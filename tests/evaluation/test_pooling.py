@@ -143,6 +143,7 @@ def test_a_share_and_a_coin_have_the_shares_count():
     alone = Pool(*windows_of(share, 50))
     both = pool_of([(*windows_of(share, 50), 0), (*windows_of(coin, 50), 1)])
     assert both.n_independent == alone.n_independent == 50
+    assert (both.reach, pool_of([(*windows_of(share, 50), 0)]).block) == (2, None)
 
 
 def test_two_coins_never_decide_for_many_shares():

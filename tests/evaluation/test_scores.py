@@ -74,6 +74,33 @@ def test_all_cutoffs_of_the_lab_reproduce_its_overlapping_figures(lab_closes):
     assert f"{100 * found.models['drift'].path.rmse:.3f}" == "2.974"
 
 
+def test_scores_of_paths_and_steps_agree_with_a_loop_over_symbols_and_windows():
+    backtest, per_symbol = panel(n_symbols=2, n_cutoffs=30), {"S0": 2.0, "S1": 5.0}
+    found = score(backtest, "net", Yardsticks(per_symbol)).models
+    for rows, symbol in ((slice(None), None), (slice(30), "S0"), (slice(30, 60), "S1")):
+        truth, scale = np.exp(backtest.actual[rows]), np.repeat([2.0, 5.0], 30)[rows]
+        mean = {}
+        for name, forecast in backtest.forecasts.items():
+            error = np.abs(np.exp(forecast.median[rows]) - truth)
+            scaled = error * (backtest.last_close[rows] / scale)[:, None]
+            mean[name] = [np.sqrt(np.mean(error**2)), error.mean(), scaled.mean()]
+            own = found[name].path if symbol is None else found[name].symbols[symbol]
+            assert [own.rmse, own.mae, own.mase] == pytest.approx(mean[name])
+            if symbol is None:
+                steps = found[name].steps
+                assert steps.rmse == pytest.approx(np.sqrt(np.mean(error**2, axis=0)))
+                assert steps.mase == pytest.approx(scaled.mean(axis=0))
+        own = found["net"].path if symbol is None else found["net"].symbols[symbol]
+        assert own.skill["naive"] == pytest.approx(1 - mean["net"][0] / mean["naive"][0])
+        assert own.mae_skill["naive"] == pytest.approx(1 - mean["net"][1] / mean["naive"][1])
+    for part in ("rmse", "crps"):
+        ours, theirs = (getattr(found[name].steps, part)[2] for name in ("net", "gaussian_cone"))
+        skills = found["net"].steps.crps_skill["gaussian_cone"]
+        if part == "rmse":
+            theirs, skills = found["naive"].steps.rmse[2], found["net"].steps.skill["naive"]
+        assert skills[2] == pytest.approx(1 - ours / theirs)
+
+
 def test_a_backtest_of_a_few_steps_scores_them_as_the_whole_one_does():
     whole = panel(horizon=9, n_cutoffs=30)
     steps, columns = (1, 5, 9), [0, 4, 8]
@@ -154,6 +181,14 @@ def test_three_way_calls_come_from_the_fan_or_from_thresholds_or_not_at_all():
     assert sum(map(sum, last["net"].three_way.confusion)) == 120
     assert last["net"].crash.n_windows == last["net"].spike.n_windows == 12
     assert last["net"].crash.calls.down > last["net"].crash.calls_always.down
+    none = score(backtest, "net", Yardsticks(tails={"crash": [-99.0] * 5, "spike": [99.0] * 5}))
+    crash = none.models["net"].direction[-1].crash
+    assert (crash.n_windows, crash.n_independent, crash.calls, crash.predicted) == (
+        0,
+        0,
+        None,
+        None,
+    )
     assert last["drift"].spike.calls.up == last["drift"].spike.calls_always.up == 1.0
 
 
