@@ -181,7 +181,8 @@ def test_three_way_calls_come_from_the_fan_or_from_thresholds_or_not_at_all():
     assert sum(map(sum, last["net"].three_way.confusion)) == 120
     assert last["net"].crash.n_windows == last["net"].spike.n_windows == 12
     assert last["net"].crash.calls.down > last["net"].crash.calls_always.down
-    none = score(backtest, "net", Yardsticks(tails={"crash": [-99.0] * 5, "spike": [99.0] * 5}))
+    far = np.full(5, 99.0)
+    none = score(backtest, "net", Yardsticks(tails={"crash": -far, "spike": far}))
     crash = none.models["net"].direction[-1].crash
     assert (crash.n_windows, crash.n_independent, crash.calls, crash.predicted) == (
         0,

@@ -88,6 +88,13 @@ def test_a_fan_made_of_its_parts_is_what_the_parts_make() -> None:
         assert not made.median.any()
 
 
+def test_joined_fans_keep_each_its_own_table() -> None:
+    scale, kind, root = np.ones(2), np.arange(2, dtype=np.int32), np.ones(1)
+    fans = [ScaledFan(scale, kind, root, np.full((2, 1, 1), value)) for value in (1.0, 2.0)]
+    joined = join_forecasts([Forecast(np.zeros((2, 1)), each, (0.5,)) for each in fans], 4)
+    assert np.asarray(joined.quantiles).ravel().tolist() == [1.0, 1.0, 2.0, 2.0]
+
+
 @for_each(
     "index",
     [slice(1, 3), np.array([2, 0]), np.array([True, False, True, False]), np.zeros(0, np.int64)],

@@ -40,10 +40,11 @@ def a_model(scaling: str, *, rebase: bool = True, dropout: float = 0.0) -> Train
     return untrained(tiny_settings(window=window, model={"dropout": dropout}), fitted)
 
 
-def fan_model(members: int = 1) -> TrainedModel:
+def fan_model(members: int = 1, length: int = 60) -> TrainedModel:
+    """Return a model of wild weights that corrects a linear fan whose median moves."""
     model = untrained(
         tiny_settings(
-            window={"context_length": 60, "horizon": 7, "scaling": "volatility"},
+            window={"context_length": length, "horizon": 7, "scaling": "volatility"},
             model={"head": "direct", "hidden_sizes": [6]},
             train={"burn_in": 30, "chunk_length": 50, "members": members},
         )
@@ -51,7 +52,8 @@ def fan_model(members: int = 1) -> TrainedModel:
     torch.manual_seed(0)
     for weight in model.network.parameters():
         nn.init.normal_(weight, std=0.3)
-    return model
+    assert model.har is not None
+    return replace(model, har=replace(model.har, table=model.har.table + 0.3))
 
 
 def with_prices(series: Series, factors: Floats) -> Series:
@@ -244,6 +246,14 @@ def test_quantiles_of_members_are_averaged_and_their_spread_is_theirs() -> None:
     spread = np.std([each.median for each in singles], axis=0)
     assert found.spread == pytest.approx(spread, rel=1e-3)
     assert singles[0].spread is None
+
+
+def test_the_linear_fan_alone_answers_where_rows_are_too_few_for_the_network() -> None:
+    model = fan_model(length=65)
+    plain = replace(model, network=untrained(model.settings).network)
+    both = [fan(each, FIRST, 63, 64) for each in (model, plain)]
+    np.testing.assert_array_equal(both[0][0], both[1][0])
+    assert np.abs(both[0][1] / both[1][1] - 1).min() > 1e-3
 
 
 def test_shorter_horizon_is_the_first_steps_and_a_longer_one_is_refused() -> None:
