@@ -185,7 +185,7 @@ def step_scores(
         crps=found.get("crps"),
         skill=skills("rmse", against),
         crps_skill=skills("crps", errors if "crps" in found else ()),
-        bands=step_bands(reduced[name].fan),
+        bands=step_bands(fan) if (fan := reduced[name].fan) else (),
     )
 
 

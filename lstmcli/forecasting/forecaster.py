@@ -1,6 +1,6 @@
 """The forecasts of a trained model from cutoffs of any number of series, a batch at a time.
 
-`_har_fan` answers all steps at once; `recurse` predicts the next row and appends it to the window.
+`_har_fan` answers all steps at once; `_recurse` predicts the next row and appends it to the window.
 """
 
 from collections.abc import Sequence
@@ -9,10 +9,10 @@ from dataclasses import replace
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from lstmcli.arrays import Floats, Ints
-from lstmcli.dataset.scaling import Scale, last_known, make_frame, next_month, with_season
+from lstmcli.dataset.scaling import last_known, make_frame, next_month, with_season
 from lstmcli.dataset.series import Series
 from lstmcli.dataset.volatility import volatility_frame
 from lstmcli.dataset.windows import (
@@ -82,17 +82,9 @@ def forecast(
         raw = contexts(windows, batch, window.context_length)
         if direct:
             return _fan(model, raw, steps)
-        return recurse(
-            model.network,
-            raw,
-            horizon=steps,
-            inputs=series[0].inputs,
-            scaling=window.scaling,
-            fitted=model.fitted,
-            rebase=window.rebase,
-            months=context_months(windows, batch, window.context_length),
-            extras=context_extras(windows, batch, window.context_length, ahead=steps),
-        )
+        months = context_months(windows, batch, window.context_length)
+        extras = context_extras(windows, batch, window.context_length, ahead=steps)
+        return _recurse(model, raw, months, extras, inputs=series[0].inputs, horizon=steps)
 
     return join_forecasts(map(forecast_batch, torch.split(index, batch_size)), len(index))
 
@@ -192,36 +184,35 @@ def _fan(model: TrainedModel, contexts: Tensor, horizon: int) -> Forecast:
     return Forecast(quantiles[..., middle], quantiles, model.levels, spread)
 
 
-def recurse(
-    network: nn.Module,
+def _recurse(
+    model: TrainedModel,
     contexts: Tensor,
+    months: Tensor | None,
+    extras: Tensor | None,
     *,
-    horizon: int,
     inputs: Sequence[int],
-    scaling: str,
-    fitted: Scale | None,
-    rebase: bool,
-    months: Tensor | None = None,
-    extras: Tensor | None = None,
+    horizon: int,
 ) -> Forecast:
     """Forecast from contexts (N, L, C) of raw values, on the network's device.
 
-    extras : (N, L + horizon, E) own inputs, those of bars to come as they are known at the cutoff.
+    months : (N, L) of their rows, where it reads them. extras : (N, L + horizon, E) own inputs,
+    those of bars to come as they are known at the cutoff. inputs : the columns that it reads.
 
     A path moves at most a million-fold either way from the value at the cutoff, so that a log move
     always exists and every scaled value is a float32, however badly the network was trained.
     """
+    network, settings = model.network, model.settings.window
     network.eval()
     precision = next(network.parameters()).dtype
     window, predicted = contexts, []
     with torch.inference_mode():
         last = last_known(contexts)
         low, high = last / _FURTHEST_MOVE, last * _FURTHEST_MOVE
-        frame = make_frame(contexts, scaling, fitted)
+        frame = make_frame(contexts, settings.scaling, model.fitted)
         for moved in range(horizon):
-            if rebase:
-                frame = make_frame(window, scaling, fitted)
-            x = frame.x if rebase else frame.apply(window).nan_to_num(0.0)
+            if settings.rebase:
+                frame = make_frame(window, settings.scaling, model.fitted)
+            x = frame.x if settings.rebase else frame.apply(window).nan_to_num(0.0)
             x = with_season(x[:, :, list(inputs)], months)
             if extras is not None:
                 x = with_extras(x, extras[:, : contexts.shape[1] + moved])
