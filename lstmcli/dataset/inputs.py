@@ -134,8 +134,17 @@ def raw_inputs(prices: Prices, inputs: Sequence[OwnInput]) -> Floats:
 
 
 def _transformed(prices: Prices, each: OwnInput) -> Floats:
+    source = f"{prices.symbol} in {prices.source}"
+    if each.column not in prices.frame and each.kind == "symbol":
+        step = f"Run: lstmcli fetch {each.name}"
+        raise DataError(f"no prices of {each.name}, which the model reads", next_step=step)
     if each.column not in prices.frame:
-        raise _lacking(prices, each)
+        raise DataError(
+            f"no column {each.name}, which the model reads",
+            where=source,
+            why=f"found {', '.join(map(str, prices.frame))}",
+            next_step="Give a file that has it with --csv; the store keeps no such columns.",
+        )
     values = prices.frame[each.column].to_numpy(np.float64).copy()
     values[~np.isfinite(values)] = np.nan
     returns = each.transform == "change" and each.kind == "symbol"
@@ -144,7 +153,7 @@ def _transformed(prices: Prices, each: OwnInput) -> Floats:
         if bad.size:
             raise DataError(
                 f"cannot take the log of {each.column}",
-                where=f"{prices.symbol} in {prices.source}",
+                where=source,
                 why=f"found {values[bad[0]]:g} on {as_days(prices.frame.index)[bad[0]]}, expected "
                 "positive values",
                 next_step=f"Use {each.column} or {each.column}:level.",
@@ -153,18 +162,6 @@ def _transformed(prices: Prices, each: OwnInput) -> Floats:
     if each.transform == "change":
         values = np.diff(values, prepend=np.nan)
     return values
-
-
-def _lacking(prices: Prices, each: OwnInput) -> DataError:
-    if each.kind == "symbol":
-        step = f"Run: lstmcli fetch {each.name}"
-        return DataError(f"no prices of {each.name}, which the model reads", next_step=step)
-    return DataError(
-        f"no column {each.name}, which the model reads",
-        where=f"{prices.symbol} in {prices.source}",
-        why=f"found {', '.join(map(str, prices.frame))}",
-        next_step="Give a file that has it with --csv; the store keeps no such columns.",
-    )
 
 
 def fit_inputs(parts: Sequence[Floats], inputs: Sequence[OwnInput]) -> Scale:

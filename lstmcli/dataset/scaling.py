@@ -128,10 +128,8 @@ def make_frame(contexts: Tensor, scaling: str, fitted: Scale | None = None) -> F
     if scaling == "relative":
         frame = Frame(contexts, first, zeros, ones)
     elif scaling == "zscore":
-        moved = contexts / first[:, None] - 1
-        loc = moved.nanmean(1).nan_to_num(0.0)
-        deviation = (moved - loc[:, None]).square().nanmean(1).sqrt()
-        frame = Frame(contexts, first, loc, _positive(deviation))
+        own = _scale_of(contexts / first[:, None] - 1, rows=1)
+        frame = Frame(contexts, first, own.loc, own.scale)
     else:
         batch = fitted or fit_batch_scale(contexts)
         frame = Frame(contexts, first, batch.loc.expand_as(first), batch.scale.expand_as(first))
@@ -141,16 +139,12 @@ def make_frame(contexts: Tensor, scaling: str, fitted: Scale | None = None) -> F
 def fit_return_scale(values: Tensor, parts: list[range], lag: int = 1) -> Scale:
     """Fit `log_return`, or another lag, on the rows of the training parts of flat values (R, C)."""
     returns = torch.cat([_log_returns(values[part.start : part.stop], lag) for part in parts])
-    returns = returns.masked_fill(~returns.isfinite(), torch.nan)
-    loc = returns.nanmean(0).nan_to_num(0.0)
-    return Scale(loc, _positive((returns - loc).square().nanmean(0).sqrt()))
+    return _scale_of(returns.masked_fill(~returns.isfinite(), torch.nan))
 
 
 def fit_batch_scale(contexts: Tensor) -> Scale:
     """Fit `batch` on window-relative values of contexts (N, L, C)."""
-    moved = (contexts / first_known(contexts)[:, None] - 1).flatten(0, 1)
-    loc = moved.nanmean(0).nan_to_num(0.0)
-    return Scale(loc, _positive((moved - loc).square().nanmean(0).sqrt()))
+    return _scale_of((contexts / first_known(contexts)[:, None] - 1).flatten(0, 1))
 
 
 def first_known(contexts: Tensor) -> Tensor:
@@ -187,7 +181,8 @@ def _neutral(x: Tensor) -> Tensor:
     return x.nan_to_num(nan=0.0, posinf=0.0, neginf=0.0)
 
 
-def _positive(deviation: Tensor) -> Tensor:
-    """Replace a zero or missing deviation, that of a constant column, by 1."""
-    usable = deviation.isfinite() & (deviation > 1e-12)
-    return torch.where(usable, deviation, torch.ones_like(deviation))
+def _scale_of(values: Tensor, rows: int = 0) -> Scale:
+    """Fit mean and deviation over the axis of rows; 1 for that of a constant column, or none."""
+    loc = values.nanmean(rows).nan_to_num(0.0)
+    deviation = (values - loc.unsqueeze(rows)).square().nanmean(rows).sqrt()
+    return Scale(loc, deviation.where(deviation.isfinite() & (deviation > 1e-12), 1.0))

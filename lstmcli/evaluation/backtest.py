@@ -267,8 +267,13 @@ def choose_cutoffs(
 
     offsets : where each grid of `step_size` starts, counted from `first`.
     """
-    usable = [_usable(each, first, last, context_length, horizon) for each in series]
-    dates = [each.dates[rows] for each, rows in zip(series, usable, strict=True)]
+    usable, dates = [], []
+    for each in series:
+        rows = np.arange(context_length - 1, max(context_length - 1, len(each) - horizon))
+        days = each.dates[rows]
+        inside = days >= first if last is None else (days >= first) & (days <= last)
+        usable.append(rows[inside])
+        dates.append(days[inside])
     calendars = np.array(calendars_of(series))
     chosen = {}
     for calendar in np.unique(calendars):
@@ -309,16 +314,3 @@ def _agree(one: Days, other: Days) -> bool:
     ours, theirs = (days[(days >= low) & (days <= high)] for days in (one, other))
     common = int(np.isin(ours, theirs, assume_unique=True).sum())
     return bool(common >= _SAME_CALENDAR * (ours.size + theirs.size - common))
-
-
-def _usable(
-    series: Series,
-    first: np.datetime64,
-    last: np.datetime64 | None,
-    context_length: int,
-    horizon: int,
-) -> Ints:
-    rows = np.arange(context_length - 1, max(context_length - 1, len(series) - horizon))
-    dates = series.dates[rows]
-    inside = dates >= first
-    return rows[inside if last is None else inside & (dates <= last)]

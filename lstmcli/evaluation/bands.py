@@ -101,14 +101,12 @@ class FanSums:
 
 
 def level_scores(
-    fan: FanSteps | None, asked: Sequence[int], steps: Sequence[int]
+    fan: FanSteps, asked: Sequence[int], steps: Sequence[int]
 ) -> tuple[LevelScore, ...]:
-    """Score every level at the chosen steps at which anything has happened; none without a fan.
+    """Score every level at the chosen steps at which anything has happened.
 
     steps : those that the fan holds.
     """
-    if fan is None:
-        return ()
     return tuple(
         LevelScore(step, float(level), float(fan.pinball[q, column]), float(below))
         for step in asked
@@ -118,10 +116,8 @@ def level_scores(
     )
 
 
-def step_bands(fan: FanSteps | None) -> tuple[StepBand, ...]:
-    """Return every central band at every step, widest first; none without a fan."""
-    if fan is None:
-        return ()
+def step_bands(fan: FanSteps) -> tuple[StepBand, ...]:
+    """Return every central band at every step, widest first."""
     return tuple(
         StepBand(
             nominal,
@@ -283,7 +279,7 @@ def bands(forecast: Forecast, step: int, actual: Floats, pool: Pool) -> tuple[Ba
                 coverage=coverage,
                 standard_error=error,
                 good=None if few else off <= max(TOLERANCE, loose) + 1e-12,
-                width=pool.mean(metrics.width(low, high)),
+                width=pool.mean(metrics.path_error(high, low)),
                 n_dates=pool.n_units,
                 test=_test(held[pool.apart], pool.keep(pool.apart), nominal),
             )

@@ -15,24 +15,16 @@ from typing import Literal
 import numpy as np
 
 from lstmcli.arrays import Floats
+from lstmcli.evaluation import significance
 from lstmcli.evaluation.backtest import Backtest
 from lstmcli.evaluation.losses import PathScores, check_forecast, window_crps
 from lstmcli.evaluation.metrics import skill, squared_error
 from lstmcli.evaluation.pooling import phases
-from lstmcli.evaluation.significance import (
-    MIN_WINDOWS,
-    Interval,
-    SignificanceTest,
-    bootstrap_skills,
-    diebold_mariano,
-    joint_test,
-    too_few,
-)
 
 SIGNIFICANT = 0.05
 Loss = Literal["squared", "crps"]
 LOSSES: tuple[Loss, Loss] = ("squared", "crps")
-SkillIntervals = dict[tuple[Loss, str, str], Interval]
+SkillIntervals = dict[tuple[Loss, str, str], significance.Interval]
 """By loss, model and the other model."""
 
 
@@ -47,7 +39,7 @@ class LossTest:
 
     skill: float | None
     skills: tuple[float | None, ...]
-    test: SignificanceTest
+    test: significance.SignificanceTest
     level: float = SIGNIFICANT
 
     @property
@@ -55,11 +47,11 @@ class LossTest:
         """Claim that the test supports; None unless every phase has the same sign."""
         if self.test.p is None or self.test.p >= self.level:
             return None
-        if all(each is not None and each > 0.0 for each in self.skills):
-            return "better" if (self.test.statistic or 0.0) < 0.0 else None
-        if all(each is not None and each < 0.0 for each in self.skills):
-            return "worse" if (self.test.statistic or 0.0) > 0.0 else None
-        return None
+        signs = {each and math.copysign(1.0, each) for each in self.skills}
+        statistic = self.test.statistic or 0.0
+        if signs == {1.0} and statistic < 0.0:
+            return "better"
+        return "worse" if signs == {-1.0} and statistic > 0.0 else None
 
 
 class Evidence:
@@ -112,7 +104,7 @@ class Evidence:
             tuple(
                 _skill(loss, *means) for means in zip(ours_by_phase, theirs_by_phase, strict=True)
             ),
-            diebold_mariano(ours, theirs, pool.reach, pool.n_independent),
+            significance.diebold_mariano(ours, theirs, pool.reach, pool.n_independent),
             self._level,
         )
 
@@ -137,7 +129,7 @@ class Pair:
     other: str
     loss: Loss
     skill: float | None
-    interval: Interval
+    interval: significance.Interval
     test: LossTest
 
 
@@ -189,7 +181,7 @@ def skill_intervals(losses: Mapping[Loss, Mapping[str, Floats]], reach: int) -> 
     # A fixed seed: the same forecasts give the same intervals.
     generator, found = np.random.default_rng(0), SkillIntervals()
     for loss, series in losses.items():
-        intervals = bootstrap_skills(
+        intervals = significance.bootstrap_skills(
             series,
             permutations(series, 2),
             block=1 if reach == 1 else 2 * reach,
@@ -244,13 +236,13 @@ def symbol_tests(evidence: Evidence, loss: Loss, name: str, rival: str) -> dict[
     """Test all symbols jointly; empty for a single symbol, or without both losses."""
     if len(evidence.symbols) < 2 or name == rival or not evidence.knows(loss, name, rival):
         return {}
-    pool, counts = evidence.pool, evidence.own_windows
+    pool, counts, least = evidence.pool, evidence.own_windows, significance.MIN_WINDOWS
     # The error of a new listing's few windows is known too poorly: it would win by chance.
-    enough = np.array(counts) >= MIN_WINDOWS
+    enough = np.array(counts) >= least
     gain = evidence.windows[loss, rival] - evidence.windows[loss, name]
-    gains, ps = joint_test(pool.by_symbol(gain), pool.reach, enough)
+    gains, ps = significance.joint_test(pool.by_symbol(gain), pool.reach, enough)
     found = {}
     for symbol, n, each, p in zip(evidence.symbols, counts, gains, ps, strict=True):
-        few = too_few(n, MIN_WINDOWS) if n < MIN_WINDOWS else "no variation"
+        few = significance.too_few(n, least) if n < least else "no variation"
         found[symbol] = SymbolTest(each, p, n, few if p is None else None)
     return found

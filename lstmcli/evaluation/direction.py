@@ -12,14 +12,9 @@ from typing import Literal
 import numpy as np
 
 from lstmcli.arrays import Floats, Mask
+from lstmcli.evaluation import significance
 from lstmcli.evaluation.metrics import skill
 from lstmcli.evaluation.pooling import Codes, Pool, by_group, chunks, float_or_none
-from lstmcli.evaluation.significance import (
-    Interval,
-    SignificanceTest,
-    clopper_pearson,
-    direction_test,
-)
 from lstmcli.forecasting.forecast import Forecast
 
 
@@ -48,8 +43,8 @@ class TwoWay:
     n_independent: int
     independent_accuracy: float | None
     always_independent: float | None
-    interval: Interval
-    test: SignificanceTest
+    interval: significance.Interval
+    test: significance.SignificanceTest
     why: str | None = None
 
 
@@ -83,9 +78,9 @@ def two_way(predicted: Floats, actual: Floats, pool: Pool, proves: Mask | None =
     n_independent = apart.n_independent
     share = float_or_none(apart.mean(hit[chosen]))
     interval = (
-        Interval(None, None, 0.95, n_independent, why)
+        significance.Interval(None, None, 0.95, n_independent, why)
         if why is not None or share is None
-        else clopper_pearson(share * n_independent, n_independent)
+        else significance.clopper_pearson(share * n_independent, n_independent)
     )
     up_actual = float_or_none(pool.mean(up))
     constant, at_best = _best_constant(up_actual)
@@ -102,7 +97,7 @@ def two_way(predicted: Floats, actual: Floats, pool: Pool, proves: Mask | None =
         independent_accuracy=None if why else share,
         always_independent=_best_constant(float_or_none(apart.mean(up[chosen])))[1],
         interval=interval,
-        test=direction_test(rises[chosen], up[chosen], apart),
+        test=significance.direction_test(rises[chosen], up[chosen], apart),
         why=why,
     )
 

@@ -12,6 +12,7 @@ from lstmcli.config import DEFAULT_LEVELS, PRIOR_YEARS
 from lstmcli.dataset.series import Series
 from lstmcli.dataset.volatility import EWMA_START
 from lstmcli.errors import DataError, UsageError
+from lstmcli.evaluation import trend
 from lstmcli.evaluation.backtest import (
     Backtest,
     Forecaster,
@@ -23,15 +24,6 @@ from lstmcli.evaluation.backtest import (
 )
 from lstmcli.evaluation.direction import rise_counts
 from lstmcli.evaluation.metrics import mase_scale
-from lstmcli.evaluation.trend import (
-    TAILS,
-    Tails,
-    Thresholds,
-    Yardsticks,
-    fit_tails,
-    fit_thresholds,
-    scaled_moves,
-)
 from lstmcli.forecasting import baselines
 from lstmcli.forecasting.baselines import gjr_garch
 from lstmcli.forecasting.forecast import Forecast, compact
@@ -164,7 +156,7 @@ def yardsticks(
     fitted: Sequence[Fitted],
     flat_band: float,
     beyond: Sequence[float] = (),
-) -> Yardsticks:
+) -> trend.Yardsticks:
     """Return the figures of training rows that scores of a backtest need.
 
     beyond : changes whose chances are scored.
@@ -173,34 +165,33 @@ def yardsticks(
     `model`, and the scale of MASE stay those of the first fit, so that one score has one meaning.
     """
     horizon, own = result.actual.shape[1], fitted[0].trend.get(model, {})
-    tails = [np.array(own.get(kind, ())[:horizon]) for kind in TAILS]
+    tails: trend.Tails = {kind: np.array(own.get(kind, ())[:horizon]) for kind in trend.TAILS}
     past = {each.symbol: each.log_prices[: fitted[0].rows[each.symbol].stop] for each in series}
-    return Yardsticks(
+    return trend.Yardsticks(
         mase_scales={symbol: mase_scale(np.exp(prices)) for symbol, prices in past.items()},
         thresholds=thresholds_by_window(result, fitted),
         base_rates=own.get("rise", ())[:horizon],
         flat_band=flat_band,
-        tails=Tails(*tails) if len(tails[0]) == horizon else None,
+        tails=tails if len(tails["crash"]) == horizon else None,
         beyond=tuple(beyond),
         past=past if beyond else {},
     )
 
 
-def thresholds_by_window(result: Backtest, fitted: Sequence[Fitted]) -> dict[str, Thresholds]:
+def thresholds_by_window(result: Backtest, fitted: Sequence[Fitted]) -> dict[str, trend.Thresholds]:
     """Return the thresholds of each model's calls: (H,), or (N, H) where it was refitted."""
     horizon = result.actual.shape[1]
-    turns = turn_of(result.cutoff, [each.since for each in fitted])
-    found = {}
-    for name, table in fitted[0].trend.items():
-        if len(table["low"]) < horizon:
-            continue
-        low, high = (
-            np.array([each.trend[name][side][:horizon] for each in fitted])
-            for side in ("low", "high")
+    turns = turn_of(result.cutoff, [each.since for each in fitted]) if len(fitted) > 1 else 0
+    return {
+        name: trend.Thresholds(
+            *(
+                np.array([each.trend[name][side][:horizon] for each in fitted])[turns]
+                for side in ("low", "high")
+            )
         )
-        several = len(fitted) > 1
-        found[name] = Thresholds(low[turns if several else 0], high[turns if several else 0])
-    return found
+        for name, table in fitted[0].trend.items()
+        if len(table["low"]) >= horizon
+    }
 
 
 def learn_trend(
@@ -227,24 +218,16 @@ def learn_trend(
         horizon=window.horizon,
         context_length=window.context_length,
     )
-    actual = scaled_moves(known.actual, known.sigma)
-    predicted = scaled_moves(known.forecasts["model"].median, known.sigma)
-    thresholds = fit_thresholds(predicted, actual, model.settings.evaluate.flat_band)
-    tails = fit_tails(actual)
-    rises, moves = np.sum(
-        [
-            rise_counts(each.log_prices[: split.train_rows], window.horizon)
-            for each, split in zip(series, splits, strict=True)
-        ],
-        axis=0,
-    )
-    return {
-        "low": thresholds.low.tolist(),
-        "high": thresholds.high.tolist(),
-        "crash": tails.crash.tolist(),
-        "spike": tails.spike.tolist(),
-        "rise": (rises / np.maximum(moves, 1.0)).tolist(),
-    }
+    actual = trend.scaled_moves(known.actual, known.sigma)
+    predicted = trend.scaled_moves(known.forecasts["model"].median, known.sigma)
+    thresholds = trend.fit_thresholds(predicted, actual, model.settings.evaluate.flat_band)
+    counts = [
+        rise_counts(each.log_prices[: split.train_rows], window.horizon)
+        for each, split in zip(series, splits, strict=True)
+    ]
+    rises, moves = np.sum(counts, axis=0)
+    found = vars(thresholds) | trend.fit_tails(actual) | {"rise": rises / np.maximum(moves, 1.0)}
+    return {name: values.tolist() for name, values in found.items()}
 
 
 def _network(model: "TrainedModel", own: Sequence[Series], horizon: int) -> Forecaster:

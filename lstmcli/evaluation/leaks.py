@@ -197,19 +197,19 @@ def compare(
 
 def merged(found: Iterable[Comparison]) -> list[Comparison]:
     """Merge comparisons of the same stage, model and kind; leave out those of no number."""
-    together: dict[tuple[str, str, str], Comparison] = {}
+    together: dict[tuple[Stage, str, str], list[Comparison]] = {}
     for each in found:
-        key = (each.stage, each.model, each.kind)
-        known = together.get(key)
-        if known is not None:
-            each = replace(
-                known,
-                after=tuple(dict.fromkeys(known.after + each.after)),
-                numbers=known.numbers + each.numbers,
-                difference=known.difference or each.difference,
-            )
-        together[key] = each
-    return [each for each in together.values() if each.numbers or each.difference]
+        together.setdefault((each.stage, each.model, each.kind), []).append(each)
+    return [
+        Comparison(
+            *key,
+            after=tuple(dict.fromkeys(day for each in group for day in each.after)),
+            numbers=sum(each.numbers for each in group),
+            difference=next((each.difference for each in group if each.difference), None),
+        )
+        for key, group in together.items()
+        if any(each.numbers or each.difference for each in group)
+    ]
 
 
 def is_clean(found: Iterable[Comparison]) -> bool:

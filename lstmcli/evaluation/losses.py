@@ -4,8 +4,7 @@ The (N, H) errors exist only while one model is reduced, so memory does not grow
 models.
 """
 
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,7 +15,7 @@ from lstmcli.evaluation import metrics
 from lstmcli.evaluation.backtest import Backtest
 from lstmcli.evaluation.bands import CHUNK, FanSteps, FanSums, StepBand, step_bands
 from lstmcli.evaluation.metrics import skill
-from lstmcli.evaluation.pooling import by_group, chunks, float_or_none, floats_or_none, mean_known
+from lstmcli.evaluation.pooling import by_group, chunks, floats_or_none, mean_known
 from lstmcli.forecasting.forecast import Fan, Forecast
 
 # exp of a log move beyond this overflows when squared; no price has ever moved so far.
@@ -165,53 +164,49 @@ def step_scores(
     name: str, reduced: Mapping[str, Losses], against: Sequence[str], steps: Sequence[int]
 ) -> StepScores:
     """Score model `name` at every one of its H steps, pooled."""
-    ours = reduced[name].steps
-    rmse = floats_or_none(np.sqrt(ours["squared"]))
-    crps = floats_or_none(ours["crps"]) if "crps" in ours else None
+    errors = {
+        each: {"rmse": np.sqrt(found.steps["squared"]), **found.steps}
+        for each, found in reduced.items()
+    }
+    found = {loss: floats_or_none(values) for loss, values in errors[name].items()}
+
+    def skills(loss: str, others: Iterable[str]) -> dict[str, list[float | None]]:
+        return {
+            other: list(map(skill, found[loss], floats_or_none(errors[other][loss])))
+            for other in others
+            if other != name and loss in errors[other]
+        }
+
     return StepScores(
         step=list(steps),
-        rmse=rmse,
-        mae=floats_or_none(ours["absolute"]),
-        mase=floats_or_none(ours["scaled"]),
-        crps=crps,
-        skill={
-            other: _skills(rmse, np.sqrt(reduced[other].steps["squared"]))
-            for other in against
-            if other != name
-        },
-        crps_skill={
-            other: _skills(crps, their.steps["crps"])
-            for other, their in reduced.items()
-            if other != name and crps is not None and "crps" in their.steps
-        },
-        bands=step_bands(reduced[name].fan),
+        rmse=found["rmse"],
+        mae=found["absolute"],
+        mase=found["scaled"],
+        crps=found.get("crps"),
+        skill=skills("rmse", against),
+        crps_skill=skills("crps", errors if "crps" in found else ()),
+        bands=step_bands(fan) if (fan := reduced[name].fan) else (),
     )
 
 
 def path_scores(means: Mapping[str, Floats], against: Sequence[str]) -> dict[str, PathScores]:
     """Compute the scores of all models from the four means of `Losses.path`, by model."""
-    squared, mae, mase, crps = (
-        {name: float_or_none(each[k]) for name, each in means.items()} for k in range(4)
-    )
-    rmse = {name: None if value is None else math.sqrt(value) for name, value in squared.items()}
-    fans = [name for name, value in crps.items() if value is not None]
+    found = {
+        name: floats_or_none(np.append(np.sqrt(squared), others))
+        for name, (squared, *others) in means.items()
+    }
+    fans = [name for name, (*_, crps) in found.items() if crps is not None]
+
+    def skills(name: str, column: int, others: Iterable[str]) -> dict[str, float | None]:
+        ours = found[name][column]
+        return {each: skill(ours, found[each][column]) for each in others if each != name}
+
     return {
         name: PathScores(
-            rmse=rmse[name],
-            mae=mae[name],
-            mase=mase[name],
-            crps=crps[name],
-            skill={other: skill(rmse[name], rmse[other]) for other in against if other != name},
-            mae_skill={other: skill(mae[name], mae[other]) for other in against if other != name},
-            crps_skill={
-                other: skill(crps[name], crps[other])
-                for other in fans
-                if other != name and name in fans
-            },
+            **dict(zip(("rmse", "mae", "mase", "crps"), errors, strict=True)),
+            skill=skills(name, 0, against),
+            mae_skill=skills(name, 1, against),
+            crps_skill=skills(name, 3, fans if name in fans else ()),
         )
-        for name in means
+        for name, errors in found.items()
     }
-
-
-def _skills(ours: list[float | None], theirs: Floats) -> list[float | None]:
-    return [skill(mine, their) for mine, their in zip(ours, floats_or_none(theirs), strict=True)]

@@ -16,7 +16,10 @@ _LEVEL_TOLERANCE = 1e-9
 
 
 def path_error(forecast: Floats, actual: Floats) -> Floats:
-    """Return exp(forecast) - exp(actual), the price error over the last price."""
+    """Return exp(forecast) - exp(actual), the price error over the last price.
+
+    Of the upper and the lower edge of a band it is the width.
+    """
     return np.exp(forecast) - np.exp(actual)
 
 
@@ -61,11 +64,6 @@ def inside(low: Floats, high: Floats, actual: Floats) -> Floats:
     """
     hit = ((low <= actual) & (actual <= high)).astype(np.float64)
     return np.where(np.isnan(actual), np.nan, hit)
-
-
-def width(low: Floats, high: Floats) -> Floats:
-    """Return exp(high) - exp(low): the width of a band in units of the last price."""
-    return np.exp(high) - np.exp(low)
 
 
 def mase_scale(prices: Floats) -> float | None:

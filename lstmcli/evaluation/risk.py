@@ -14,17 +14,11 @@ import numpy as np
 
 from lstmcli.arrays import Days, Floats, Ints, Mask
 from lstmcli.errors import UsageError
+from lstmcli.evaluation import significance
 from lstmcli.evaluation.direction import probability_below
 from lstmcli.evaluation.metrics import skill
 from lstmcli.evaluation.pooling import Pool, chunks
-from lstmcli.evaluation.significance import (
-    MIN_WINDOWS,
-    SignificanceTest,
-    binary_likelihood,
-    chi2_sf,
-    christoffersen_unconditional,
-    too_few,
-)
+from lstmcli.evaluation.significance import SignificanceTest
 from lstmcli.forecasting.forecast import Forecast
 
 LOSS = 0.05  # chance of a loss beyond the one that `loss_moves` returns
@@ -289,38 +283,7 @@ def backtest_loss(
         exceeded=n,
         first=str(cutoff[0]),
         last=str(cutoff[-1]),
-        coverage=christoffersen_unconditional(n, len(hits), LOSS, FEWEST_DAYS),
-        independence=christoffersen_independence(hits, FEWEST_DAYS),
-        joint=christoffersen_joint(hits, LOSS, FEWEST_DAYS),
+        coverage=significance.christoffersen_unconditional(n, len(hits), LOSS, FEWEST_DAYS),
+        independence=significance.christoffersen_independence(hits, FEWEST_DAYS),
+        joint=significance.christoffersen_joint(hits, LOSS, FEWEST_DAYS),
     )
-
-
-def christoffersen_independence(hits: Mask, fewest: int = MIN_WINDOWS) -> SignificanceTest:
-    """Test that a hit is no likelier after a hit, against a first-order Markov chain.
-
-    Christoffersen (1998), section 3.2, LR_ind, chi-squared with one degree of freedom.
-    hits : (n,) in the order of time.
-    """
-    name, n = "Christoffersen independence", hits.size
-    if n < fewest:
-        return SignificanceTest(name, None, None, n, too_few(n, fewest))
-    if not hits.any() or hits.all():
-        return SignificanceTest(name, None, None, n, "all outcomes were alike")
-    codes = np.bincount(2 * hits[:-1].astype(np.int64) + hits[1:], minlength=4)
-    apart = binary_likelihood(*codes[:2]) + binary_likelihood(*codes[2:])
-    ratio = max(0.0, 2.0 * (apart - binary_likelihood(*(codes[:2] + codes[2:]))))
-    return SignificanceTest(name, ratio, chi2_sf(ratio, 1), n)
-
-
-def christoffersen_joint(hits: Mask, nominal: float, fewest: int = MIN_WINDOWS) -> SignificanceTest:
-    """Test both at once: LR_cc = LR_uc + LR_ind, chi-squared with two degrees of freedom."""
-    name, n = "Christoffersen conditional", hits.size
-    parts = (
-        christoffersen_unconditional(int(hits.sum()), n, nominal, fewest),
-        christoffersen_independence(hits, fewest),
-    )
-    for each in parts:
-        if each.statistic is None:
-            return SignificanceTest(name, None, None, n, each.why)
-    ratio = sum(each.statistic or 0.0 for each in parts)
-    return SignificanceTest(name, ratio, chi2_sf(ratio, 2), n)

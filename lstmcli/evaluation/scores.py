@@ -233,7 +233,7 @@ def score(
                 crps_skill_intervals={
                     other: intervals["crps", name, other] for other in paths[name].crps_skill
                 },
-                levels=level_scores(each.fan, at, backtest.steps),
+                levels=level_scores(each.fan, at, backtest.steps) if each.fan else (),
             )
             for name, each in reduced.items()
         },

@@ -354,14 +354,10 @@ def fisher_exact(predicted_up: Mask, actual_up: Mask) -> SignificanceTest:
 def pesaran_timmermann(predicted_up: Mask, actual_up: Mask) -> SignificanceTest:
     """Test one-sided that calls of direction are better than independent of what happened.
 
-    Pesaran & Timmermann (1992), against the normal; (n,) windows of one series that do not
-    overlap. Undefined for a constant answer and below 20 windows, where the normal
-    approximation is poor.
+    Pesaran & Timmermann (1992), against the normal, of which 20 windows are too few; (n,) windows
+    of one series that do not overlap. Neither is constant.
     """
-    name, n = "Pesaran-Timmermann", predicted_up.size
-    why = _no_direction_test(predicted_up, actual_up, n)
-    if why is not None:
-        return _undefined(name, n, why)
+    n = predicted_up.size
     hit = float(np.mean(predicted_up == actual_up))
     x, y = float(np.mean(predicted_up)), float(np.mean(actual_up))
     chance = y * x + (1.0 - y) * (1.0 - x)
@@ -372,7 +368,7 @@ def pesaran_timmermann(predicted_up: Mask, actual_up: Mask) -> SignificanceTest:
         + 4.0 * y * x * (1.0 - y) * (1.0 - x) / n**2
     )
     statistic = (hit - chance) / math.sqrt(hit_variance - chance_variance)
-    return SignificanceTest(name, statistic, normal_sf(statistic), n)
+    return SignificanceTest("Pesaran-Timmermann", statistic, normal_sf(statistic), n)
 
 
 def christoffersen_unconditional(
@@ -387,12 +383,41 @@ def christoffersen_unconditional(
     if n < fewest:
         return _undefined(name, n, too_few(n, fewest))
     ratio = max(
-        0.0, 2.0 * (binary_likelihood(n - hits, hits) - binary_likelihood(n - hits, hits, nominal))
+        0.0,
+        2.0 * (_binary_likelihood(n - hits, hits) - _binary_likelihood(n - hits, hits, nominal)),
     )
     return SignificanceTest(name, ratio, chi2_sf(ratio, 1), n)
 
 
-def binary_likelihood(misses: int, hits: int, share: float | None = None) -> float:
+def christoffersen_independence(hits: Mask, fewest: int = MIN_WINDOWS) -> SignificanceTest:
+    """Test that a hit is no likelier after a hit, against a first-order Markov chain.
+
+    Christoffersen (1998), section 3.2, LR_ind, chi-squared with one degree of freedom.
+    hits : (n,) in the order of time.
+    """
+    name, n = "Christoffersen independence", hits.size
+    if n < fewest:
+        return _undefined(name, n, too_few(n, fewest))
+    if not hits.any() or hits.all():
+        return _undefined(name, n, "all outcomes were alike")
+    codes = np.bincount(2 * hits[:-1].astype(np.int64) + hits[1:], minlength=4)
+    apart = _binary_likelihood(*codes[:2]) + _binary_likelihood(*codes[2:])
+    ratio = max(0.0, 2.0 * (apart - _binary_likelihood(*(codes[:2] + codes[2:]))))
+    return SignificanceTest(name, ratio, chi2_sf(ratio, 1), n)
+
+
+def christoffersen_joint(hits: Mask, nominal: float, fewest: int = MIN_WINDOWS) -> SignificanceTest:
+    """Test both at once: LR_cc = LR_uc + LR_ind, chi-squared with two degrees of freedom."""
+    name, n = "Christoffersen conditional", hits.size
+    coverage = christoffersen_unconditional(int(hits.sum()), n, nominal, fewest)
+    independence = christoffersen_independence(hits, fewest)
+    if coverage.statistic is None or independence.statistic is None:
+        return _undefined(name, n, coverage.why or independence.why)
+    ratio = coverage.statistic + independence.statistic
+    return SignificanceTest(name, ratio, chi2_sf(ratio, 2), n)
+
+
+def _binary_likelihood(misses: int, hits: int, share: float | None = None) -> float:
     """Return the log likelihood of so many misses and hits, at their own share unless given."""
     from scipy.special import xlog1py, xlogy
 
@@ -421,5 +446,5 @@ def too_few(n: int, needed: int) -> str:
     return f"{count_of(n, 'window')}; a test needs {needed}"
 
 
-def _undefined(name: str, n: int, why: str) -> SignificanceTest:
+def _undefined(name: str, n: int, why: str | None) -> SignificanceTest:
     return SignificanceTest(name, None, None, n, why)

@@ -41,12 +41,8 @@ class Thresholds:
     high: Floats
 
 
-@dataclass(frozen=True)
-class Tails:
-    """Scaled moves beyond which a window is a crash or a spike, (H,) each."""
-
-    crash: Floats
-    spike: Floats
+Tails = dict[Literal["crash", "spike"], Floats]
+"""Scaled moves beyond which a window is a crash or a spike, (H,) each."""
 
 
 @dataclass(frozen=True)
@@ -140,11 +136,8 @@ def fit_thresholds(
 
 def actual_trend(actual: Floats, sigma: Floats, step: int, flat_band: float) -> Classes:
     """Return the class of each move, (N,): flat if |move| < flat_band * sigma * sqrt(step)."""
-    bound = flat_band * sigma * np.sqrt(step)
-    moved = np.where(
-        actual > 0.0, np.int8(UP), np.where(actual < 0.0, np.int8(DOWN), np.int8(FLAT))
-    )
-    return np.where(np.abs(actual) < bound, np.int8(FLAT), moved)
+    moved = np.abs(actual) >= flat_band * sigma * np.sqrt(step)  # not where it has not happened
+    return FLAT + np.sign(actual, out=np.zeros_like(actual), where=moved).astype(np.int8)
 
 
 def predicted_trend(
@@ -232,35 +225,7 @@ def fit_tails(actual_scaled: Floats, tail: float = 0.10) -> Tails:
     if not (~np.isnan(actual_scaled)).any(axis=0).all():
         raise DataError("No training window to fit the crash and spike bounds on")
     crash, spike = np.nanquantile(actual_scaled, [tail, 1.0 - tail], axis=0)
-    return Tails(crash, spike)
-
-
-def tail_windows(
-    kind: Literal["crash", "spike"],
-    bound: float,
-    *,
-    step: int,
-    actual: Floats,
-    predicted: Floats,
-    calls: Classes,
-    sigma: Floats,
-    pool: Pool,
-) -> TailWindows:
-    """Return what was predicted where the market crashed or spiked; (N,) known outcomes."""
-    limit = bound * sigma * np.sqrt(step)
-    beyond = actual < limit if kind == "crash" else actual > limit
-    some = bool(beyond.any())
-    return TailWindows(
-        kind=kind,
-        bound=float(bound),
-        n_windows=int(beyond.sum()),
-        n_independent=pool.keep(beyond).n_independent,
-        calls=shares(calls[beyond]) if some else None,
-        calls_always=shares(calls) if calls.size else None,
-        predicted=float(predicted[beyond].mean()) if some else None,
-        predicted_always=float(predicted.mean()) if predicted.size else None,
-        actual=float(actual[beyond].mean()) if some else None,
-    )
+    return {"crash": crash, "spike": spike}
 
 
 @dataclass(frozen=True)
@@ -303,26 +268,31 @@ def direction_scores(
     happened = actual_trend(actual, sigma, step, known.flat_band)
     # Without thresholds a point forecast calls the sign alone.
     calls = (np.sign(predicted) + FLAT).astype(np.int8) if called is None else called[rows]
-    crash, spike = (
-        None
-        if known.tails is None
-        else tail_windows(
-            kind,
-            getattr(known.tails, kind)[column],
-            step=step,
-            actual=actual,
-            predicted=predicted,
-            calls=calls,
-            sigma=sigma,
-            pool=pool,
+
+    def tail_windows(kind: Literal["crash", "spike"]) -> TailWindows | None:
+        if known.tails is None:
+            return None
+        bound = float(known.tails[kind][column])
+        limit = bound * sigma * np.sqrt(step)
+        beyond = actual < limit if kind == "crash" else actual > limit
+        some = bool(beyond.any())
+        return TailWindows(
+            kind=kind,
+            bound=bound,
+            n_windows=int(beyond.sum()),
+            n_independent=pool.keep(beyond).n_independent,
+            calls=shares(calls[beyond]) if some else None,
+            calls_always=shares(calls) if calls.size else None,
+            predicted=float(predicted[beyond].mean()) if some else None,
+            predicted_always=float(predicted.mean()) if predicted.size else None,
+            actual=float(actual[beyond].mean()) if some else None,
         )
-        for kind in TAILS
-    )
+
     return DirectionScores(
         step=step,
         two_way=called_ways,
         three_way=None if called is None else three_way(calls, happened, pool),
         trend_from="sign" if called is None else "fan" if forecast.levels else "thresholds",
-        crash=crash,
-        spike=spike,
+        crash=tail_windows("crash"),
+        spike=tail_windows("spike"),
     )

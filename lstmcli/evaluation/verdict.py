@@ -6,7 +6,7 @@ is claimed only where the one before it is, so that all claims of a screen toget
 most 5 % of cases (a fixed sequence, Maurer, Hothorn & Lehmacher 1995).
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -21,6 +21,7 @@ from lstmcli.evaluation.significance import MIN_WINDOWS
 from lstmcli.printable import count_of, first_few
 
 Word = Literal["better", "not proven", "worse", "too few"]
+Claim = Literal["better", "worse"] | None
 SHOWN_NAMES = {
     PAST_MOVES: "past moves",
     "seasonal_naive": "the same month a year before",
@@ -104,18 +105,18 @@ def verdict(scores: Scores, model: str | None = None) -> Verdict:
     # Naive, and the baseline with the lowest error: naive too where no other is harder.
     first = "naive" if "naive" in rivals else next(iter(rivals), None)
     hardest = min(rivals, key=lambda name: scores.models[name].path.rmse or 0.0, default=None)
+    claims = {name: _claim(test, own.path.skill[name]) for name, test in own.tests.items()}
     word: Word = "too few"
     lines: list[str] = []
     if first is not None and hardest is not None:
-        proven = _better(own, first) and _better(own, hardest)
+        proven = claims[first] == claims[hardest] == "better"
         if scores.n_independent >= MIN_WINDOWS:
-            worse = _claim(own, hardest) == "worse"
-            word = "better" if proven else "worse" if worse else "not proven"
+            word = "better" if proven else "worse" if claims[hardest] == "worse" else "not proven"
         level = own.tests[first].level if proven else None
-        errors = [_errors(own, scores, first, hardest), *_symbols(own.symbol_tests, "naive", level)]
-        lines.append(" ".join(errors))
+        errors = _errors(own, scores, first, hardest, claims)
+        lines.append(" ".join([errors, *_symbols(own.symbol_tests, "naive", level)]))
     lines.append(_direction(own))
-    lines += _ranges(own) if own.bands else _copy(own)
+    lines += _ranges(own) if own.bands else _copy(own, claims.get("naive"))
     return Verdict(word, tuple(lines), hardest)
 
 
@@ -139,11 +140,9 @@ class Contribution:
     def __str__(self) -> str:
         if self.change is None:
             return f"Without {self.feature}: no error to compare."
-        size = f"{100.0 * abs(self.change):.{1 if abs(self.change) < 0.1 else 0}f} %"
-        is_same = abs(self.change) < _SAME
-        words = (
-            "is the same" if is_same else f"is {size} {'higher' if self.change > 0 else 'lower'}"
-        )
+        words = "the same"
+        if abs(self.change) >= _SAME:
+            words = f"{_size(self.change)} {'higher' if self.change > 0 else 'lower'}"
         on = f"{count_of(self.n_independent, 'independent window')}, {self.n_seeds} seeds"
         tested = f"{p_value(self.p)}, {on}" if self.p is not None else on
         last = {
@@ -152,7 +151,9 @@ class Contribution:
             "not proven": "not proven that it helps",
             "too few": f"too few to say, a test needs {MIN_WINDOWS} (--refits N takes more)",
         }[self.verdict]
-        return f"Without {self.feature} the error {words} ({self.loss.upper()}; {tested}): {last}."
+        return (
+            f"Without {self.feature} the error is {words} ({self.loss.upper()}; {tested}): {last}."
+        )
 
 
 def contribution(scores: Scores, pairs: Sequence[tuple[str, str]], feature: str) -> Contribution:
@@ -188,9 +189,12 @@ def difference(skill: float, rival: str = "") -> str:
     """Return a skill in words: "8.2 % less error than naive", or without a rival its beginning."""
     if abs(skill) < _SAME:
         return "the same error" + f" as {rival}" * bool(rival)
-    share = f"{100.0 * abs(skill):.{1 if abs(skill) < 0.1 else 0}f} %"
-    words = f"{share} {'less' if skill > 0.0 else 'more'} error"
+    words = f"{_size(skill)} {'less' if skill > 0.0 else 'more'} error"
     return words + f" than {rival}" * bool(rival)
+
+
+def _size(share: float) -> str:
+    return f"{100.0 * abs(share):.{1 if abs(share) < 0.1 else 0}f} %"
 
 
 def percent(share: float) -> str:
@@ -203,40 +207,35 @@ def p_value(p: float) -> str:
     return "p < 0.001" if p < 0.001 else f"p = {p:#.2g}"
 
 
-def _better(own: ModelScores, rival: str) -> bool:
-    return _claim(own, rival) == "better"
-
-
-def _claim(own: ModelScores, rival: str) -> Literal["better", "worse"] | None:
-    return _shown(own.tests[rival], own.path.skill[rival])
-
-
-def _shown(test: LossTest, skill: float | None) -> Literal["better", "worse"] | None:
+def _claim(test: LossTest, skill: float | None) -> Claim:
     """Return the claim that both all phases and the windows shown support."""
     if skill is None or abs(skill) < _SAME or (skill > 0.0) != (test.claim == "better"):
         return None
     return test.claim
 
 
-def _errors(own: ModelScores, scores: Scores, first: str, hardest: str) -> str:
+def _errors(
+    own: ModelScores, scores: Scores, first: str, hardest: str, claims: Mapping[str, Claim]
+) -> str:
     """Compare with naive first, then with the hardest baseline, in one line."""
-    parts = [_against(own, first, claimed=True)]
+    parts = [_against(own, first, claims[first])]
     if hardest != first:
-        claimed = _better(own, first)
-        parts.append(
-            _against(own, hardest, claimed=claimed, named=f"{shown_name(hardest)}, the hardest")
-        )
-    few = scores.n_independent < MIN_WINDOWS
-    need = f"; a test needs {MIN_WINDOWS}" if few else ""
-    head = "Better than" if _better(own, first) else "Against"
-    head = "Worse than" if _claim(own, first) == "worse" else head
-    return f"{head} {shown_name(first)}: {'; '.join(parts)}, on {_sample(scores)}{need}."
+        allowed = claims[first] == "better" or claims[hardest] == "worse"
+        claim = claims[hardest] if allowed else None
+        parts.append(_against(own, hardest, claim, f"{shown_name(hardest)}, the hardest"))
+    n, several = scores.n_independent, scores.n_symbols > 1
+    sample = count_of(n, "date" if several else "forecast")
+    sample += " that do not overlap" * (scores.n_cutoffs > n)
+    sample += f", {scores.n_symbols} symbols" * several
+    sample += f"; a test needs {MIN_WINDOWS}" * (n < MIN_WINDOWS)
+    head = {"better": "Better than", "worse": "Worse than", None: "Against"}[claims[first]]
+    return f"{head} {shown_name(first)}: {'; '.join(parts)}, on {sample}."
 
 
-def _against(own: ModelScores, rival: str, *, claimed: bool, named: str = "") -> str:
+def _against(own: ModelScores, rival: str, claim: Claim, named: str = "") -> str:
     """Describe the difference in error and its p-value.
 
-    claimed : whether a claim is allowed. named : the rival in words, where they are to be said.
+    claim : the one that is allowed. named : the rival in words, where they are to be said.
     """
     skill, test = own.path.skill[rival], own.tests[rival]
     if skill is None and own.path.rmse:
@@ -244,8 +243,7 @@ def _against(own: ModelScores, rival: str, *, claimed: bool, named: str = "") ->
     words = difference(skill or 0.0, named)
     if skill is None or abs(skill) < _SAME or test.test.p is None:
         return words
-    claim = _claim(own, rival)
-    if claim is not None and (claimed or claim == "worse"):
+    if claim is not None:
         return f"{words} ({p_value(test.test.p)})"
     return f"{words}, which may be chance ({_why(test)})"
 
@@ -257,14 +255,6 @@ def _why(test: LossTest) -> str:
         signs = [each is not None and each > 0.0 for each in test.skills]
         return f"{p}, but better in {sum(signs)} of {len(signs)} phases"
     return p
-
-
-def _sample(scores: Scores) -> str:
-    n = scores.n_independent
-    several = scores.n_symbols > 1
-    words = count_of(n, "date" if several else "forecast")
-    words += " that do not overlap" * (scores.n_cutoffs > n)
-    return words + f", {scores.n_symbols} symbols" * several
 
 
 def _symbols(tests: dict[str, SymbolTest], rival: str, level: float | None) -> list[str]:
@@ -283,10 +273,10 @@ def _symbols(tests: dict[str, SymbolTest], rival: str, level: float | None) -> l
     ]
 
 
-def _copy(own: ModelScores) -> list[str]:
+def _copy(own: ModelScores, claim: Claim) -> list[str]:
     """Report a model that repeats the last price, unless it clearly beats naive."""
-    found, skill = own.movement, own.path.skill.get("naive") or 0.0
-    if skill > _HALF or ("naive" in own.tests and _better(own, "naive")):
+    found = own.movement
+    if (own.path.skill.get("naive") or 0.0) > _HALF or claim == "better":
         return []
     if found.flat_line:
         return ["Its forecasts hardly move: in effect they repeat the last price."]
@@ -311,7 +301,7 @@ def _direction(own: ModelScores) -> str:
     )
     sentence = (
         f'Direction: right {words} always saying "{two_way.always}" '
-        f"({_rate(two_way.accuracy)} against {_rate(two_way.always_accuracy)}"
+        f"({100.0 * two_way.accuracy:.1f} % against {100.0 * two_way.always_accuracy:.1f} %"
         f"{', mean over dates' if own.symbols else ''}{apart})"
     )
     if gap < _SAME:
@@ -327,7 +317,7 @@ def _ranges(own: ModelScores) -> list[str]:
     assert judged is not None, "it has bands"
     if (against := fan_against(own, PAST_MOVES)) is None:
         return [f"Range of outcomes: {describe_band(judged)}."]
-    if _shown(own.crps_tests[PAST_MOVES], own.path.crps_skill[PAST_MOVES]) == "better":
+    if _claim(own.crps_tests[PAST_MOVES], own.path.crps_skill[PAST_MOVES]) == "better":
         level = own.crps_tests[PAST_MOVES].level
     words = f"{against.removesuffix('.')}; {describe_band(judged)}."
     return [" ".join([words, *_symbols(own.symbol_crps_tests, PAST_MOVES, level)])]
@@ -338,11 +328,8 @@ def fan_against(own: ModelScores, rival: str) -> str | None:
     test, skill = own.crps_tests.get(rival), own.path.crps_skill.get(rival)
     if test is None or skill is None:
         return None
-    claim = _shown(test, skill)
-    words = difference(skill, shown_name(rival))
-    head = {"better": "Better ranges of outcomes", "worse": "Worse ranges of outcomes"}.get(
-        claim or "", "Range of outcomes"
-    )
+    claim, words = _claim(test, skill), difference(skill, shown_name(rival))
+    head = f"{claim.capitalize()} ranges of outcomes" if claim else "Range of outcomes"
     if test.test.p is None:
         return f"{head}: {words}, not proven."
     if claim is None:
@@ -373,7 +360,3 @@ def describe_band(band: Band) -> str:
 def shown_name(rival: str) -> str:
     """Return what a baseline is called on screens."""
     return SHOWN_NAMES.get(rival, rival)
-
-
-def _rate(share: float) -> str:
-    return f"{100.0 * share:.1f} %"

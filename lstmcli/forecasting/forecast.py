@@ -139,40 +139,34 @@ def join_forecasts(parts: Iterable[Forecast], count: int) -> Forecast:
     Each part is copied as it comes, so that no more than one is in memory with the whole.
     """
     first, done, replaced = None, 0, 0
-    scaled: tuple[list[ScaledFan], list[ScaledFan]] = [], []  # medians and fans
-    whole: list[Floats | None] = []
+    scaled: dict[str, list[ScaledFan]] = {}
+    whole: dict[str, Any] = {}
     for part in parts:
         first = part if first is None or not done else first
         if not part.median.shape[0]:
             continue
-        made: tuple[Any, Any] = part.median, part.quantiles
-        for each, those in zip(made, scaled, strict=True):
-            those += [each] if isinstance(each, ScaledFan) else []
-        median, fan = (None if isinstance(each, ScaledFan) else each for each in made)
-        median = None if _is_constant(median) else median
-        arrays = median, None if fan is None else np.asarray(fan), part.spread
+        arrays: dict[str, Any] = {}
+        for name in ("median", "quantiles", "spread"):
+            each = getattr(part, name)
+            if isinstance(each, ScaledFan):
+                scaled.setdefault(name, []).append(each)
+            elif each is not None and not (name == "median" and _is_constant(each)):
+                arrays[name] = each
         if not done:
-            shapes = [each if each is None else (count, *each.shape[1:]) for each in arrays]
-            whole = [each if each is None else np.empty(each) for each in shapes]
+            whole = {name: np.empty((count, *each.shape[1:])) for name, each in arrays.items()}
+        assert whole.keys() == arrays.keys(), "forecasts of different kinds"
         stop = done + part.median.shape[0]
-        for into, given in zip(whole, arrays, strict=True):
-            assert (into is None) == (given is None), "forecasts of different kinds"
-            if into is not None:
-                into[done:stop] = given
-        done = stop
-        replaced += part.replaced
+        for name, each in arrays.items():
+            whole[name][done:stop] = each
+        done, replaced = stop, replaced + part.replaced
     if first is None or done != count:
         raise ValueError(f"{done} of {count} forecasts")
     if not count:
         return first
-    joined: list[Any] = [
-        _join_scaled(those) if those else array
-        for those, array in zip(scaled, whole[:2], strict=True)
-    ]
-    median, quantiles = joined
-    if median is None:
-        median = np.broadcast_to(first.median[:1, :1], (count, len(first.steps)))
-    return Forecast(median, quantiles, first.levels, whole[2], first.steps, replaced)
+    whole |= {name: _join_scaled(fans) for name, fans in scaled.items()}
+    if "median" not in whole:
+        whole["median"] = np.broadcast_to(first.median[:1, :1], (count, len(first.steps)))
+    return replace(first, **whole, replaced=replaced)
 
 
 def empirical_quantiles(values: Floats, levels: Sequence[float]) -> Floats:

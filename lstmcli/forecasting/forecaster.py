@@ -1,6 +1,6 @@
 """The forecasts of a trained model from cutoffs of any number of series, a batch at a time.
 
-`_har_fan` answers all steps at once; `recurse` predicts the next row and appends it to the window.
+`_har_fan` answers all steps at once; `_recurse` predicts the next row and appends it to the window.
 """
 
 from collections.abc import Sequence
@@ -9,10 +9,10 @@ from dataclasses import replace
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from lstmcli.arrays import Floats, Ints
-from lstmcli.dataset.scaling import Scale, last_known, make_frame, next_month, with_season
+from lstmcli.dataset.scaling import last_known, make_frame, next_month, with_season
 from lstmcli.dataset.series import Series
 from lstmcli.dataset.volatility import volatility_frame
 from lstmcli.dataset.windows import (
@@ -82,17 +82,9 @@ def forecast(
         raw = contexts(windows, batch, window.context_length)
         if direct:
             return _fan(model, raw, steps)
-        return recurse(
-            model.network,
-            raw,
-            horizon=steps,
-            inputs=series[0].inputs,
-            scaling=window.scaling,
-            fitted=model.fitted,
-            rebase=window.rebase,
-            months=context_months(windows, batch, window.context_length),
-            extras=context_extras(windows, batch, window.context_length, ahead=steps),
-        )
+        months = context_months(windows, batch, window.context_length)
+        extras = context_extras(windows, batch, window.context_length, ahead=steps)
+        return _recurse(model, raw, months, extras, inputs=series[0].inputs, horizon=steps)
 
     return join_forecasts(map(forecast_batch, torch.split(index, batch_size)), len(index))
 
@@ -132,46 +124,37 @@ def _har_fan(
     batch_size: int,
 ) -> Forecast:
     """Forecast from the linear fan and the network's correction of its scale."""
+    settings, window = model.settings, model.settings.window
+    length = window.context_length
     scales, locations = [], []
     for each, rows in zip(series, cutoffs, strict=True):
-        inputs, sigma = har_inputs(each.log_prices, log_ranges(each, model.settings), rows)
+        inputs, sigma = har_inputs(each.log_prices, log_ranges(each, settings), rows)
         scales.append(har.scale(inputs, sigma)[:, :horizon])
-        locations.append(np.full(len(rows), location_of(har, each.symbol, model.settings)))
+        locations.append(np.full(len(rows), location_of(har, each.symbol, settings)))
     scale, spread = np.concatenate(scales), None
-    if model.settings.model.network != "har":
-        factors = _corrections(model, series, cutoffs, horizon, batch_size)  # (members, N, n)
-        scale *= factors.mean(axis=0)
-        spread = factors.std(axis=0) / factors.mean(axis=0) if len(factors) > 1 else None
+    if settings.model.network != "har":
+        # What each member multiplies the scale of each cutoff and step by: (members, N, n).
+        factors = np.ones((len(model.members), *scale.shape))
+        known = np.concatenate([rows >= length - 1 for rows in cutoffs])
+        windows = join(series, inputs=window.inputs, fitted=model.inputs).to(model.device)
+        index = flat_cutoffs(windows, cutoffs)[torch.from_numpy(known)].to(model.device)
+        found = []
+        with torch.inference_mode():
+            for batch in torch.split(index, batch_size):
+                raw = contexts(windows, batch, length)
+                extras = context_extras(windows, batch, length)
+                read = with_extras(volatility_frame(raw, window.bars).x, extras)
+                found.append(_answers(model, read, horizon).double().exp().cpu().numpy())
+        factors[:, known] = np.concatenate(found, axis=1)
+        mean = factors.mean(axis=0)
+        scale *= mean
+        spread = factors.std(axis=0) / mean if len(factors) > 1 else None
     made = har.forecast(scale, np.concatenate(locations))
     if spread is not None:
         made = replace(made, spread=spread * np.abs(made.median))
     if model.calibration is None:
         return made
     return replace(made, quantiles=calibrate(np.asarray(made.quantiles), model.calibration))
-
-
-def _corrections(
-    model: TrainedModel,
-    series: Sequence[Series],
-    cutoffs: Sequence[Ints],
-    horizon: int,
-    batch_size: int,
-) -> Floats:
-    """Return what each member multiplies the scale of each cutoff and step by: (members, N, n)."""
-    window = model.settings.window
-    known = np.concatenate([rows >= window.context_length - 1 for rows in cutoffs])
-    factors = np.ones((len(model.members), len(known), horizon))
-    windows = join(series, inputs=window.inputs, fitted=model.inputs).to(model.device)
-    index = flat_cutoffs(windows, cutoffs)[torch.from_numpy(known)].to(model.device)
-    found = []
-    with torch.inference_mode():
-        for batch in torch.split(index, batch_size):
-            raw = contexts(windows, batch, window.context_length)
-            frame = volatility_frame(raw, window.bars)
-            read = with_extras(frame.x, context_extras(windows, batch, window.context_length))
-            found.append(_answers(model, read, horizon).double().exp().cpu().numpy())
-    factors[:, known] = np.concatenate(found, axis=1)
-    return factors
 
 
 def _answers(model: TrainedModel, read: Tensor, horizon: int) -> Tensor:
@@ -201,36 +184,35 @@ def _fan(model: TrainedModel, contexts: Tensor, horizon: int) -> Forecast:
     return Forecast(quantiles[..., middle], quantiles, model.levels, spread)
 
 
-def recurse(
-    network: nn.Module,
+def _recurse(
+    model: TrainedModel,
     contexts: Tensor,
+    months: Tensor | None,
+    extras: Tensor | None,
     *,
-    horizon: int,
     inputs: Sequence[int],
-    scaling: str,
-    fitted: Scale | None,
-    rebase: bool,
-    months: Tensor | None = None,
-    extras: Tensor | None = None,
+    horizon: int,
 ) -> Forecast:
     """Forecast from contexts (N, L, C) of raw values, on the network's device.
 
-    extras : (N, L + horizon, E) own inputs, those of bars to come as they are known at the cutoff.
+    months : (N, L) of their rows, where it reads them. extras : (N, L + horizon, E) own inputs,
+    those of bars to come as they are known at the cutoff. inputs : the columns that it reads.
 
     A path moves at most a million-fold either way from the value at the cutoff, so that a log move
     always exists and every scaled value is a float32, however badly the network was trained.
     """
+    network, settings = model.network, model.settings.window
     network.eval()
     precision = next(network.parameters()).dtype
     window, predicted = contexts, []
     with torch.inference_mode():
         last = last_known(contexts)
         low, high = last / _FURTHEST_MOVE, last * _FURTHEST_MOVE
-        frame = make_frame(contexts, scaling, fitted)
+        frame = make_frame(contexts, settings.scaling, model.fitted)
         for moved in range(horizon):
-            if rebase:
-                frame = make_frame(window, scaling, fitted)
-            x = frame.x if rebase else frame.apply(window).nan_to_num(0.0)
+            if settings.rebase:
+                frame = make_frame(window, settings.scaling, model.fitted)
+            x = frame.x if settings.rebase else frame.apply(window).nan_to_num(0.0)
             x = with_season(x[:, :, list(inputs)], months)
             if extras is not None:
                 x = with_extras(x, extras[:, : contexts.shape[1] + moved])

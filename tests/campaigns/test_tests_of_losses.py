@@ -4,8 +4,12 @@ lstmcli/evaluation/README.md."""
 import numpy as np
 import pytest
 
-from lstmcli.evaluation.risk import LOSS, christoffersen_independence, christoffersen_joint
-from lstmcli.evaluation.significance import christoffersen_unconditional
+from lstmcli.evaluation.risk import LOSS
+from lstmcli.evaluation.significance import (
+    christoffersen_independence,
+    christoffersen_joint,
+    christoffersen_unconditional,
+)
 
 
 @pytest.mark.slow

@@ -75,25 +75,12 @@ def test_anything_else_is_refused(text: str) -> None:
         OwnInput.parse(text)
 
 
-def test_a_day_of_one_calendar_is_joined_to_the_same_day() -> None:
-    own, other = series_on(NEW_YORK, sessions(NEW_YORK)), series_on("^VIX", sessions(NEW_YORK))
-    np.testing.assert_array_equal(joined(own, other), sessions(NEW_YORK))
-
-
 def test_tokyo_is_known_in_new_york_the_same_day_and_new_york_in_tokyo_the_day_after() -> None:
     york, tokyo = series_on(NEW_YORK, sessions(NEW_YORK)), series_on(TOKYO, sessions(TOKYO))
     assert at(york, joined(york, tokyo), "2024-03-06") == "2024-03-06"
     assert at(york, joined(york, tokyo), "2024-03-20") == "2024-03-19"  # a holiday in Tokyo
     assert at(tokyo, joined(tokyo, york), "2024-03-06") == "2024-03-05"
     assert at(tokyo, joined(tokyo, york), "2024-03-11") == "2024-03-08"  # a Monday
-
-
-def test_a_half_day_in_new_york_ends_before_toronto_does() -> None:
-    york, other = series_on(NEW_YORK, sessions(NEW_YORK)), "^GSPTSE"
-    toronto = series_on(other, sessions(other))
-    assert at(york, joined(york, toronto), "2023-11-22") == "2023-11-22"
-    assert at(york, joined(york, toronto), "2023-11-24") == "2023-11-23"
-    assert at(toronto, joined(toronto, york), "2023-11-24") == "2023-11-24"
 
 
 def test_a_calendar_that_is_not_known_counts_the_day_before() -> None:

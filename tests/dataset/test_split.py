@@ -1,6 +1,7 @@
 """Chronological parts that no label crosses, and the figures of the published lab."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -37,32 +38,26 @@ def lab_series(first: str, last: str) -> Series:
     )
 
 
-def borders_of(
-    *series: Series,
-    train_end: str | None = None,
-    train_fraction: float = 0.85,
-    validation_fraction: float = 0.15,
-    embargo: int = 0,
-) -> Borders:
-    return find_borders(
+def borders_of(*series: Series, train_end: str | None = None, **changes: Any) -> Borders:
+    end = None if train_end is None else np.datetime64(train_end)
+    shares: Any = {"train_fraction": 0.85, "validation_fraction": 0.15}
+    return find_borders(series, train_end=end, **(shares | changes))
+
+
+def shuffled(series: Series, context_length: int, validation: float, seed: int = 0) -> Any:
+    return split_shuffled(
         series,
-        train_end=None if train_end is None else np.datetime64(train_end),
-        train_fraction=train_fraction,
-        validation_fraction=validation_fraction,
-        embargo=embargo,
+        context_length=context_length,
+        train_fraction=0.9,
+        validation_fraction=validation,
+        generator=torch.Generator().manual_seed(seed),
     )
 
 
 def test_the_published_lab_has_3709_training_and_412_test_windows() -> None:
     series = lab_series("2000-01-03", "2016-08-01")
     assert len(series) == 4171
-    split, validation = split_shuffled(
-        series,
-        context_length=50,
-        train_fraction=0.9,
-        validation_fraction=0.05,
-        generator=torch.Generator().manual_seed(0),
-    )
+    split, validation = shuffled(series, 50, 0.05)
     assert (len(split.train), len(split.test)) == (3709, 412)
     assert len(validation) == 185
     assert len(np.unique(validation)) == 185
@@ -109,12 +104,8 @@ def test_no_label_of_a_part_reaches_a_row_of_the_next(
     validation_fraction: float,
 ) -> None:
     series = series_of(random_walk(rows))
-    borders = borders_of(
-        series,
-        train_fraction=train_fraction,
-        validation_fraction=validation_fraction,
-        embargo=embargo,
-    )
+    shares: Any = {"train_fraction": train_fraction, "validation_fraction": validation_fraction}
+    borders = borders_of(series, embargo=embargo, **shares)
     split = split_series(
         series, borders, context_length=context_length, horizon=horizon, purge=horizon + more
     )
@@ -171,11 +162,6 @@ def test_an_embargo_longer_than_the_rows_ends_late_enough_for_those_to_come(
     assert left_out <= embargo + 5
 
 
-def test_values_play_no_part_in_where_series_are_cut() -> None:
-    one, other = series_of(random_walk(200, seed=1)), series_of(random_walk(200, seed=2))
-    assert borders_of(one) == borders_of(other)
-
-
 def test_a_train_end_on_a_day_without_a_bar_cuts_before_it() -> None:
     series = series_of(random_walk(200))
     friday = series.dates[99]
@@ -190,22 +176,11 @@ def test_a_train_end_before_the_data_is_a_data_error(train_end: str) -> None:
         borders_of(series_of(random_walk(200)), train_end=train_end)
 
 
-def checked(
-    rows: int, context_length: int, purge: int, train_fraction: float, validation_fraction: float
-) -> Split:
+def checked(rows: int, context_length: int, purge: int, **shares: Any) -> Split:
     series = series_of(random_walk(rows))
-    borders = borders_of(
-        series, train_fraction=train_fraction, validation_fraction=validation_fraction
-    )
-    split = split_series(series, borders, context_length=context_length, horizon=purge, purge=purge)
-    check_split(
-        series,
-        split,
-        context_length=context_length,
-        purge=purge,
-        train_fraction=train_fraction,
-        validation_fraction=validation_fraction,
-    )
+    lengths: dict[str, Any] = {"context_length": context_length, "purge": purge}
+    split = split_series(series, borders_of(series, **shares), horizon=purge, **lengths)
+    check_split(series, split, **lengths, **shares)
     return split
 
 
@@ -218,11 +193,11 @@ def checked(
 def test_the_number_of_rows_that_a_message_asks_for_is_enough(
     context_length: int, purge: int, train_fraction: float, validation_fraction: float
 ) -> None:
-    rest = context_length, purge, train_fraction, validation_fraction
+    shares: Any = {"train_fraction": train_fraction, "validation_fraction": validation_fraction}
     with pytest.raises(DataError) as caught:
-        checked(14, *rest)
+        checked(14, context_length, purge, **shares)
     assume(caught.value.what.startswith("needs"))
-    split = checked(int(caught.value.what.split()[1]), *rest)
+    split = checked(int(caught.value.what.split()[1]), context_length, purge, **shares)
     assert split.train
     assert split.validation
 
@@ -231,32 +206,16 @@ def test_too_short_a_series_is_named_with_what_it_needs() -> None:
     with pytest.raises(
         DataError, match=r"needs 396 rows, has 300 \(AAA\).*context of 50"
     ) as caught:
-        checked(300, 50, 50, 0.85, 0.15)
+        checked(300, 50, 50, train_fraction=0.85, validation_fraction=0.15)
     assert caught.value.exit_code == 4
 
 
 def test_the_shuffled_split_depends_on_its_generator_alone() -> None:
     series = series_of(random_walk(300))
-
-    def drawn(seed: int) -> list[int]:
-        _, validation = split_shuffled(
-            series,
-            context_length=10,
-            train_fraction=0.9,
-            validation_fraction=0.1,
-            generator=torch.Generator().manual_seed(seed),
-        )
-        return [int(row) for row in validation]
-
-    assert drawn(1) == drawn(1) != drawn(2)
+    first, again, other = (shuffled(series, 10, 0.1, seed)[1].tolist() for seed in (1, 1, 2))
+    assert first == again != other
 
 
 def test_the_shuffled_split_needs_twenty_windows() -> None:
     with pytest.raises(DataError, match="needs 30 rows, has 29"):
-        split_shuffled(
-            series_of(random_walk(29)),
-            context_length=10,
-            train_fraction=0.9,
-            validation_fraction=0.1,
-            generator=torch.Generator(),
-        )
+        shuffled(series_of(random_walk(29)), 10, 0.1)

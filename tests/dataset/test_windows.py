@@ -1,9 +1,6 @@
 """Gathers of windows against plain loops, and without a copy of every window."""
 
 import numpy as np
-import torch
-from hypothesis import given
-from hypothesis import strategies as st
 
 from lstmcli.dataset.windows import context_months, contexts, flat_cutoffs, futures, join
 from tests.synthetic import series_of
@@ -41,34 +38,8 @@ def test_months_are_those_of_the_same_rows_and_only_where_they_are_read() -> Non
     assert context_months(join(both), index, 22) is None
 
 
-@given(rows=st.integers(5, 40), length=st.integers(1, 5), horizon=st.integers(1, 5), data=st.data())
-def test_context_and_future_meet_at_the_cutoff(
-    rows: int, length: int, horizon: int, data: st.DataObject
-) -> None:
-    windows = join([series_of(np.arange(1.0, rows + 1))])
-    last = rows - 1 - horizon
-    cutoff = data.draw(st.integers(length - 1, max(length - 1, last)))
-    if cutoff > last:
-        return
-    index = torch.tensor([cutoff])
-    values = windows.values[:, 0].tolist()
-    assert (
-        contexts(windows, index, length)[0, :, 0].tolist()
-        == (values[cutoff - length + 1 : cutoff + 1])
-    )
-    assert (
-        futures(windows, index, horizon)[0, :, 0].tolist()
-        == (values[cutoff + 1 : cutoff + 1 + horizon])
-    )
-
-
 def test_no_cutoffs_make_no_windows() -> None:
     windows = join([series_of(np.arange(1.0, 9.0))])
     index = flat_cutoffs(windows, [np.array([], dtype=np.int64)])
     assert contexts(windows, index, 3).shape == (0, 3, 1)
     assert futures(windows, index, 2).shape == (0, 2, 1)
-
-
-def test_joined_series_hold_each_row_once() -> None:
-    windows = join([series_of(np.arange(1.0, 1001.0)), series_of(np.arange(1.0, 501.0))])
-    assert windows.values.shape == (1500, 1)

@@ -1,6 +1,8 @@
-"""Rewriting and comparing, on runs that are a line of arithmetic each."""
+"""Rewriting later bars and comparing, on runs that are a line of arithmetic each."""
 
 from collections.abc import Callable, Sequence
+from datetime import date
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,6 +15,7 @@ from lstmcli.evaluation.backtest import Backtest
 from lstmcli.evaluation.leaks import (
     Comparison,
     Figures,
+    Stage,
     compare,
     leak_error,
     merged,
@@ -20,9 +23,12 @@ from lstmcli.evaluation.leaks import (
     rewritten,
     sample_days,
     window_figures,
+    without,
 )
 from lstmcli.forecasting.forecast import Forecast
 from lstmcli.market.prices import Prices
+from lstmcli.market.validate import bars_from_frame, check_bars
+from tests.rows import for_each
 from tests.synthetic import make_prices, random_walk
 
 ROWS, HORIZON = 60, 3
@@ -160,27 +166,43 @@ def test_a_few_dead_windows_pass_the_control() -> None:
     assert controlled(walk)[-1].difference is None
 
 
-def test_a_change_of_the_last_bit_and_of_the_sign_of_zero_is_a_difference() -> None:
-    values = np.array([1.0, np.nan, 0.0])
-    for place, changed in ((0, np.nextafter(1.0, 2.0)), (2, -0.0)):
-        other = values.copy()
-        other[place] = changed
-        (found,) = compare("fit", DAYS[5], [weights(values)], [weights(other)])
-        assert found.difference is not None
-        assert found.difference.name == f"w[{place}]"
-    (same,) = compare("fit", DAYS[5], [weights(values)], [weights(values.copy())])
-    assert same.difference is None
-    assert same.numbers == 3
+def weights(values: Any) -> Figures:
+    return Figures("model", "weights", "w", np.asarray(values))
 
 
-def test_another_number_of_values_is_a_difference() -> None:
-    (found,) = compare("fit", DAYS[5], [weights(np.ones(3))], [weights(np.ones(2))])
+@for_each(
+    ("values", "other", "name", "expected"),
+    [
+        ([1.0, np.nan, 0.0], [np.nextafter(1.0, 2.0), np.nan, 0.0], "w[0]", 1.0),
+        ([1.0, np.nan, 0.0], [1.0, np.nan, -0.0], "w[2]", 0.0),
+        ([1.0, 1.0, 1.0], [1.0, 1.0], "w: how many", 3),
+        (DAYS[:2], DAYS[1:3], "w[0]", str(DAYS[0])),
+    ],
+)
+def test_the_smallest_change_is_a_difference(
+    values: Any, other: Any, name: str, expected: Any
+) -> None:
+    (found,) = compare("fit", DAYS[5], [weights(values)], [weights(other)])
     assert found.difference is not None
-    assert (found.difference.expected, found.difference.found) == (3, 2)
+    assert (found.difference.name, found.difference.expected) == (name, expected)
+    (same,) = compare("fit", DAYS[5], [weights(values)], [weights(list(values))])
+    assert (same.difference, same.numbers) == (None, len(values))
 
 
-def weights(values: NDArray[np.float64]) -> Figures:
-    return Figures("model", "weights", "w", values)
+@for_each(
+    ("stage", "words"),
+    [
+        ("kept", r"^the kept model is not the one that its training rows give \(kept stage.*"
+         r"found 1\.0, a refit on the rows up to 2000-01-10 gives 0\.0"),
+        ("repeat", r"proves nothing here .*w\[0\]\): .*gave 1\.0 and then 0"),
+    ],
+)  # fmt: skip
+def test_a_difference_of_a_kept_model_or_of_a_repetition_is_no_leak_of_the_code(
+    stage: Stage, words: str
+) -> None:
+    (found,) = compare(stage, DAYS[5], [weights([1.0])], [weights([0.0])])
+    with pytest.raises(LeakError, match=words):
+        raise leak_error(found)
 
 
 def test_what_only_one_run_has_is_a_difference_unless_they_are_fits() -> None:
@@ -207,21 +229,52 @@ def test_numbers_in_tables_are_named_by_their_path() -> None:
     assert found.difference.name == "path.rmse"
 
 
-def test_dates_are_compared_and_shown_as_dates() -> None:
-    one, other = (Figures("all", "dates", "date", days) for days in (DAYS[:2], DAYS[1:3]))
-    (found,) = compare("forecast", DAYS[5], [one], [other])
-    assert found.difference is not None
-    assert found.difference.expected == str(DAYS[0])
+@given(kept=st.integers(0, ROWS), seed=st.integers(0, 2**32))
+def test_every_value_after_the_day_changes_and_no_other_does(kept: int, seed: int) -> None:
+    after = DAYS[0] - np.timedelta64(1, "D") if kept == 0 else DAYS[kept - 1]
+    table = make_prices(Open=np.full(ROWS, np.nan), Close=random_walk(ROWS), Volume=np.zeros(ROWS))
+    before = table.frame.copy()
+    other = rewritten(table, after, np.random.default_rng(seed))
+    assert table.frame.equals(before)
+    assert other.frame[:kept].equals(before[:kept])
+    assert other.frame.index.equals(before.index)
+    assert list(other.frame) == list(before)
+    noise = other.frame[kept:].to_numpy()
+    assert (noise > 0).all()
+    assert np.isfinite(noise).all()
+    assert not (noise == before[kept:].to_numpy()).any()
 
 
-def test_a_kept_model_that_is_not_what_its_rows_give_is_not_called_a_leak_of_the_code() -> None:
-    (found,) = compare("kept", DAYS[5], [weights(np.ones(1))], [weights(np.zeros(1))])
-    text = str(leak_error(found))
-    assert text.startswith("the kept model is not the one that its training rows give (kept stage")
-    assert "found 1.0, a refit on the rows up to 2000-01-10 gives 0.0" in text
+def test_noise_does_not_depend_on_what_stood_there() -> None:
+    close = random_walk(600)
+    other = close.copy()
+    other[30:] *= 7
+    first, second = (
+        rewritten(make_prices(Close=each), DAYS[29], np.random.default_rng(0))
+        for each in (close, other)
+    )
+    assert first.frame.equals(second.frame)
+    assert np.abs(np.log(first.frame["Close"].to_numpy()[30:] / close[29])).std() > 0.2
 
 
-def test_runs_that_differ_by_themselves_prove_nothing() -> None:
-    (found,) = compare("repeat", DAYS[5], [weights(np.zeros(1))], [weights(np.ones(1))])
-    with pytest.raises(LeakError, match=r"proves nothing here .*w\[0\]\): .*gave 0\.0 and then 1"):
-        raise leak_error(found)
+@given(seed=st.integers(0, 2**32), shift=st.sampled_from([-0.35, 0.0, 0.35]))
+def test_noise_looks_like_prices(seed: int, shift: float) -> None:
+    close = random_walk(ROWS)
+    columns: dict[str, Any] = {
+        "Open": close,
+        "High": close * 1.01,
+        "Low": close * 0.99,
+        "Close": close,
+    }
+    table = make_prices(**columns, Adj_Close=close / 2, Volume=np.full(ROWS, 1e6))
+    noisy = rewritten(table, DAYS[19], np.random.default_rng(seed), shift).frame
+    assert np.abs(np.log(noisy["Open"] / noisy["Close"])[20:]).max() < 0.2
+    notes = check_bars(bars_from_frame(noisy, "AAA", "here"), today=date(2026, 1, 1)).notes
+    assert [each for each in notes if "missing in" in each or "lay " in each] == []
+
+
+def test_bars_are_cut_and_left_out_after_the_day() -> None:
+    table = make_prices(Close=random_walk(ROWS))
+    assert without(table, DAYS[19]).frame.equals(table.frame[:20])
+    fewer = without(table, DAYS[19], 2).frame
+    assert fewer.equals(table.frame.drop(table.frame.index[20:22]))

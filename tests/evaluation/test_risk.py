@@ -2,26 +2,29 @@
 
 import math
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import pytest
 
 from lstmcli.errors import UsageError
-from lstmcli.evaluation.pooling import Pool
 from lstmcli.evaluation.risk import (
     asked_changes,
     asked_of,
     asked_prices,
     backtest_loss,
     chances_below,
-    christoffersen_independence,
-    christoffersen_joint,
     loss_moves,
     past_beyond,
     score_beyond,
 )
-from lstmcli.evaluation.significance import christoffersen_unconditional
+from lstmcli.evaluation.significance import (
+    christoffersen_independence,
+    christoffersen_joint,
+    christoffersen_unconditional,
+)
 from lstmcli.forecasting.forecast import Forecast
+from tests.evaluation.panels import daily
 from tests.rows import for_each
 
 LEVELS = (0.025, 0.05, 0.5, 0.95, 0.975)
@@ -102,11 +105,9 @@ def test_scores_of_large_moves_agree_with_their_slow_twin() -> None:
     chance, base = generator.uniform(0.05, 0.9, 300), generator.choice([0.1, 0.3], 300)
     actual = generator.normal(-0.05, 0.1, 300)
     actual[5] = np.nan
-    cutoff = np.datetime64("2020-01-01") + np.arange(300)
-    pool = Pool(cutoff, cutoff + 1)
     for change, own in ((-0.1, chance), (0.1, 1.0 - chance)):
         fan = straight(chance, np.log1p(change))
-        found = score_beyond(fan, 1, actual, pool, change, base)
+        found = score_beyond(fan, 1, actual, daily(300), change, base)
         assert found is not None
         brier, brier_base, happened = [], [], []
         for k in range(300):
@@ -122,33 +123,17 @@ def test_scores_of_large_moves_agree_with_their_slow_twin() -> None:
         assert (found.n_windows, found.beyond_fan) == (299, 0.0)
 
 
-def test_a_fan_that_knows_the_chance_has_skill() -> None:
-    generator = np.random.default_rng(4)
-    chance = generator.uniform(0.05, 0.9, 20_000)
-    actual = np.where(generator.random(20_000) < chance, -0.2, 0.0)
-    cutoff = np.datetime64("1970-01-01") + np.arange(20_000)
-    fan, base = straight(chance, np.log(0.9)), np.full(20_000, chance.mean())
-    found = score_beyond(fan, 1, actual, Pool(cutoff, cutoff + 1), -0.1, base)
-    assert found is not None
-    assert found.skill is not None
-    assert found.skill > 0.15
-    assert found.mean == pytest.approx(found.happened, abs=0.01)
-
-
 def test_a_level_beyond_every_fan_has_no_score() -> None:
-    cutoff = np.datetime64("2020-01-01") + np.arange(4)
-    fan = straight(np.full(4, -3.0), np.log(0.9))
-    pool, actual = Pool(cutoff, cutoff + 1), np.zeros(4)
-    found = score_beyond(fan, 1, actual, pool, -0.1, np.full(4, np.nan))
-    assert found is not None
+    def scored(fan: Forecast, base: float) -> Any:
+        return score_beyond(fan, 1, np.zeros(4), daily(4), -0.1, np.full(4, base))
+
+    found = scored(straight(np.full(4, -3.0), np.log(0.9)), np.nan)
     assert (found.brier, found.skill, found.base_rate, found.beyond_fan) == (None, None, None, 1.0)
     assert found.mean == pytest.approx(0.025)
-    inside = score_beyond(straight([0.1] * 4, np.log(0.9)), 1, actual, pool, -0.1, np.zeros(4))
-    assert inside is not None
+    inside = scored(straight([0.1] * 4, np.log(0.9)), 0.0)
     assert (inside.skill, inside.happened) == (None, 0.0)
     assert inside.brier == pytest.approx(0.01)
-    point = Forecast(np.zeros((4, 1)))
-    assert score_beyond(point, 1, actual, pool, -0.1, np.zeros(4)) is None
+    assert scored(Forecast(np.zeros((4, 1))), 0.0) is None
 
 
 def test_base_rates_are_each_symbol_s_own() -> None:
@@ -181,13 +166,10 @@ def test_independence_agrees_with_its_slow_twin() -> None:
     found = christoffersen_independence(hits)
     assert found.statistic == pytest.approx(ratio)
     assert found.p == pytest.approx(math.erfc(math.sqrt(ratio / 2.0)))  # of one degree of freedom
-    n, n1 = len(hits), int(hits.sum())
-    kupiec = 2.0 * (
-        n1 * math.log(n1 / n / 0.05) + (n - n1) * math.log((1.0 - n1 / n) / (1.0 - 0.05))
-    )
+    coverage = christoffersen_unconditional(int(hits.sum()), len(hits), 0.05).statistic or 0.0
     joint = christoffersen_joint(hits, 0.05)
-    assert joint.statistic == pytest.approx(kupiec + ratio)
-    assert joint.p == pytest.approx(math.exp(-(kupiec + ratio) / 2.0))  # of two
+    assert joint.statistic == pytest.approx(coverage + ratio)
+    assert joint.p == pytest.approx(math.exp(-(coverage + ratio) / 2.0))  # of two
 
 
 KUPIEC = [  # days, chance, and the exceptions between which 5 % does not reject, both left out
@@ -203,27 +185,6 @@ def test_exceptions_that_are_not_rejected(days: int, chance: float, low: int, hi
     ps = [christoffersen_unconditional(hits, days, chance).p for hits in range(150)]
     kept = [hits for hits, p in enumerate(ps) if p is not None and p >= 0.05]
     assert kept == list(range(low + 1, high))
-
-
-def test_the_tests_reject_about_as_often_as_they_say_and_find_clusters() -> None:
-    generator = np.random.default_rng(6)
-    ps = []
-    for _ in range(800):
-        hits = generator.random(1000) < 0.05
-        found = (
-            christoffersen_unconditional(int(hits.sum()), 1000, 0.05),
-            christoffersen_independence(hits),
-            christoffersen_joint(hits, 0.05),
-        )
-        ps.append([each.p for each in found])
-    level = (np.array(ps, dtype=float) < 0.05).mean(axis=0)
-    # Chi-squared is the limit: independence rejects 8 % at 1,000 days, and 2 % at 250.
-    assert (level > 0.025).all()
-    assert (level < 0.11).all()
-    clustered = generator.random((100, 1000)) < 0.033
-    clustered[:, 1:] |= clustered[:, :-1] & (generator.random((100, 999)) < 0.5)
-    clusters = [christoffersen_independence(each).p for each in clustered]
-    assert np.mean(np.array(clusters, dtype=float) < 0.05) > 0.9
 
 
 def test_a_loss_is_tested_from_250_days_on() -> None:

@@ -7,19 +7,18 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from scipy import stats
 
 from lstmcli.errors import DataError
 from lstmcli.evaluation.backtest import Backtest
 from lstmcli.evaluation.scores import score
-from lstmcli.evaluation.trend import Thresholds, Yardsticks, fit_tails, fit_thresholds, scaled_moves
+from lstmcli.evaluation.trend import Yardsticks, fit_tails, fit_thresholds, scaled_moves
 from lstmcli.forecasting import baselines
 from lstmcli.forecasting.forecast import Forecast
+from tests.evaluation.panels import LEVELS, panel
 from tests.rows import for_each
 
 SAMPLE = Path(__file__).parents[2] / "data" / "sp500.csv"
 HORIZON = 50
-LEVELS = (0.025, *(round(0.05 * k, 2) for k in range(1, 20)), 0.975)
 
 
 @pytest.fixture(scope="module")
@@ -75,38 +74,31 @@ def test_all_cutoffs_of_the_lab_reproduce_its_overlapping_figures(lab_closes):
     assert f"{100 * found.models['drift'].path.rmse:.3f}" == "2.974"
 
 
-def test_always_up_scores_as_naive_on_the_path(lab_closes):
-    found = score(lab_backtest(lab_closes, 4040 + 50 * np.arange(13)), "net", Yardsticks())
-    assert abs(found.models["always_up"].path.skill["naive"]) < 1e-4
-
-
-def panel(n_symbols=3, n_cutoffs=40, horizon=5, step_size=5, seed=0, quantiles=True):
-    """Random walks, a model that knows a little, and the baselines."""
-    generator = np.random.default_rng(seed)
-    rows = n_symbols * n_cutoffs
-    start = np.datetime64("2015-01-05") + step_size * np.arange(n_cutoffs)
-    cutoff = np.tile(start, n_symbols)
-    actual = np.cumsum(generator.normal(0, 0.01, (rows, horizon)), axis=1)
-    median = 0.2 * actual + generator.normal(0, 0.002, actual.shape)
-    z = stats.norm.ppf(LEVELS)
-    spread = 0.01 * np.sqrt(np.arange(1, horizon + 1))[None, :, None]
-    fan = median[:, :, None] + spread * z
-    return Backtest(
-        symbol=np.repeat([f"S{k}" for k in range(n_symbols)], n_cutoffs),
-        cutoff=cutoff,
-        last_close=generator.uniform(10, 1000, rows),
-        sigma=np.full(rows, 0.01),
-        dates=cutoff[:, None] + np.arange(1, horizon + 1),
-        actual=actual,
-        forecasts={
-            "net": Forecast(median, fan, LEVELS) if quantiles else Forecast(median),
-            "naive": Forecast(np.zeros_like(actual)),
-            "drift": Forecast(np.full_like(actual, 1e-4)),
-            "gaussian_cone": Forecast(
-                np.zeros_like(actual), np.broadcast_to(spread * z, fan.shape), LEVELS
-            ),
-        },
-    )
+def test_scores_of_paths_and_steps_agree_with_a_loop_over_symbols_and_windows():
+    backtest, per_symbol = panel(n_symbols=2, n_cutoffs=30), {"S0": 2.0, "S1": 5.0}
+    found = score(backtest, "net", Yardsticks(per_symbol)).models
+    for rows, symbol in ((slice(None), None), (slice(30), "S0"), (slice(30, 60), "S1")):
+        truth, scale = np.exp(backtest.actual[rows]), np.repeat([2.0, 5.0], 30)[rows]
+        mean = {}
+        for name, forecast in backtest.forecasts.items():
+            error = np.abs(np.exp(forecast.median[rows]) - truth)
+            scaled = error * (backtest.last_close[rows] / scale)[:, None]
+            mean[name] = [np.sqrt(np.mean(error**2)), error.mean(), scaled.mean()]
+            own = found[name].path if symbol is None else found[name].symbols[symbol]
+            assert [own.rmse, own.mae, own.mase] == pytest.approx(mean[name])
+            if symbol is None:
+                steps = found[name].steps
+                assert steps.rmse == pytest.approx(np.sqrt(np.mean(error**2, axis=0)))
+                assert steps.mase == pytest.approx(scaled.mean(axis=0))
+        own = found["net"].path if symbol is None else found["net"].symbols[symbol]
+        assert own.skill["naive"] == pytest.approx(1 - mean["net"][0] / mean["naive"][0])
+        assert own.mae_skill["naive"] == pytest.approx(1 - mean["net"][1] / mean["naive"][1])
+    for part in ("rmse", "crps"):
+        ours, theirs = (getattr(found[name].steps, part)[2] for name in ("net", "gaussian_cone"))
+        skills = found["net"].steps.crps_skill["gaussian_cone"]
+        if part == "rmse":
+            theirs, skills = found["naive"].steps.rmse[2], found["net"].steps.skill["naive"]
+        assert skills[2] == pytest.approx(1 - ours / theirs)
 
 
 def test_a_backtest_of_a_few_steps_scores_them_as_the_whole_one_does():
@@ -189,6 +181,15 @@ def test_three_way_calls_come_from_the_fan_or_from_thresholds_or_not_at_all():
     assert sum(map(sum, last["net"].three_way.confusion)) == 120
     assert last["net"].crash.n_windows == last["net"].spike.n_windows == 12
     assert last["net"].crash.calls.down > last["net"].crash.calls_always.down
+    far = np.full(5, 99.0)
+    none = score(backtest, "net", Yardsticks(tails={"crash": -far, "spike": far}))
+    crash = none.models["net"].direction[-1].crash
+    assert (crash.n_windows, crash.n_independent, crash.calls, crash.predicted) == (
+        0,
+        0,
+        None,
+        None,
+    )
     assert last["drift"].spike.calls.up == last["drift"].spike.calls_always.up == 1.0
 
 
@@ -205,7 +206,8 @@ def test_futures_that_have_not_happened_are_no_windows():
     )
     assert (nothing.n_windows, nothing.n_independent, nothing.first_cutoff) == (0, 0, None)
     assert nothing.models["net"].path.rmse is None
-    json.dumps(asdict(nothing), allow_nan=False)
+    for each in (found, nothing):
+        json.dumps(asdict(each), allow_nan=False)
 
 
 def test_a_symbol_without_a_scale_leaves_mase_to_the_others():
@@ -216,12 +218,6 @@ def test_a_symbol_without_a_scale_leaves_mase_to_the_others():
     )
     assert both.steps.mase == pytest.approx(first.steps.mase)
     assert score(backtest, "net", Yardsticks()).models["net"].path.mase is None
-
-
-def test_scores_are_ready_for_json():
-    found = score(panel(), "net", Yardsticks({"S0": 1.0}))
-    text = json.dumps(asdict(found), allow_nan=False)
-    assert json.loads(text)["models"]["net"]["path"]["rmse"] == found.models["net"].path.rmse
 
 
 @for_each("wrong", [np.nan, np.inf, 400.0])
@@ -239,12 +235,6 @@ def test_what_does_not_line_up_or_does_not_exist_is_an_error():
     backtest.forecasts["net"] = Forecast(np.zeros((3, 5)))
     with pytest.raises(DataError, match="do not line up"):
         score(backtest, "net", Yardsticks())
-
-
-def test_unused_thresholds_do_no_harm():
-    limits = Thresholds(np.zeros(5), np.zeros(5))
-    found = score(panel(), "net", Yardsticks(thresholds={"other": limits}))
-    assert found.models["net"].direction[-1].trend_from == "fan"
 
 
 def test_calendars_count_the_windows_of_which_anything_has_happened():

@@ -5,21 +5,20 @@ import pytest
 from scipy import stats
 
 from lstmcli.errors import DataError
-from lstmcli.evaluation.pooling import Pool
 from lstmcli.evaluation.trend import (
     DOWN,
     FLAT,
     UP,
     Thresholds,
     actual_trend,
+    fit_tails,
     fit_thresholds,
     predicted_trend,
     scaled_moves,
     three_way,
 )
 from lstmcli.forecasting.forecast import Forecast
-
-DAY = np.datetime64("2020-01-01")
+from tests.evaluation.panels import daily
 
 
 def test_moves_are_scaled_by_the_windows_volatility_and_the_root_of_the_step():
@@ -67,6 +66,15 @@ def test_thresholds_leave_out_what_has_not_happened_and_need_something():
         fit_thresholds(np.ones((2, 1)), np.full((2, 1), np.nan))
 
 
+def test_tails_are_the_outer_tenths_of_the_training_moves():
+    actual = np.random.default_rng(0).normal(size=(5000, 2))
+    tails = fit_tails(actual)
+    assert np.mean(actual[:, 0] < tails["crash"][0]) == pytest.approx(0.1, abs=1e-3)
+    assert np.mean(actual[:, 1] > tails["spike"][1]) == pytest.approx(0.1, abs=1e-3)
+    with pytest.raises(DataError, match="No training window"):
+        fit_tails(np.full((3, 2), np.nan))
+
+
 def test_a_point_forecast_without_thresholds_makes_no_three_way_call():
     assert predicted_trend(Forecast(np.ones((2, 1))), np.ones(2), 1, 0.25, None) is None
 
@@ -93,9 +101,5 @@ def test_a_symmetric_cone_leans_neither_way_however_it_is_rounded():
 
 def test_classes_that_never_happened_do_not_enter_the_balance():
     both_up = np.array([UP, UP], dtype=np.int8)
-    assert (
-        three_way(both_up, both_up, Pool(DAY + np.arange(2), DAY + np.arange(2))).balanced_accuracy
-        == 1
-    )
-    none = np.array([], dtype=np.int8)
-    assert three_way(none, none, Pool(DAY + np.arange(0), DAY + np.arange(0))) is None
+    assert three_way(both_up, both_up, daily(2)).balanced_accuracy == 1
+    assert three_way(both_up[:0], both_up[:0], daily(0)) is None

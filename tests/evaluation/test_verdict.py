@@ -3,45 +3,37 @@
 import numpy as np
 import pytest
 
-from lstmcli.evaluation.backtest import Backtest
 from lstmcli.evaluation.scores import score
 from lstmcli.evaluation.trend import Yardsticks
 from lstmcli.evaluation.verdict import p_value, percent, verdict
 from lstmcli.forecasting.forecast import Forecast
-from tests.evaluation.test_scores import panel
+from tests.evaluation.panels import backtest_of, panel
 from tests.rows import for_each
 
-DAY = np.datetime64("2015-01-05")
 
-
-def judge(net, *, n=49, symbols=1, quantiles=None, levels=(), actual=None, up=0.55, drift=1e-3):
-    """A verdict on one-step windows; `net(actual, generator)` forecasts them."""
-    generator = np.random.default_rng(0)
-    rows = n * symbols
-    if actual is None:
-        size = np.abs(generator.normal(0, 0.02, (rows, 1)))
-        actual = np.where(generator.random((rows, 1)) < up, size, -size)
-    cutoff = np.tile(DAY + np.arange(n), symbols)
-    backtest = Backtest(
-        symbol=np.repeat([f"S{k}" for k in range(symbols)], n),
-        cutoff=cutoff,
-        last_close=np.full(rows, 100.0),
-        sigma=np.full(rows, 0.02),
-        dates=(cutoff + np.timedelta64(1, "D"))[:, None],
-        actual=actual,
-        forecasts={
-            "net": Forecast(net(actual, generator), quantiles, levels),
-            "naive": Forecast(np.zeros((rows, 1))),
-            "drift": Forecast(np.full((rows, 1), drift)),
-        },
-    )
-    found = verdict(score(backtest, "net", Yardsticks()))
+def said(backtest, **options):
+    """The verdict on a backtest, whose text must be whole sentences in plain ASCII."""
+    found = verdict(score(backtest, "net", Yardsticks(), **options))
     text = str(found)
     assert text.isascii()
     assert text == " ".join(found.lines)
     assert all(each.endswith(".") for each in found.lines)
     assert "\n" not in text
     return found
+
+
+def judge(net, *, n=49, symbols=1, quantiles=None, levels=(), actual=None, up=0.55, drift=1e-3):
+    """The verdict on one-step windows; `net(actual, generator)` forecasts them."""
+    generator, shape = np.random.default_rng(0), (n * symbols, 1)
+    if actual is None:
+        size = np.abs(generator.normal(0, 0.02, shape))
+        actual = np.where(generator.random(shape) < up, size, -size)
+    forecasts = {
+        "net": Forecast(net(actual, generator), quantiles, levels),
+        "naive": Forecast(np.zeros(shape)),
+        "drift": Forecast(np.full(shape, drift)),
+    }
+    return said(backtest_of(actual, forecasts, symbols=symbols))
 
 
 def noise(actual, generator):
@@ -96,11 +88,12 @@ def test_nothing_is_claimed_of_a_harder_baseline_before_naive():
 
 
 def test_a_baseline_that_a_lucky_sample_makes_harder_is_no_claim_without_naive():
+    """It is a little nearer to every outcome than the drift that the sample happens to have."""
     actual = np.random.default_rng(4).normal(0, 0.02, (49, 1))
     drift = float(actual.mean())
-    found = judge(lambda a, g: np.full(a.shape, drift) + g.normal(0, 1e-4, a.shape), actual=actual,
-                  drift=drift * 1.05)  # fmt: skip
+    found = judge(lambda a, _: 0.99 * drift + 0.01 * a, actual=actual, drift=drift)
     assert found.word == "not proven"
+    assert " than drift, the hardest, which may be chance (p < 0.001)" in found.lines[0]
     assert "Better" not in str(found)
 
 
@@ -109,7 +102,7 @@ def test_phases_that_disagree_keep_a_small_p_from_being_a_claim():
     rows = np.arange(120) % 5 == 2
     better.forecasts["net"].median[rows] = -0.3 * better.actual[rows]
     better.forecasts["net"].median[~rows] = 0.9 * better.actual[~rows]
-    found = verdict(score(better, "net", Yardsticks()))
+    found = said(better)
     assert "which may be chance (p" in found.lines[0]
     assert "but better in 4 of 5 phases)" in found.lines[0]
     assert found.word == "not proven"
@@ -126,44 +119,30 @@ def test_several_models_on_one_screen_share_the_level():
 def test_a_flat_line_is_said_to_repeat_the_last_price():
     found = judge(lambda actual, _: np.full(actual.shape, 1e-5))
     assert "Its forecasts hardly move: in effect they repeat the last price." in found.lines
-
-
-def copying(known):
-    generator = np.random.default_rng(1)
-    moves = generator.normal(0, 0.02, 60)
-    own = generator.normal(0, 0.005, (60, 1)) + known * moves[:, None]
-    return Backtest(
-        symbol=np.full(60, "S"),
-        cutoff=DAY + np.arange(60),
-        last_close=100 * np.exp(np.cumsum(moves) - moves),
-        sigma=np.full(60, 0.02),
-        dates=(DAY + np.arange(60) + np.timedelta64(1, "D"))[:, None],
-        actual=moves[:, None],
-        forecasts={"net": Forecast(own), "naive": Forecast(np.zeros((60, 1)))},
-    )
+    better = judge(lambda actual, _: 0.04 * actual)  # which hardly moves either
+    assert better.word == "better"
+    assert "repeat" not in str(better)
 
 
 @pytest.mark.parametrize(("known", "copies"), [(0.0, True), (0.2, False)])
 def test_moves_that_know_nothing_may_just_repeat_the_last_price(known, copies):
-    found = str(verdict(score(copying(known), "net", Yardsticks())))
+    generator = np.random.default_rng(1)
+    moves = generator.normal(0, 0.02, 60)
+    own = generator.normal(0, 0.005, (60, 1)) + known * moves[:, None]
+    forecasts = {"net": Forecast(own), "naive": Forecast(np.zeros((60, 1)))}
+    last = 100 * np.exp(np.cumsum(moves) - moves)
+    found = str(said(backtest_of(moves[:, None], forecasts, last_close=last)))
     assert ("Predicted moves do not follow the actual ones (correlation " in found) is copies
 
 
 def test_a_model_that_beats_naive_by_half_is_never_called_a_copy():
     """A season that every window repeats: its moves correlate with nothing within a step."""
     season = np.tile([0.2, -0.3, 0.05], (13, 1))
-    backtest = Backtest(
-        symbol=np.full(13, "W"),
-        cutoff=DAY + 3 * np.arange(13),
-        last_close=np.linspace(100.0, 112.0, 13),
-        sigma=np.full(13, 0.02),
-        dates=DAY + 3 * np.arange(13)[:, None] + np.arange(1, 4),
-        actual=season + np.random.default_rng(5).normal(0, 0.02, season.shape),
-        forecasts={"net": Forecast(season), "naive": Forecast(np.zeros((13, 3)))},
-    )
-    found = score(backtest, "net", Yardsticks())
-    assert found.models["net"].movement.copy
-    assert "repeat" not in str(verdict(found))
+    actual = season + np.random.default_rng(5).normal(0, 0.02, season.shape)
+    forecasts = {"net": Forecast(season), "naive": Forecast(np.zeros((13, 3)))}
+    backtest = backtest_of(actual, forecasts, step=3, last_close=np.linspace(100.0, 112.0, 13))
+    assert score(backtest, "net", Yardsticks()).models["net"].movement.copy
+    assert "repeat" not in str(said(backtest))
 
 
 def knowing_panel(symbols=3, cutoffs=40):
@@ -173,13 +152,13 @@ def knowing_panel(symbols=3, cutoffs=40):
 
 
 def test_symbols_are_named_after_the_claim_for_all_of_them():
-    found = verdict(score(knowing_panel(), "net", Yardsticks()))
+    found = said(knowing_panel())
     errors, _, ranges = found.lines
     assert errors.endswith(
         " Symbol by symbol, better than naive on 3 of 3: S0, S1, S2 (joint test)."
     )
     assert ranges.startswith("Better ranges of outcomes: ")
-    few = verdict(score(knowing_panel(cutoffs=12), "net", Yardsticks()))
+    few = said(knowing_panel(cutoffs=12))
     assert not any("Symbol" in each or "Better" in each for each in few.lines)
 
 
@@ -212,30 +191,31 @@ def test_a_single_window_shows_no_habit():
     assert line.startswith("Direction: right ")
 
 
-def test_a_model_that_equals_naive_is_said_to():
-    found = judge(lambda actual, _: np.full(actual.shape, 1e-7))
-    assert found.lines[0].startswith("Against naive: the same error")
-
-
-def test_a_gain_too_small_to_be_shown_is_no_claim():
-    """Sure, since it is the same share of every move, and yet 0.03 % of the error."""
-    found = judge(lambda actual, _: 3e-4 * actual, n=400)
+@for_each(
+    ("net", "n", "line"),
+    [
+        (lambda actual: np.full(actual.shape, 1e-7), 49, "the same error"),
+        # Sure, since it is the same share of every move, and yet 0.03 % of the error.
+        (lambda actual: 3e-4 * actual, 400, "the same error; "),
+    ],
+)
+def test_a_gain_too_small_to_be_shown_is_no_claim(net, n, line):
+    found = judge(lambda actual, _: net(actual), n=n)
     assert found.word == "not proven"
-    assert found.lines[0].startswith("Against naive: the same error; ")
+    assert found.lines[0].startswith(f"Against naive: {line}")
 
 
-def test_any_error_is_more_than_none():
+@for_each(("move", "line"), [(0.01, "some error, where naive made none"), (0.0, "the same error")])
+def test_any_error_is_more_than_none(move, line):
     still = np.zeros((30, 1))
-    found = judge(lambda actual, _: np.full(actual.shape, 0.01), n=30, actual=still)
-    assert found.lines[0].startswith("Against naive: some error, where naive made none, on 30")
-    exact = judge(lambda actual, _: actual, n=30, actual=still)
-    assert exact.lines[0].startswith("Against naive: the same error, on 30")
+    found = judge(lambda actual, _: np.full(actual.shape, move), n=30, actual=still)
+    assert found.lines[0].startswith(f"Against naive: {line}, on 30")
 
 
 def test_several_symbols_are_counted_by_date():
     found = judge(noise, n=30, symbols=4)
     assert found.lines[0].endswith(", on 30 dates, 4 symbols.")
-    overlapping = verdict(score(panel(n_cutoffs=120, step_size=1), "net", Yardsticks()))
+    overlapping = said(panel(n_cutoffs=120, step_size=1))
     assert ", on 24 dates that do not overlap, 3 symbols." in overlapping.lines[0]
 
 
@@ -269,16 +249,7 @@ def test_the_largest_step_that_can_be_judged_is_judged_and_named():
 
 
 def test_a_future_without_outcome_leaves_nothing_to_judge():
-    backtest = Backtest(
-        symbol=np.array(["S"]),
-        cutoff=np.array([DAY]),
-        last_close=np.array([1.0]),
-        sigma=np.array([0.1]),
-        dates=np.array([[DAY + np.timedelta64(1, "D")]]),
-        actual=np.array([[np.nan]]),
-        forecasts={"net": Forecast(np.zeros((1, 1)))},
-    )
-    found = verdict(score(backtest, "net", Yardsticks()))
+    found = said(backtest_of([[np.nan]], {"net": Forecast(np.zeros((1, 1)))}))
     assert found.word == "too few"
     assert str(found) == "Nothing to judge net by: none of its windows has its outcome yet."
 

@@ -17,21 +17,19 @@ HORIZON = 7
 FIT_ROWS = 300
 CUTOFFS = np.array([299, 310, 350, 399])
 
-EVERY = {
-    "naive": lambda p, c: baselines.naive(p, c, HORIZON),
-    "drift": lambda p, c: baselines.drift(p, c, HORIZON, fit_rows=FIT_ROWS),
-    "always_up": lambda p, c: baselines.always_up(p, c, HORIZON),
-    "seasonal_naive": lambda p, c: baselines.seasonal_naive(p, c, HORIZON, period=5),
-    "seasonal_drift": lambda p, c: baselines.seasonal_drift(
-        p, c, HORIZON, period=5, fit_rows=FIT_ROWS
-    ),
-    "gaussian_cone": lambda p, c: baselines.gaussian_cone(p, c, HORIZON, levels=LEVELS),
-    "ewma_cone": lambda p, c: baselines.ewma_cone(p, c, HORIZON, levels=LEVELS),
-    "scaled_climatology": lambda p, c: baselines.scaled_climatology(
-        p, c, HORIZON, levels=LEVELS, fit_rows=FIT_ROWS
-    ),
+FIT, FAN, SEASON = {"fit_rows": FIT_ROWS}, {"levels": LEVELS}, {"period": 5}
+OPTIONS: dict[str, dict[str, Any]] = {
+    **{"naive": {}, "drift": FIT, "always_up": {}, "seasonal_naive": SEASON},
+    **{"seasonal_drift": FIT | SEASON, "gaussian_cone": FAN, "ewma_cone": FAN},
+    "scaled_climatology": FIT | FAN,
 }
 FANS = ("gaussian_cone", "ewma_cone", "scaled_climatology")
+
+
+def made(name, log_prices, cutoffs=CUTOFFS, **changes):
+    """The forecasts of a baseline."""
+    options = OPTIONS[name] | changes
+    return getattr(baselines, name)(log_prices, np.asarray(cutoffs), HORIZON, **options)
 
 
 @pytest.fixture
@@ -39,9 +37,9 @@ def log_prices():
     return 4.0 + np.cumsum(np.random.default_rng(0).normal(2e-4, 0.01, 400))
 
 
-@for_each("name", EVERY)
+@for_each("name", OPTIONS)
 def test_every_baseline_has_the_shape_of_a_forecast(name, log_prices):
-    found = EVERY[name](log_prices, CUTOFFS)
+    found = made(name, log_prices, CUTOFFS)
     assert found.median.shape == (4, HORIZON)
     assert found.median.dtype == np.float64
     if name in FANS:
@@ -54,46 +52,33 @@ def test_every_baseline_has_the_shape_of_a_forecast(name, log_prices):
         assert found.levels == ()
 
 
-@for_each("name", EVERY)
+@for_each("name", OPTIONS)
 @for_each("cutoff", [299, 350])
 def test_nothing_after_the_cutoff_changes_a_baseline(name, cutoff, log_prices):
     changed = log_prices.copy()
     changed[cutoff + 1 :] = np.random.default_rng(9).normal(0, 50, 399 - cutoff)
-    before, after = (EVERY[name](p, np.array([cutoff])) for p in (log_prices, changed))
+    before, after = (made(name, p, np.array([cutoff])) for p in (log_prices, changed))
     np.testing.assert_array_equal(before.median, after.median)
     if before.quantiles is not None:
         np.testing.assert_array_equal(before.quantiles, after.quantiles)
 
 
-@for_each("name", EVERY)
-def test_cutoffs_are_forecast_alike_together_and_alone(name, log_prices):
-    together = EVERY[name](log_prices, CUTOFFS)
-    for i, cutoff in enumerate(CUTOFFS):
-        alone = EVERY[name](log_prices, np.array([cutoff]))
-        np.testing.assert_array_equal(together.median[i], alone.median[0])
-
-
-@for_each("name", EVERY)
-def test_the_level_of_prices_does_not_matter(name, log_prices):
-    here, there = (EVERY[name](p, CUTOFFS) for p in (log_prices, log_prices + 3.0))
-    np.testing.assert_allclose(here.median, there.median, atol=1e-12)
-
-
 def test_drift_is_the_mean_log_return_of_the_rows_before_the_test_span(log_prices):
     returns = [log_prices[t] - log_prices[t - 1] for t in range(1, FIT_ROWS)]
     expected = [h * sum(returns) / len(returns) for h in range(1, HORIZON + 1)]
-    found = baselines.drift(log_prices, CUTOFFS, HORIZON, fit_rows=FIT_ROWS).median
+    found = made("drift", log_prices).median
     np.testing.assert_allclose(found, [expected] * 4, rtol=1e-9)
 
 
 def test_always_up_is_up_and_otherwise_naive(log_prices):
-    found = baselines.always_up(log_prices, CUTOFFS, HORIZON).median
+    found = made("always_up", log_prices).median
     assert (found > 0).all()
     assert found.max() <= 1e-6
 
 
 def test_seasonal_naive_repeats_the_last_season(log_prices):
-    found = baselines.seasonal_naive(log_prices, CUTOFFS, HORIZON, period=5).median
+    found = made("seasonal_naive", log_prices).median
+    assert made("seasonal_naive", log_prices, [4]).median.shape == (1, HORIZON)  # just one season
     for i, cutoff in enumerate(CUTOFFS):
         for h in range(1, HORIZON + 1):
             season_ago = cutoff + h - 5 * math.ceil(h / 5)
@@ -101,41 +86,24 @@ def test_seasonal_naive_repeats_the_last_season(log_prices):
             assert found[i, h - 1] == log_prices[season_ago] - log_prices[cutoff]
 
 
-def test_seasonal_naive_needs_one_season(log_prices):
-    baselines.seasonal_naive(log_prices, np.array([11]), HORIZON, period=12)
-    with pytest.raises(DataError, match=r"found 11 rows .* expected at least 12"):
-        baselines.seasonal_naive(log_prices, np.array([10]), HORIZON, period=12)
-
-
 def test_seasonal_drift_grows_the_last_season_by_the_mean_growth_of_a_season(log_prices):
     known = log_prices[:FIT_ROWS]
     growth = statistics.fmean(known[t] - known[t - 5] for t in range(5, FIT_ROWS))
-    found = baselines.seasonal_drift(log_prices, CUTOFFS, HORIZON, period=5, fit_rows=FIT_ROWS)
-    plain = baselines.seasonal_naive(log_prices, CUTOFFS, HORIZON, period=5)
+    found = made("seasonal_drift", log_prices)
+    plain = made("seasonal_naive", log_prices)
     for h in range(1, HORIZON + 1):
         expected = plain.median[:, h - 1] + growth * math.ceil(h / 5)
         np.testing.assert_allclose(found.median[:, h - 1], expected, rtol=1e-12)
-    with pytest.raises(DataError, match="found 9, expected at least 10"):
-        baselines.seasonal_drift(log_prices, CUTOFFS, HORIZON, period=5, fit_rows=9)
 
 
 def test_the_gaussian_cone_is_the_trailing_deviation_times_the_root_of_the_step(log_prices):
-    found = baselines.gaussian_cone(log_prices, CUTOFFS, HORIZON, levels=LEVELS)
+    found = made("gaussian_cone", log_prices)
     normal = statistics.NormalDist()
     for i, cutoff in enumerate(CUTOFFS):
-        returns = [log_prices[t] - log_prices[t - 1] for t in range(cutoff - 249, cutoff + 1)]
-        assert len(returns) == 250
-        sigma = statistics.stdev(returns)
+        sigma = statistics.stdev(np.diff(log_prices[cutoff - 250 : cutoff + 1]).tolist())
         for h in range(1, HORIZON + 1):
             expected = [sigma * math.sqrt(h) * normal.inv_cdf(level) for level in LEVELS]
             np.testing.assert_allclose(found.quantiles[i, h - 1], expected, rtol=1e-9, atol=1e-15)
-
-
-def test_the_trailing_deviation_makes_do_with_fewer_sessions(log_prices):
-    found = trailing_sigma(log_prices, np.array([30]), 250)
-    assert found[0] == pytest.approx(np.diff(log_prices[:31]).std(ddof=1))
-    with pytest.raises(DataError, match="found 19 returns"):
-        trailing_sigma(log_prices, np.array([19]), 250)
 
 
 def test_the_trailing_deviation_agrees_with_its_slow_twin(log_prices):
@@ -146,9 +114,8 @@ def test_the_trailing_deviation_agrees_with_its_slow_twin(log_prices):
 
 
 def test_the_climatology_of_some_steps_is_that_of_all(log_prices):
-    options: dict[str, Any] = {"levels": LEVELS, "fit_rows": 300}
-    whole = baselines.scaled_climatology(log_prices, CUTOFFS, HORIZON, **options)
-    some = baselines.scaled_climatology(log_prices, CUTOFFS, HORIZON, **options, steps=(2, HORIZON))
+    whole = made("scaled_climatology", log_prices)
+    some = made("scaled_climatology", log_prices, steps=(2, HORIZON))
     assert some.steps == (2, HORIZON)
     np.testing.assert_array_equal(some.median, whole.at((2, HORIZON)).median)
     np.testing.assert_array_equal(some.quantiles, whole.at((2, HORIZON)).quantiles)
@@ -167,19 +134,15 @@ def test_the_ewma_volatility_agrees_with_its_slow_twin(log_prices):
 
 
 def test_the_ewma_cone_is_its_volatility_times_the_root_of_the_step(log_prices):
-    found = baselines.ewma_cone(log_prices, CUTOFFS, HORIZON, levels=LEVELS)
+    found = made("ewma_cone", log_prices)
     sigma = ewma_sigma(log_prices)[CUTOFFS]
     z = statistics.NormalDist().inv_cdf(0.9)
     for h in range(1, HORIZON + 1):
         np.testing.assert_allclose(found.quantiles[:, h - 1, 3], sigma * z * math.sqrt(h))
-    with pytest.raises(DataError, match="found 19 returns"):
-        baselines.ewma_cone(log_prices, np.array([19]), HORIZON, levels=LEVELS)
 
 
 def test_the_climatology_agrees_with_its_slow_twin(log_prices):
-    found = baselines.scaled_climatology(
-        log_prices, CUTOFFS, HORIZON, levels=LEVELS, fit_rows=FIT_ROWS
-    )
+    found = made("scaled_climatology", log_prices)
     sigma = ewma_sigma(log_prices)
     for h in range(1, HORIZON + 1):
         moves = [
@@ -196,26 +159,27 @@ def test_the_climatology_agrees_with_its_slow_twin(log_prices):
 
 def test_the_climatology_leaves_out_days_without_volatility():
     still = np.concatenate([np.zeros(60), np.cumsum(np.tile([0.01, -0.02], 170))])
-    found = baselines.scaled_climatology(still, CUTOFFS, HORIZON, levels=LEVELS, fit_rows=300)
+    found = made("scaled_climatology", still)
     assert np.isfinite(found.quantiles).all()
     with pytest.raises(DataError, match="Too few price changes"):
-        baselines.scaled_climatology(np.zeros(400), CUTOFFS, HORIZON, levels=LEVELS, fit_rows=300)
+        made("scaled_climatology", np.zeros(400))
 
 
-@pytest.mark.parametrize("name", ["drift", "scaled_climatology"])
-def test_a_fit_that_reaches_past_a_cutoff_is_refused(name, log_prices):
-    with pytest.raises(DataError, match="see rows after a cutoff"):
-        EVERY[name](log_prices, np.array([298, 350]))
-
-
-def test_a_fit_on_too_few_rows_is_refused(log_prices):
-    with pytest.raises(DataError, match="found 1, expected at least 2"):
-        baselines.drift(log_prices, CUTOFFS, HORIZON, fit_rows=1)
-    with pytest.raises(DataError, match="found 76, expected at least 77"):
-        baselines.scaled_climatology(log_prices, CUTOFFS, HORIZON, levels=LEVELS, fit_rows=76)
-
-
-def test_no_cutoff_gives_no_forecast(log_prices):
-    none = np.array([], dtype=np.int64)
-    for name, forecast in EVERY.items():
-        assert forecast(log_prices, none).median.shape == (0, HORIZON), name
+@for_each(
+    ("name", "cutoffs", "changes", "words"),
+    [
+        ("seasonal_naive", [10], {"period": 12}, "found 11 rows .* expected at least 12"),
+        ("seasonal_drift", CUTOFFS, {"fit_rows": 9}, "found 9, expected at least 10"),
+        ("drift", CUTOFFS, {"fit_rows": 1}, "found 1, expected at least 2"),
+        ("drift", [298, 350], {}, "see rows after a cutoff"),
+        ("scaled_climatology", [298, 350], {}, "see rows after a cutoff"),
+        ("scaled_climatology", CUTOFFS, {"fit_rows": 76}, "found 76, expected at least 77"),
+        ("ewma_cone", [19], {}, "found 19 returns"),
+        ("gaussian_cone", [19], {}, "found 19 returns"),
+    ],
+)
+def test_too_few_rows_and_rows_after_a_cutoff_are_refused(
+    name, cutoffs, changes, words, log_prices
+):
+    with pytest.raises(DataError, match=words):
+        made(name, log_prices, cutoffs, **changes)

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import pytest
@@ -28,19 +27,18 @@ Floats = NDArray[np.float64]
 
 
 def fan_model(members: int = 1) -> TrainedModel:
-    levels = [0.05, 0.25, 0.5, 0.75, 0.95]
     settings = tiny_settings(
         window={"scaling": "volatility", "context_length": 45, "horizon": 5},
         model={"head": "direct"},
         train={"members": members, "chunk_length": 45, "burn_in": 30},
-        forecast={"quantile_levels": levels},
+        forecast={"quantile_levels": [0.05, 0.25, 0.5, 0.75, 0.95]},
     )
     return shaken(untrained(settings))
 
 
-def point_model(scaling: str = "log_return") -> TrainedModel:
-    settings = tiny_settings(window={"scaling": scaling})
-    return shaken(untrained(settings, Scale(torch.zeros(1).double(), torch.full((1,), 0.01))))
+def point_model() -> TrainedModel:
+    scale = Scale(torch.zeros(1).double(), torch.full((1,), 0.01))
+    return shaken(untrained(tiny_settings(), scale))
 
 
 def shaken(model: TrainedModel) -> TrainedModel:
@@ -50,6 +48,9 @@ def shaken(model: TrainedModel) -> TrainedModel:
         for weight in model.network.parameters():
             weight.add_(0.5 * torch.randn(weight.shape, generator=generator))
     return model
+
+
+EACH = pytest.mark.parametrize("model", [fan_model(2), point_model()], ids=["fan", "point"])
 
 
 def rows_read(model: TrainedModel) -> int:
@@ -152,27 +153,7 @@ def test_a_calibrated_fan_is_explained_as_it_is_forecast() -> None:
     np.testing.assert_allclose(found.width.alone, expected.width.alone, atol=1e-6)  # twice as wide
 
 
-@pytest.mark.parametrize("model", [fan_model(), point_model()], ids=["fan", "point"])
-def test_a_bar_that_the_network_ignores_moves_nothing(model: TrainedModel) -> None:
-    for body, _ in (member.children() for member in model.members):
-        layers: Any = body.layers
-        for layer in layers:
-            size = layer.hidden_size
-            with torch.no_grad():
-                layer.weight_hh_l0.zero_()
-                layer.weight_ih_l0[size : 2 * size] = 0.0
-                layer.bias_ih_l0[size : 2 * size] = -200.0  # it forgets all but the last row
-    found = explain(model, SERIES, ROW, steps=(1,))
-    for effect in (found.median, found.width):
-        if effect is not None:
-            assert np.abs(effect.alone[:-1]).max() < 1e-6
-            assert np.abs(effect.with_older[:-1]).max() < 1e-6
-    last = found.median if found.width is None else found.width
-    assert np.abs(last.alone[-1]).max() > 1e-4
-    np.testing.assert_allclose(last.with_older[-1], last.alone[-1], atol=1e-6)
-
-
-@pytest.mark.parametrize("model", [fan_model(2), point_model()], ids=["fan", "point"])
+@EACH
 def test_gates_are_the_mean_over_cells_and_members_of_the_window_that_is_read(
     model: TrainedModel,
 ) -> None:
@@ -198,7 +179,7 @@ def same(one: Explanation, other: Explanation) -> bool:
     return all(np.array_equal(a, b) for a, b in pairs)
 
 
-@pytest.mark.parametrize("model", [fan_model(), point_model()], ids=["fan", "point"])
+@EACH
 def test_nothing_after_the_cutoff_is_seen_and_the_bars_are_those_up_to_it(
     model: TrainedModel,
 ) -> None:
@@ -215,26 +196,19 @@ def test_nothing_after_the_cutoff_is_seen_and_the_bars_are_those_up_to_it(
     assert found.median.alone.shape == (rows_read(model), len(STEPS))
 
 
-@pytest.mark.parametrize("model", [fan_model(), point_model()], ids=["fan", "point"])
-def test_copies_are_one_batch_however_few_windows_a_forecast_takes_at_a_time(
-    model: TrainedModel, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    whole = explain(model, SERIES, ROW, steps=STEPS)
-    monkeypatch.setattr("lstmcli.forecasting.forecaster._BATCH", {"cpu": 3})
-    assert same(whole, explain(model, SERIES, ROW, steps=STEPS))
-
-
-@pytest.mark.parametrize("model", [fan_model(), point_model()], ids=["fan", "point"])
-def test_copies_in_small_passes_say_what_one_pass_says(
+@EACH
+def test_copies_in_other_batches_say_what_one_pass_says(
     model: TrainedModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     expected = explain(model, SERIES, ROW, steps=STEPS)
+    monkeypatch.setattr("lstmcli.forecasting.forecaster._BATCH", {"cpu": 3})
+    assert same(expected, explain(model, SERIES, ROW, steps=STEPS))  # a forecast's own batches
     for size, rows in ((3, 2**20), (512, 1)):
         monkeypatch.setattr(module, "_COPIES", size)
         monkeypatch.setattr(module, "_ROWS", rows)
-        found = explain(model, SERIES, ROW, steps=STEPS)
-        np.testing.assert_allclose(found.median.alone, expected.median.alone, atol=1e-6)
-        np.testing.assert_allclose(found.median.with_older, expected.median.with_older, atol=1e-6)
+        found = explain(model, SERIES, ROW, steps=STEPS).median
+        np.testing.assert_allclose(found.alone, expected.median.alone, atol=1e-6)
+        np.testing.assert_allclose(found.with_older, expected.median.with_older, atol=1e-6)
 
 
 def test_the_model_forecasts_as_before_also_when_explaining_broke_off(
@@ -242,8 +216,6 @@ def test_the_model_forecasts_as_before_also_when_explaining_broke_off(
 ) -> None:
     model = point_model()
     before = forecast(model, [SERIES], [np.array([ROW])]).median
-    explain(model, SERIES, ROW, steps=STEPS)
-    np.testing.assert_array_equal(forecast(model, [SERIES], [np.array([ROW])]).median, before)
 
     def broken(*arguments: object, **more: object) -> None:
         raise KeyboardInterrupt

@@ -8,7 +8,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lstmcli.forecasting.baselines import naive
 from lstmcli.forecasting.forecast import (
     Forecast,
     ScaledFan,
@@ -89,6 +88,13 @@ def test_a_fan_made_of_its_parts_is_what_the_parts_make() -> None:
         assert not made.median.any()
 
 
+def test_joined_fans_keep_each_its_own_table() -> None:
+    scale, kind, root = np.ones(2), np.arange(2, dtype=np.int32), np.ones(1)
+    fans = [ScaledFan(scale, kind, root, np.full((2, 1, 1), value)) for value in (1.0, 2.0)]
+    joined = join_forecasts([Forecast(np.zeros((2, 1)), each, (0.5,)) for each in fans], 4)
+    assert np.asarray(joined.quantiles).ravel().tolist() == [1.0, 1.0, 2.0, 2.0]
+
+
 @for_each(
     "index",
     [slice(1, 3), np.array([2, 0]), np.array([True, False, True, False]), np.zeros(0, np.int64)],
@@ -122,15 +128,6 @@ def test_parts_without_windows_add_nothing(made: Forecast, at: int) -> None:
 def test_a_step_that_there_is_not_is_refused() -> None:
     with pytest.raises(ValueError, match="not in tuple"):
         FAN.at((1, 5)).column(2)
-
-
-def test_some_rows_of_one_number_take_no_more_memory() -> None:
-    made = naive(np.zeros(9), np.arange(9), 3)
-    for index in (slice(2, 5), np.array([1, 4, 7])):
-        some = made.rows(index)
-        assert some.median.shape == (3, 3)
-        assert not any(some.median.strides)
-        assert join_forecasts([made, some], 12).median.shape == (12, 3)
 
 
 def test_central_bands_pair_symmetric_levels_widest_first():

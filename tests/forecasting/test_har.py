@@ -72,15 +72,6 @@ def test_inputs_are_those_described() -> None:
         assert sigma[t] == ewma_sigma(x)[t]
 
 
-def test_inputs_of_some_rows_are_those_of_all() -> None:
-    x, ranges = garch(600, 2), np.abs(np.random.default_rng(0).normal(0, 0.01, 600))
-    every, sigma = har_inputs(x, ranges)
-    for rows in (np.array([0, 4, 21, 300, 250, 599]), np.array([599]), np.array([], int)):
-        some, some_sigma = har_inputs(x, ranges, rows)
-        np.testing.assert_array_equal(some, every[rows])
-        np.testing.assert_array_equal(some_sigma, sigma[rows])
-
-
 def test_no_input_depends_on_a_later_row_or_on_the_unit_of_the_price() -> None:
     x = garch(600, 2)
     ranges = np.abs(np.random.default_rng(0).normal(0, 0.01, 600))
@@ -92,6 +83,9 @@ def test_no_input_depends_on_a_later_row_or_on_the_unit_of_the_price() -> None:
     np.testing.assert_allclose(others[:401], inputs[:401], rtol=1e-6, atol=1e-9)
     np.testing.assert_allclose(other_sigma[:401], sigma[:401], rtol=1e-9)
     assert np.abs(others[401:] - inputs[401:]).max() > 0.1  # the change is seen where it may be
+    for rows in (np.array([0, 4, 21, 300, 250, 599]), np.array([], int)):
+        for some, every in zip(har_inputs(x, ranges, rows), (inputs, sigma), strict=True):
+            np.testing.assert_array_equal(some, every[rows])
 
 
 def test_the_range_is_the_parkinson_estimate() -> None:

@@ -5,9 +5,7 @@ import pytest
 from numpy.typing import NDArray
 from scipy.stats import genpareto, t
 
-from lstmcli.forecasting.har import fit_har, har_inputs
 from lstmcli.forecasting.tail import SMALLEST, Side, distances, fit_tail
-from tests.campaigns.test_anomalies import MAKERS
 from tests.rows import for_each
 
 LEVELS = (0.025, 0.025)
@@ -88,23 +86,3 @@ def test_distances_are_measured_on_the_side_of_the_move() -> None:
     found = distances(fan, np.zeros(4), actual)
     assert found == pytest.approx([-2.0, 0.5, 0.0, np.nan], nan_ok=True)
     assert np.isnan(distances(np.zeros((1, 3)), np.zeros(1), np.ones(1))).all()
-
-
-@for_each("kind", list(MAKERS))
-def test_false_alarms_of_linear_fans_are_as_many_as_promised(kind: str) -> None:
-    """The short form of the campaign of anomalies, with 2,500 rows to learn from."""
-    generator, alarms = np.random.default_rng(5), []
-    for _ in range(60):
-        made = MAKERS[kind](4500, generator)
-        prices = np.cumsum(made.moves)
-        har = fit_har([prices[:2500]], horizon=1, levels=(0.025, 0.5, 0.975), bars_per_year=252)
-        inputs, sigma = har_inputs(prices)
-        cutoffs = np.arange(249, 4499)
-        scale = har.scale(inputs[cutoffs], sigma[cutoffs])
-        fan = har.forecast(scale, np.full(len(cutoffs), har.sharpe))
-        quantiles, median = np.asarray(fan.quantiles)[:, 0], np.asarray(fan.median)[:, 0]
-        z = distances(quantiles, median, made.moves[cutoffs + 1])
-        learned = cutoffs < 2499
-        tail = fit_tail(z[learned], [], levels=LEVELS)
-        alarms.append(np.mean(tail.probability(z[~learned]) < 0.001))
-    assert 0.67 <= np.mean(alarms) / 0.001 <= 1.5
