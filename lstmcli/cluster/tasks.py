@@ -10,8 +10,9 @@ import platform
 import socket
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future
-from dataclasses import dataclass
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from dataclasses import dataclass, field
+from threading import Thread
 from typing import Any, NamedTuple, TypeVar
 
 from lstmcli import __version__
@@ -30,11 +31,13 @@ class Cluster:
     """A connected Ray cluster, and the size of a task on it; see `connection.connected`.
 
     address : as asked for. threads : PyTorch's in a task, and its CPUs. gpus : of one task.
+    lost : raises NetworkError once the cluster's head is lost.
     """
 
     address: str
     threads: int
     gpus: float
+    lost: "Future[None]" = field(default_factory=Future[None])
 
     @property
     def device(self) -> str:
@@ -53,12 +56,15 @@ class Cluster:
         if os.environ.get(SHARED, "0") not in ("", "0"):
             return True
         here = {socket.gethostname()}
-        return self.address == LOCAL and {each["NodeManagerHostname"] for each in _nodes()} == here
+        return (
+            self.address == LOCAL
+            and {each["NodeManagerHostname"] for each in self._nodes()} == here
+        )
 
     @property
     def slots(self) -> int:
         """How many tasks run at a time on the nodes that there are now; at least 1."""
-        nodes = [each["Resources"] for each in _nodes()]
+        nodes = [each["Resources"] for each in self._nodes()]
         slots = sum(each.get("CPU", 0.0) for each in nodes) / self.threads
         if self.gpus:
             slots = min(slots, sum(each.get("GPU", 0.0) for each in nodes) / self.gpus)
@@ -93,8 +99,9 @@ class Cluster:
         ahead : most calls given out and not yielded yet, which bounds the memory needed; None for
             twice as many as run at a time. Pass `len(calls)` where tasks take unequal time.
 
-        Raises UsageError where a worker has another version. What still runs is cancelled when the
-        iterator is closed or an exception, such as a signal's, goes through it.
+        Raises UsageError where a worker has another version, NetworkError where the head is lost.
+        What still runs is cancelled when the iterator is closed or an exception, such as a
+        signal's, goes through it.
         """
         import ray
 
@@ -121,7 +128,7 @@ class Cluster:
             if broken is not None:
                 raise broken
         finally:
-            for reference, _ in waiting:
+            for reference, _ in waiting if not self.lost.done() else ():
                 ray.cancel(reference, force=True)
 
     def check_size(self) -> None:
@@ -129,7 +136,7 @@ class Cluster:
 
         A cluster without any CPU yet may be about to start nodes.
         """
-        nodes = [each["Resources"] for each in _nodes()]
+        nodes = [each["Resources"] for each in self._nodes()]
         most = max((each.get("CPU", 0.0) for each in nodes), default=0.0)
         if 0 < most < self.threads:
             why = f"a task takes {self.threads} CPUs, the largest node has {most:g}"
@@ -146,31 +153,47 @@ class Cluster:
         import ray
 
         try:
-            found = future.result()
+            found = self.wait_for(future)
         except ray.exceptions.RayError as error:
             if "No module named 'lstmcli" in str(error):
-                raise self.refused("none") from error
+                raise refused(self.address, "none") from error
             return TaskError("the task failed", where=self.address, why=_reason(error))
         if isinstance(found, _Versions):  # others than expected
-            raise self.refused(found)
+            raise refused(self.address, found)
         return found
 
-    def refused(self, found: object, expected: object = None) -> UsageError:
-        """Return the error of a worker with other versions than expected, those of this process."""
-        return UsageError(
-            "cannot use the Ray cluster",
-            where=self.address,
-            why=f"its workers have {found}, expected {expected or versions()}",
-            next_step="Install the same versions on all nodes.",
-        )
+    def wait_for(self, future: "Future[R]") -> R:
+        """Return the result; raises NetworkError where the head is lost before there is one."""
+        either: list[Future[Any]] = [future, self.lost]
+        wait(either, return_when=FIRST_COMPLETED)
+        if self.lost.done():
+            self.lost.result()
+        return future.result()
+
+    def _nodes(self) -> list[dict[str, Any]]:
+        """Return what Ray knows of each node: its Resources by name, its NodeManagerHostname."""
+        import ray
+
+        nodes = Future[list[dict[str, Any]]]()
+
+        def ask() -> None:
+            try:
+                nodes.set_result(ray.nodes())  # type: ignore[no-untyped-call]
+            except Exception as error:  # noqa: BLE001 - it is raised where the answer is waited for
+                nodes.set_exception(error)
+
+        Thread(target=ask, daemon=True).start()  # without its head Ray does not return from it
+        return [each for each in self.wait_for(nodes) if each["Alive"]]
 
 
-def _nodes() -> list[dict[str, Any]]:
-    """Return what Ray knows of each node: its Resources by name, its NodeManagerHostname."""
-    import ray
-
-    nodes: list[dict[str, Any]] = ray.nodes()  # type: ignore[no-untyped-call]
-    return [each for each in nodes if each["Alive"]]
+def refused(address: str, found: object, expected: object = None) -> UsageError:
+    """Return the error of a worker with other versions than expected, those of this process."""
+    return UsageError(
+        "cannot use the Ray cluster",
+        where=address,
+        why=f"its workers have {found}, expected {expected or versions()}",
+        next_step="Install the same versions on all nodes.",
+    )
 
 
 class _Versions(NamedTuple):

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import torch
 
 from lstmcli.cluster.connection import connected
-from lstmcli.cluster.tasks import RETRIES, Cluster, versions
+from lstmcli.cluster.tasks import RETRIES, Cluster, refused, versions
 from lstmcli.config import Settings
 from lstmcli.errors import LstmcliError, TaskError, UsageError
 from lstmcli.learning.fit import UNWATCHED, Course, Fit, Fitting, fit
@@ -81,7 +81,10 @@ def fit_together(
     shared = _Shared(plan, settings, donor, Course(has_time=course.has_time), cluster.threads)
     box = ray.remote(num_cpus=0)(_Box).remote(course.start)
     ended: list[BaseException | None] = []
-    given = {"box": box, "shared": ray.put(shared), "cluster": cluster, "versions": versions()}
+    given = {
+        **{"box": box, "shared": ray.put(shared), "versions": versions()},
+        **{"address": cluster.address, "gpus": cluster.gpus},
+    }
     with tempfile.TemporaryDirectory(prefix="lstmcli-") as folder:
         trainer = TorchTrainer(
             _take_part,
@@ -107,7 +110,8 @@ def fit_together(
             how = _follow(cluster, box, ended, course)
             thread.join(_LONGEST_END)
         finally:
-            _stop(box, thread)
+            if not cluster.lost.done():
+                _stop(box, thread)
     if isinstance(how, LstmcliError):
         raise how
     return how
@@ -172,15 +176,15 @@ def _take_part(given: dict[str, Any]) -> None:
         return
     if is_over:
         return
-    cluster, expected = given["cluster"], given["versions"]
+    expected = given["versions"]
     if versions() != expected:
-        ray.get(box.end.remote(cluster.refused(versions(), expected)))
+        ray.get(box.end.remote(refused(given["address"], versions(), expected)))
         return
     plan, settings, donor, course, number = ray.get(given["shared"])
     course = replace(course, group=group, start=start)
     if group.rank == 0:
         course = replace(course, keep=lambda checkpoint: ray.get(box.keep.remote(checkpoint)))
-    device = get_device() if cluster.gpus else torch.device("cpu")
+    device = get_device() if given["gpus"] else torch.device("cpu")
     how: Fit | LstmcliError
     try:
         with on_threads(number):
@@ -211,7 +215,7 @@ def _follow(
     while True:
         is_last = bool(ended)
         try:
-            news: _News = ray.get(box.look.remote())
+            news: _News = cluster.wait_for(box.look.remote().future())
         except ray.exceptions.RayError as error:
             why = str(error).strip().split("\n")[0]
             raise TaskError("training broke down", where=cluster.address, why=why) from error
