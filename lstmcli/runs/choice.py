@@ -9,6 +9,7 @@ changes what forecasts a symbol that has one. Read without PyTorch and pandas.
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import chain, count
 from pathlib import Path
 from typing import Literal
 
@@ -307,11 +308,8 @@ def name_for(data_dir: Path, symbol: str, interval: str) -> str:
     own = label(symbol)
     if own in (BASE, *shipped_names("configs")):
         own = f"{own}-symbol"
-    number, name = 1, own
-    while not _is_free(data_dir, name, symbol, interval):
-        number += 1
-        name = f"{own}-{number}"
-    return name
+    names = chain([own], (f"{own}-{number}" for number in count(2)))
+    return next(name for name in names if _is_free(data_dir, name, symbol, interval))
 
 
 def _is_free(data_dir: Path, name: str, symbol: str, interval: str) -> bool:
