@@ -47,17 +47,6 @@ def test_the_stack_is_the_equations_layer_by_layer(sizes: tuple[int, ...]) -> No
     np.testing.assert_allclose(got.detach().numpy(), np.stack(answers), atol=1e-6)
 
 
-def test_the_stack_is_pytorchs_own_where_the_widths_are_equal() -> None:
-    body = Recurrent(2, (4, 4))
-    theirs = nn.LSTM(2, 4, num_layers=2, batch_first=True)
-    with torch.no_grad():
-        for depth, layer in enumerate(body.layers):
-            for name, weight in layer.named_parameters():
-                theirs.get_parameter(name.replace("l0", f"l{depth}")).copy_(weight)
-    x = torch.randn(3, 7, 2)
-    torch.testing.assert_close(body(x), theirs(x)[0])
-
-
 def test_the_forget_bias_lies_on_the_forget_gate_alone_and_counts_once() -> None:
     for layer in Recurrent(1, (3, 2), forget_bias=0.75).layers:
         assert isinstance(layer, nn.LSTM)
