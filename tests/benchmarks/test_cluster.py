@@ -6,23 +6,22 @@ The yardstick is the same command without it. The start of the cluster, some sec
 """
 
 import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
 
 from lstmcli.cluster.connection import connected
+from tests.command_line import PROGRAM
 
 pytestmark = pytest.mark.slow
-COMMAND = str(Path(sys.executable).parent / "lstmcli")
 INDEX = str(Path("data/sp500.csv").absolute())
 LONG = ("--set", "train.epochs=30", "--set", "train.patience=30")
 
 
 def seconds(folder: Path, *words: str) -> float:
     began = time.perf_counter()
-    subprocess.run([COMMAND, *words, "--quiet"], cwd=folder, check=True, capture_output=True)
+    subprocess.run([PROGRAM, *words, "--quiet"], cwd=folder, check=True, capture_output=True)
     return time.perf_counter() - began
 
 
