@@ -66,8 +66,8 @@ def test_ten_million_rows(tmp_path: Path, names: tuple[str, ...]) -> None:
         "table.read([0], range(1, len(table.head[0])))"
     )
     print(
-        f"{path.stat().st_size / 1024**2:.0f} MiB in {took:.1f} s, {ours / theirs:.2f} times the time "
-        f"of pyarrow, peak {memory:.0f} MiB"
+        f"{path.stat().st_size / 1024**2:.0f} MiB in {took:.1f} s, {ours / theirs:.2f} times the "
+        f"time of pyarrow, peak {memory:.0f} MiB"
     )
 
 
