@@ -174,16 +174,22 @@ class Cluster:
         """Return what Ray knows of each node: its Resources by name, its NodeManagerHostname."""
         import ray
 
-        nodes = Future[list[dict[str, Any]]]()
+        nodes = self.wait_for(in_thread(ray.nodes))  # which does not return without the head
+        return [each for each in nodes if each["Alive"]]
 
-        def ask() -> None:
-            try:
-                nodes.set_result(ray.nodes())  # type: ignore[no-untyped-call]
-            except Exception as error:  # noqa: BLE001 - it is raised where the answer is waited for
-                nodes.set_exception(error)
 
-        Thread(target=ask, daemon=True).start()  # without its head Ray does not return from it
-        return [each for each in self.wait_for(nodes) if each["Alive"]]
+def in_thread(work: Callable[[], R]) -> "Future[R]":
+    """Call a function in a thread that ends with this process; return its result to be."""
+    found = Future[R]()
+
+    def run() -> None:
+        try:
+            found.set_result(work())
+        except BaseException as error:  # noqa: BLE001 - it is raised where the result is used
+            found.set_exception(error)
+
+    Thread(target=run, daemon=True).start()
+    return found
 
 
 def refused(address: str, found: object, expected: object = None) -> UsageError:
