@@ -38,18 +38,9 @@ def test_a_recipe_changes_only_what_it_names(recipe: Path, monkeypatch: pytest.M
 
 
 def test_overrides_win_over_the_recipe_and_the_last_over_the_first(recipe: Path) -> None:
-    settings = load_settings(
-        recipe,
-        [
-            "train.epochs=5",
-            "train.epochs = 7",
-            "train.optimizer=rmsprop",
-            'train.loss="huber"',
-            "model.hidden_sizes=[8, 4]",
-            "split.train_end=2016-01-04",
-            "window.rebase=true",
-        ],
-    )
+    train = ("train.epochs=5", "train.epochs = 7", "train.optimizer=rmsprop", 'train.loss="huber"')
+    others = ("model.hidden_sizes=[8, 4]", "split.train_end=2016-01-04", "window.rebase=true")
+    settings = load_settings(recipe, [*train, *others])
     assert settings.train.epochs == 7
     assert (settings.train.optimizer, settings.train.loss) == ("rmsprop", "huber")
     assert settings.model.hidden_sizes == (8, 4)
@@ -88,13 +79,11 @@ def test_an_override_that_is_no_key_and_value_is_refused(recipe: Path, text: str
     ("tree", "words"),
     [
         ({"train": {"epcohs": 3}}, "unknown key train.epcohs.*Did you mean train.epochs"),
+        ({"window": {"contextlength": 5}}, "Did you mean window.context_length"),
         ({"trian": {"epochs": 3}}, r"unknown key trian.*Did you mean train[?]"),
         ({"qqqqqqqq": {"zzz": 3}}, "unknown key qqqqqqqq .*Run: lstmcli config show"),
         ({"train": {"epochs": 0}}, "bad setting train.epochs.*found 0, expected at least 1"),
-        (
-            {"train": {"epochs": "many"}},
-            "bad setting train.epochs.*found 'many', expected a whole number",
-        ),
+        ({"train": {"epochs": "many"}}, "train.epochs.*found 'many', expected a whole number"),
         ({"train": {"learning_rate": float("nan")}}, "bad setting train.learning_rate.*finite"),
         ({"train": {"device": "tpu"}}, "bad setting train.device.*found 'tpu'"),
         ({"train": 3}, "bad setting train.*found 3"),
@@ -105,10 +94,7 @@ def test_an_override_that_is_no_key_and_value_is_refused(recipe: Path, text: str
         ({"window": {"features": ["close", "month"]}}, "month .* goes with model.head recursive"),
         ({"window": {"scaling": "seasonal", "context_length": 14}}, "at least 15, found 14"),
         ({"window": {"context_length": 2}}, "bad setting window.context_length"),
-        (
-            {"window": {"scaling": "log_return", "rebase": False}},
-            "rebase = false needs scaling relative",
-        ),
+        ({"window": {"scaling": "log_return", "rebase": False}}, "false needs scaling relative"),
         ({"window": {"scaling": "relative"}}, "model.head direct goes with window.scaling"),
         ({"window": {"context_length": 30}}, "at least 40, found 30"),
         ({"train": {"burn_in": 192}}, "train.burn_in must be less than"),
@@ -121,24 +107,14 @@ def test_an_override_that_is_no_key_and_value_is_refused(recipe: Path, text: str
             {"train": {"stateful": True, "labels": "window"}},
             "train.stateful reads every series bar by bar.*head direct and train.labels sequence",
         ),
-        (
-            {
-                "train": {"stateful": True},
-                "model": {"head": "recursive"},
-                "window": {"scaling": "relative"},
-            },
-            "train.stateful reads every series bar by bar",
-        ),
+        ({"train": {"stateful": True}, **RECURSIVE, "window": RELATIVE}, "stateful reads every"),
         ({"forecast": {"quantile_levels": [0.1, 0.9]}}, "hold 0.5"),
         ({"forecast": {"quantile_levels": [0.5, 0.4, 0.9]}}, "must ascend"),
         ({"split": {"purge": 49}}, r"at least window.horizon \(50\), found 49"),
         ({"split": {"validation_fraction": 0.2}}, "between 0.10 and 0.15"),
         ({"split": {"method": "shuffled", "embargo": 1}}, "needs split.method chronological"),
         ({"evaluate": {"refit_window": "sliding"}}, "'expanding' or 'rolling'"),
-        (
-            {"model": {"network": "ltsm"}},
-            "bad setting model.network.*found 'ltsm', expected one of 'lstm'",
-        ),
+        ({"model": {"network": "ltsm"}}, "model.network.*found 'ltsm', expected one of 'lstm'"),
         (
             {"model": {"network": "linear", "dense_sizes": [3]}},
             r"model.network linear goes with model.dense_sizes \[\], found \[3\]",
@@ -219,8 +195,8 @@ def test_a_key_that_the_network_has_no_use_for_is_named_where_it_was_changed() -
     [
         ({}, 64),
         ({"train": {"labels": "window"}}, 249),
-        ({"model": {"head": "recursive"}, "window": {"scaling": "relative"}}, 250),
-        ({"model": {"head": "recursive"}, "window": {"scaling": "log_return"}}, 249),
+        ({**RECURSIVE, "window": RELATIVE}, 250),
+        ({**RECURSIVE, "window": {"scaling": "log_return"}}, 249),
     ],
 )
 def test_a_network_without_memory_sees_what_every_label_has_behind_it(
@@ -231,8 +207,7 @@ def test_a_network_without_memory_sees_what_every_label_has_behind_it(
 
 def test_the_published_lab_may_overlap_its_parts() -> None:
     split = {"method": "shuffled", "purge": 0, "validation_fraction": 0.05}
-    recursive = {"window": {"scaling": "relative"}, "model": {"head": "recursive"}}
-    settings = check_settings({"split": split, **recursive}, where="test")
+    settings = check_settings({"split": split, "window": RELATIVE, **RECURSIVE}, where="test")
     assert settings.purge == 0
     with pytest.raises(UsageError, match=r"split.method shuffled"):
         check_settings({"split": split}, where="test")
