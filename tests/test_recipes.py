@@ -19,14 +19,16 @@ def value_of(settings: Settings, key: str) -> object:
     return getattr(getattr(settings, section), name)
 
 
+def keys_in(text: str) -> list[str]:
+    return [f"{section}.{key}" for section, table in tomllib.loads(text).items() for key in table]
+
+
 def test_the_recipes_of_the_design_ship() -> None:
     assert {"default", "lab", "lab-corrected", "wine"} <= set(RECIPES)
 
 
 def test_default_lists_every_key() -> None:
-    tree = tomllib.loads(DEFAULT.read_text(encoding="utf-8"))
-    listed = [f"{section}.{key}" for section, table in tree.items() for key in table]
-    assert sorted(listed) == sorted(keys())
+    assert sorted(keys_in(DEFAULT.read_text(encoding="utf-8"))) == sorted(keys())
 
 
 @for_each("key", keys())
@@ -57,10 +59,7 @@ def test_every_key_of_the_default_stands_in_a_block_that_a_comment_opens() -> No
 def test_a_recipe_says_what_it_is_for_names_what_it_changes_and_finds_its_data(name: str) -> None:
     text, settings = find_recipe(name).read_text(encoding="utf-8"), load_settings(name)
     assert text.startswith("# ")
-    changed = {
-        f"{section}.{key}" for section, table in tomllib.loads(text).items() for key in table
-    }
-    assert changed < set(keys()) or name == "default"
+    assert set(keys_in(text)) < set(keys()) or name == "default"
     assert settings.data.csv
     assert all(Path(parse_csv_option(entry)[1]).is_file() for entry in settings.data.csv)
     if name != "lab":
