@@ -80,6 +80,7 @@ def test_an_override_that_is_no_key_and_value_is_refused(recipe: Path, text: str
     [
         ({"train": {"epcohs": 3}}, "unknown key train.epcohs.*Did you mean train.epochs"),
         ({"window": {"contextlength": 5}}, "Did you mean window.context_length"),
+        ({"split": {"start": ""}}, "Did you mean data.start or evaluate.start"),
         ({"trian": {"epochs": 3}}, r"unknown key trian.*Did you mean train[?]"),
         ({"qqqqqqqq": {"zzz": 3}}, "unknown key qqqqqqqq .*Run: lstmcli config show"),
         ({"train": {"epochs": 0}}, "bad setting train.epochs.*found 0, expected at least 1"),
