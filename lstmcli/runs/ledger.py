@@ -32,12 +32,11 @@ from typing import Annotated, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field
 
 from lstmcli.errors import file_errors
 from lstmcli.files.atomic import append_lines, is_torn, make_folder
 from lstmcli.market.symbols import inside
-from lstmcli.records import parse_record
+from lstmcli.records import bounded, parse_record
 
 SCHEMA_VERSION = 1
 LEVELS = (0.025, 0.1, 0.25, 0.5, 0.75, 0.9, 0.975)  # recorded, or those that come nearest
@@ -47,8 +46,8 @@ _DIGITS = 5
 _TAIL_BYTES = len(b',"crc32":"00000000"}')
 _EPOCH = date(1970, 1, 1).toordinal()
 _MOST_ROWS = 10_000  # twice what the settings allow
-_Interval = Annotated[str, Field(pattern=r"^(1d|1wk|[136]mo|1y|[0-9]{1,3}D)$")]
-_Move = Annotated[float, Field(gt=-100.0, lt=100.0)]  # in logs: no price makes a larger one
+_Interval = Annotated[str, bounded(pattern=r"^(1d|1wk|[136]mo|1y|[0-9]{1,3}D)$")]
+_Move = Annotated[float, bounded(gt=-100.0, lt=100.0)]  # in logs: no price makes a larger one
 
 
 class Entry(NamedTuple):
@@ -66,11 +65,11 @@ class Entry(NamedTuple):
     version: str
     symbol: str
     interval: _Interval
-    price: Annotated[str, Field(pattern="^(Close|Adj Close)$")]
+    price: Annotated[str, bounded(pattern="^(Close|Adj Close)$")]
     cutoff: str
-    last_close: Annotated[float, Field(gt=0.0, allow_inf_nan=False)]
-    context_length: Annotated[int, Field(gt=0, le=_MOST_ROWS)]
-    steps: Annotated[Sequence[int], Field(min_length=1)]
+    last_close: Annotated[float, bounded(gt=0.0, allow_inf_nan=False)]
+    context_length: Annotated[int, bounded(gt=0, le=_MOST_ROWS)]
+    steps: Annotated[Sequence[int], bounded(min_length=1)]
     dates: Sequence[str]
     levels: Sequence[float]
     moves: Sequence[Sequence[_Move]]
