@@ -97,7 +97,10 @@ def in_one_go(net: nn.Module, rows: Windows, ends: list[int], last: int) -> list
     ]
 
 
-def objective(rows: Windows, parts: Tensor | None = None, **changes: Any) -> Objective:
+def objective(
+    rows: Windows, parts: Tensor | None = None, next_from: int = ROWS, **changes: Any
+) -> Objective:
+    """Return the objective. next_from : the row where another, wilder series begins."""
     options: dict[str, Any] = {
         "features": ("close",),
         "levels": LEVELS,
@@ -110,6 +113,7 @@ def objective(rows: Windows, parts: Tensor | None = None, **changes: Any) -> Obj
     }
     parts = torch.ones(ROWS, dtype=torch.int8) if parts is None else parts
     typical = torch.full((ROWS,), 0.01, dtype=torch.float64)
+    typical[next_from:] = 0.05
     return fan_objective(rows, floor(), parts, typical, **(options | changes))
 
 
@@ -213,6 +217,13 @@ def test_a_lane_that_has_ended_drops_out_and_leaves_the_others_their_states() ->
         alone(net, lanes([59], [139], first=True))
         both = together(net, lanes([79], [139], first=False))
         assert both.item() == pytest.approx(alone(net, lanes([79], [139], first=False)).item())
+
+
+def test_a_lane_that_ends_is_weighed_by_its_own_series() -> None:
+    rows, net = windows(), network()
+    batch = lanes([79, 159], [100, 150], first=True)
+    with torch.no_grad():
+        assert objective(rows)(net, batch).equal(objective(rows, next_from=151)(net, batch))
 
 
 def test_no_row_after_the_last_of_a_lane_but_its_labels_changes_a_bit_or_a_gradient() -> None:
