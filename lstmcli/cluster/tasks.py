@@ -5,9 +5,11 @@ function one of a module, or a `partial` of one. Arrays that come by Ray are rea
 the process that asks for the results writes to disk.
 """
 
+import math
 import os
 import platform
 import socket
+import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, wait
@@ -23,6 +25,7 @@ R = TypeVar("R")
 LOCAL = "local"  # the address of a cluster that is started for this process
 SHARED = "LSTMCLI_RAY_SHARED"
 RETRIES = 5  # of a task whose worker is lost: killed, out of memory, or its machine is gone
+_PAUSE = 0.5  # seconds between two looks for nodes
 _AHEAD = 2  # tasks given out for each that can run at a time, so that no worker waits for its next
 
 
@@ -107,11 +110,12 @@ class Cluster:
 
         task = ray.remote(num_cpus=self.threads, num_gpus=self.gpus, max_retries=RETRIES)(_perform)
         waiting: deque[tuple[Any, Future[Any]]] = deque()
-        source, most, broken = iter(calls), 0, None
+        source, most, broken, asked = iter(calls), 0, None, -math.inf
         try:
             while True:
-                if len(waiting) >= most:
+                if time.monotonic() - asked > _PAUSE:
                     most = ahead or _AHEAD * self.slots  # nodes may have joined
+                    asked = time.monotonic()
                 while waiting and (len(waiting) >= most or waiting[0][1].done()):
                     yield self._result(waiting.popleft()[1])
                 try:
