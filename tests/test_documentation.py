@@ -25,15 +25,8 @@ from tests.test_layers import ROOMS
 
 TEXT = README.read_text(encoding="utf-8")
 TOP_LEVEL = {
-    "pyproject.toml",
-    "lstmcli",
-    "configs",
-    "data",
-    "tests",
-    "README.md",
-    "LICENSE",
-    "CHANGELOG.md",
-    "constraints.txt",
+    *("pyproject.toml", "lstmcli", "configs", "data", "tests"),
+    *("README.md", "LICENSE", "CHANGELOG.md", "constraints.txt"),
 }
 MOST_LINES = 320
 
