@@ -161,3 +161,11 @@ def test_an_import_stores_the_same_rows(tmp_path: Path, shape: str) -> None:
     for symbol in ("AAPL", "BTC-USD"):
         stored = read_stored(tmp_path / "data", symbol, today=TODAY)
         assert stored.frame.index.equals(open_days(symbol))
+
+
+def test_empty_rows_on_sessions_at_the_end_are_not_called_days_without_one() -> None:
+    frame = closes(open_days("AAPL")).rename("Close").to_frame()
+    frame.iloc[-5:] = np.nan
+    for name in ("AAPL", "my fund"):
+        [prices] = read(frame, name=name).values()
+        assert prices.notes == ("Empty rows before or after all prices are left out: 5.",)
