@@ -312,7 +312,8 @@ def _trust(by: Predictor) -> FittedTable | None:
     if found is None:
         return None
     few = found.n_independent < MIN_WINDOWS
-    title = f"Typical error on {count_of(found.n_independent, 'validation window')}"
+    title = f"Typical error{by.other_span} on "
+    title += count_of(found.n_independent, "validation window")
     tested, cells = found.models["network"].p, []
     for name, each in found.models.items():
         p = None if few or (p := tested.get(name)) is None else number(p)

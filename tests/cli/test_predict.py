@@ -121,6 +121,15 @@ def test_validation_is_quoted_with_its_tests_and_past_moves(home: Path) -> None:
     ) in words_of(predict(home).out)
 
 
+def test_validation_of_other_steps_than_are_shown_says_of_how_many(home: Path) -> None:
+    scores = {"network": 0.03, "naive": 0.031}
+    edit_metadata(home, "tiny", validation=validation(24, scores, {}))
+    for horizon, said in ((5, ""), (3, " over 5 sessions"), (8, " over 5 sessions")):
+        text = words_of(predict(home, "--horizon", horizon, "--report", "fan.html").out)
+        assert f"typical error{said} 3.00 %, naive 3.10 %" in text
+        assert f"Typical error{said} on 24 validation windows" in (home / "fan.html").read_text()
+
+
 def test_validation_of_an_earlier_version_is_quoted_without_tests(home: Path) -> None:
     scores = {"network": 0.03, "naive": 0.031, "drift": 0.0305, "scaled_climatology": 0.0302}
     found = validation(24, scores, {})
