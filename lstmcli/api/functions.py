@@ -16,8 +16,10 @@ from lstmcli.api.given import (
     Folder,
     as_change,
     as_day,
+    check_options,
     data_folder,
     session_folder,
+    several,
     source_for,
     source_of,
 )
@@ -97,6 +99,8 @@ def train(
     from lstmcli.workflows.train import describe_shipped, recipe_of
     from lstmcli.workflows.train import train as run
 
+    check_options(promote=promote, promote_level=promote_level, freeze=freeze, timeout=timeout)
+    check_options(fine_tune_lr=fine_tune_lr, device=device, workers=workers, wait=wait)
     source = source_of(data, data_dir, symbols, start, **files)
     is_kept = bool(name or data_dir or (source.symbols and not source.is_read))
     source = changed(source, data_dir=data_folder(data_dir) if is_kept else session_folder())
@@ -182,6 +186,7 @@ def predict(
     from lstmcli.workflows import predict as workflow
     from lstmcli.workflows.record import check_issuable
 
+    check_options(horizon=horizon, max_data_age=max_data_age)
     check_issuable(record, as_of)
     source = source_for(data, model, data_dir, symbols, **files)
     report = workflow.predict(
@@ -191,7 +196,7 @@ def predict(
         as_of=as_day(as_of),
         max_data_age=max_data_age,
         explained=explain,
-        asked=asked_prices(prices),
+        asked=asked_prices(several(prices)),
         risk=risk,
         ray=ray,
         **computing(device, threads),
@@ -231,6 +236,7 @@ def anomalies(
     """
     from lstmcli.workflows import anomalies as workflow
 
+    check_options(steps=steps, probability=probability)
     report = workflow.anomalies(
         source_for(data, model, data_dir, symbols, **files),
         model=_named(model),
@@ -294,13 +300,16 @@ def evaluate(
     from lstmcli.sources.shares import run_each
     from lstmcli.workflows.evaluate import evaluate as run
 
+    check_options(horizon=horizon, step_size=step_size, n_windows=n_windows, refits=refits)
+    check_options(refit_window=refit_window, refit=None if refit == "never" else refit)
+    models = several(models)
     if isinstance(data, Model):
         models = [data, *models]
         data = None
     source = source_for(data, next(iter(models), None), data_dir, symbols, **files)
     asked: dict[str, Any] = {"start": as_day(start), "step_size": step_size, "n_windows": n_windows}
     asked |= {"refit": refit, "refits": refits, "refit_window": refit_window, "without": without}
-    asked |= {"beyond": asked_changes(prices) or None, "risk": risk, "ray": ray}
+    asked |= {"beyond": asked_changes(several(prices)) or None, "risk": risk, "ray": ray}
     scored: list[tuple[tuple[Backtest, Yardsticks, bool], ...]] = []
 
     def run_kept(*one: Any, **options: Any) -> Any:
@@ -315,7 +324,7 @@ def evaluate(
         models=tuple(str(_named(each)) for each in models),
         horizon=horizon,
         end=as_day(end),
-        baselines=tuple(baselines),
+        baselines=tuple(several(baselines)),
         **{key: value for key, value in asked.items() if value is not None},
         **computing(device, threads),
     )
@@ -368,6 +377,7 @@ def notes_of(report: PredictReport | ForecastReport | AnomalyReport) -> tuple[st
 
 def computing(device: str | None, threads: int | None) -> dict[str, Any]:
     """Return the arguments of a workflow for where and on how many threads to compute."""
+    check_options(device=device, threads=threads)
     return {"device": device or "auto", "number_of_threads": 1 if threads is None else threads}
 
 
