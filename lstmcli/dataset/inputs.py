@@ -23,7 +23,7 @@ import numpy as np
 
 from lstmcli.arrays import Floats, Ints, Mask
 from lstmcli.errors import DataError
-from lstmcli.features import OwnInput
+from lstmcli.features import BAR_FEATURES, OwnInput
 from lstmcli.market.calendars import closes_of, own_calendar
 from lstmcli.market.prices import STORE, Prices, as_days, bars_of, period_of
 from lstmcli.market.sessions import schedule_for
@@ -159,12 +159,14 @@ def _lacking(prices: Prices, each: OwnInput) -> DataError:
     if each.kind == "symbol":
         step = f"Run: lstmcli fetch {each.name}"
         return DataError(f"no prices of {each.name}, which the model reads", next_step=step)
-    return DataError(
-        f"no column {each.name}, which the model reads",
-        where=f"{prices.symbol} in {prices.source}",
-        why=f"found {', '.join(map(str, prices.frame))}",
-        next_step="Give a file that has it with --csv; the store keeps no such columns.",
-    )
+    step = "Give a file that has it with --csv; the store keeps no such columns."
+    what, why = f"no column {each.name}", f"found {', '.join(map(str, prices.frame))}"
+    field = each.name.lower()
+    if field in BAR_FEATURES and field.capitalize() in prices.frame:
+        what, why = f"no column {each.name} besides the bars", "found it among their fields"
+        step = f'Write "{field}" in window.features.'
+    where = f"{prices.symbol} in {prices.source}"
+    return DataError(f"{what}, which the model reads", where=where, why=why, next_step=step)
 
 
 def fit_inputs(parts: Sequence[Floats], inputs: Sequence[OwnInput]) -> Scale:

@@ -240,6 +240,10 @@ def test_symbols_come_from_a_file_or_standard_input_too(home: Path) -> None:
     assert forecast("--symbols-file", "list.txt") == ["BBB", "AAA"]
     assert forecast("AAA", "--symbols-file", "list.txt") == ["AAA", "BBB"]
     assert forecast("--symbols-file", "-", stdin=b"CCC\n") == ["CCC"]
+    (home / "none.txt").write_text("# all sold\n")
+    outcome = predict(home, "--symbols-file", "none.txt")
+    assert (outcome.code, outcome.out) == (2, "")
+    assert "no symbols (--symbols-file none.txt)" in outcome.err
     outcome = predict(home, "--symbols-file", "absent.txt")
     assert_one_error(outcome, 2, "absent.txt", "No such file")
     (home / "endless.txt").write_text("AAA\n" * 300_000)
