@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from rich.console import RenderableType
 from rich.text import Text
 
+from lstmcli.arrays import Floats
+from lstmcli.evaluation.direction import most_common
 from lstmcli.evaluation.scores import PAST_MOVES, Scores
 from lstmcli.evaluation.trend import CLASSES
 from lstmcli.evaluation.verdict import Summary, Verdict, difference, judged_band, shown_name
@@ -21,8 +23,11 @@ _LABELS = {
 }
 
 
-def directions(summary: Summary, scores: Scores) -> Iterator[RenderableType]:
-    """Yield which directions and trends were right, and what the range held."""
+def directions(summary: Summary, scores: Scores, moves: Floats) -> Iterator[RenderableType]:
+    """Yield which directions and trends were right, and what the range held.
+
+    moves : (N,) actual ones of the last step, NaN where it has not happened.
+    """
     own = scores.models[summary.model]
     last = own.direction[-1]
     rows, three_way = list[list[str]](), last.three_way
@@ -31,7 +36,7 @@ def directions(summary: Summary, scores: Scores) -> Iterator[RenderableType]:
         rows.append(
             [
                 "Direction right",
-                *(share_of(right, windows), f'  always "{last.two_way.always}":'),
+                *(share_of(right, windows), f'  always "{most_common(moves)}":'),
                 share_of(always, windows),
             ]
         )
