@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import date
+from datetime import date, datetime
 from functools import lru_cache
 from typing import TYPE_CHECKING, Required, TypedDict
 
@@ -13,6 +13,7 @@ import numpy as np
 from lstmcli.arrays import Floats, Mask
 from lstmcli.errors import DataError
 from lstmcli.market.bar_checks import note_jumps, usable_rows
+from lstmcli.market.calendars import SETTLING, Schedule, closes_of
 from lstmcli.market.prices import (
     COLUMNS,
     DAY,
@@ -26,7 +27,7 @@ from lstmcli.market.prices import (
     period_of,
     price_column,
 )
-from lstmcli.market.sessions import note_doubtful, note_odd_days, odd_days
+from lstmcli.market.sessions import note_doubtful, note_odd_days, odd_days, schedule_for
 from lstmcli.printable import Note, count_of
 
 if TYPE_CHECKING:
@@ -260,6 +261,22 @@ def _leave_out_unfinished(bars: Bars, interval: str, today: date, kept: date | N
         which = "a second bar" if count == 1 else f"{count} second bars"
         bars = bars.noted(f"Left out {which} of one {word}, the last of {days[second][-1]}.")
     return bars
+
+
+def note_last(prices: Prices, now: datetime, schedule: Schedule | None = None) -> str | None:
+    """Say of the last daily bar that its session is not over, or may not be; None where it is.
+
+    Every session is over when its day has passed in UTC.
+    """
+    last, moment = as_days(prices.frame.index)[-1:], np.datetime64(now.replace(tzinfo=None), "s")
+    if prices.interval != "1d" or last[0] < moment.astype("datetime64[D]"):
+        return None
+    names = (schedule or schedule_for(prices)).calendars
+    ends = np.array([closes_of(name, last)[0] for name in names], "datetime64[s]")
+    if ends.size and (moment >= ends + np.timedelta64(SETTLING)).all():
+        return None
+    verb = "is not" if ends.size and (moment < ends).all() else "may not be"
+    return f"the session of the last bar, {last[0]}, {verb} over: its close may change"
 
 
 def _mark_missing(bars: Bars, targets: Sequence[str], odd: dict[str, Mask]) -> Bars:

@@ -7,7 +7,7 @@ a tail of training moves (`forecasting.tail`), which is fitted where a move lies
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from datetime import date
+from datetime import UTC, date, datetime
 from functools import cache, partial
 
 import numpy as np
@@ -23,6 +23,7 @@ from lstmcli.forecasting.tail import Tail, distances, fit_tail
 from lstmcli.market.columns import Reading
 from lstmcli.market.prices import Prices, as_days, unit_of
 from lstmcli.market.sessions import schedule_for, sessions_behind
+from lstmcli.market.validate import note_last
 from lstmcli.printable import Note, count_of
 from lstmcli.runs.registry import ModelRef
 from lstmcli.sources.loading import stream_prices
@@ -157,6 +158,8 @@ def anomalies(
                 continue
             report.notes.extend(each.named_notes())
             report.warnings.extend([] if since else _age(each, source.today))
+            if unfinished := note_last(each, datetime.now(UTC)):
+                report.warnings.append(Note.of(each.symbol, unfinished))
             judged, left_out = judged + len(sessions), left_out + skipped
             report.symbols.append(each.symbol)
             report.watched.extend([watched] if pictured else [])

@@ -7,7 +7,7 @@ forecast needs are taken out, and its forecast as soon as the caller has used it
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from functools import cache, partial
 from itertools import chain, islice
 
@@ -24,7 +24,13 @@ from lstmcli.forecasting.explain import Explanation, explain
 from lstmcli.forecasting.forecast import Forecast
 from lstmcli.forecasting.model import series_for
 from lstmcli.market.prices import STORE, Prices, as_days, unit_of
-from lstmcli.market.sessions import future_dates, note_unknown, schedule_for, sessions_behind
+from lstmcli.market.sessions import (
+    future_dates,
+    note_unknown,
+    schedule_for,
+    sessions_behind,
+)
+from lstmcli.market.validate import note_last
 from lstmcli.printable import Note
 from lstmcli.runs.evidence import Span, hindsight, warn_shorter
 from lstmcli.runs.looks import sketch
@@ -294,6 +300,8 @@ def make_ready(
             else "Give newer prices with --csv, or by lstmcli fetch SYMBOL"
         )
         warnings.append(Note(f"the last bar, {last}, is {behind} {unit}s old", remedy=newer))
+    if unfinished := note_last(past_prices, datetime.now(UTC), schedule):
+        warnings.append(unfinished)
     if context_length < whole:
         warnings.append(
             f"{context_length} rows, fewer than the {whole} that the network reads: "
