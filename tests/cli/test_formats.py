@@ -182,3 +182,20 @@ def test_no_output_replaces_an_input_or_another_output(
 
 def test_a_device_takes_several_outputs(home: Path) -> None:
     succeed("predict", "--output", "/dev/null", "--errors", "/dev/null", folder=home)
+
+
+@pytest.mark.parametrize(
+    ("option", "name", "expected"),
+    [
+        ("--forecasts", "all.json", "found .json, expected .csv or .parquet"),
+        ("--forecasts", "all.csv.gz", "found .gz, expected .csv or .parquet"),
+        ("--errors", "failed.parquet", "found .parquet, expected .csv"),
+    ],
+)
+def test_a_further_file_is_not_named_as_of_another_format(
+    home: Path, option: str, name: str, expected: str
+) -> None:
+    outcome = in_process("evaluate", option, name, folder=home)
+    assert (outcome.code, outcome.out) == (2, "")
+    assert f"({option} {name}): {expected}." in outcome.err
+    assert not (home / name).exists()
