@@ -209,11 +209,12 @@ def _between(bars: Bars, start: date | None, end: date | None) -> Bars:
     kept = (bars.days >= first) & (bars.days <= last)
     if kept.any():
         return bars.keep(kept)
+    asked = {"start": start, "end": end}
     raise DataError(
         "no rows in the range",
         where=bars.where(),
-        why=f"data.start {start} to data.end {end}, the rows run from {bars.days[0]} to "
-        f"{bars.days[-1]}",
+        why=" and ".join(f"data.{name} is {day}" for name, day in asked.items() if day)
+        + f", the rows run from {bars.days[0]} to {bars.days[-1]}",
         next_step="Change data.start or data.end.",
     )
 
