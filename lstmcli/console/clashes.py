@@ -20,7 +20,8 @@ _STORED = ("prices", "models")  # in the data folder
 def refuse_clashes(values: Mapping[str, Any]) -> None:
     """Raise UsageError for a clash among the options of a command, by parameter name."""
     outputs = {name: Path(values[name]) for name in _OUTPUTS if values.get(name) not in (None, "-")}
-    before: dict[str, Path] = {}
+    log = values.get("log_file")
+    before = {"log-file": Path(log)} if log else {}
     for name, file in outputs.items():
         if file.exists() and not file.is_file():
             continue  # a pipe or a device can take several, a folder is refused later

@@ -162,6 +162,7 @@ def test_quiet_keeps_the_results_of_predict_and_evaluate(
         (["--symbols-file", "own.csv", "--plot", "own.csv"], "--symbols-file own.csv reads it"),
         (["--output", "data/prices/1d/A.csv"], "data/prices is for what lstmcli stores"),
         (["--output", "new.csv", "--errors", "new.csv"], "--output writes it too"),
+        (["--output", "new.jsonl", "--log-file", "new.jsonl"], "--log-file writes it too"),
     ],
     ids=str,
 )
