@@ -21,22 +21,22 @@ def refuse_clashes(values: Mapping[str, Any]) -> None:
     """Raise UsageError for a clash among the options of a command, by parameter name."""
     outputs = {name: Path(values[name]) for name in _OUTPUTS if values.get(name) not in (None, "-")}
     log = values.get("log_file")
-    before = {"log-file": Path(log)} if log else {}
+    before = {"log-file": str(log)} if log else {}
     for name, file in outputs.items():
-        if file.exists() and not file.is_file():
+        # Unlike methods of paths, these raise nothing: what is wrong with a name is said later.
+        if os.path.exists(file) and not os.path.isfile(file):
             continue  # a pipe or a device can take several, a folder is refused later
         for option, source in _inputs(values):
             if _is_same(file, source) or (name in _TABLES and _is_in(file, source)):
                 raise _clash(name, file, f"{option} reads it")
-        for kind in _STORED:
-            if (folder := Path(values.get("data_dir") or "data") / kind).resolve() in (
-                file.resolve().parents
-            ):
+        real = os.path.realpath(file)
+        for folder in (Path(values.get("data_dir") or "data") / kind for kind in _STORED):
+            if Path(os.path.realpath(folder)) in Path(real).parents:
                 raise _clash(name, file, f"{folder} is for what lstmcli stores")
         for other, earlier in before.items():
-            if earlier.resolve() == file.resolve():
+            if os.path.realpath(earlier) == real:
                 raise _clash(name, file, f"--{other} writes it too")
-        before[name] = file
+        before[name] = str(file)
 
 
 def _inputs(values: Mapping[str, Any]) -> Iterator[tuple[str, Path]]:
@@ -51,14 +51,14 @@ def _inputs(values: Mapping[str, Any]) -> Iterator[tuple[str, Path]]:
 
 
 def _is_same(file: Path, other: Path) -> bool:
-    with suppress(OSError):  # one of them does not exist
+    with suppress(OSError, ValueError):  # one of them does not exist
         return os.path.samefile(file, other)
     return False
 
 
 def _is_in(file: Path, folder: Path) -> bool:
     """Return whether a file is one of those in a folder of tables."""
-    return file.is_file() and folder.is_dir() and _is_same(file.parent, folder)
+    return os.path.isfile(file) and os.path.isdir(folder) and _is_same(file.parent, folder)
 
 
 def _clash(name: str, file: Path, why: str) -> UsageError:
