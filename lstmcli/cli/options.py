@@ -255,10 +255,15 @@ def all_symbols(
 ) -> tuple[str, ...]:
     """Return the symbols of the command line and of the file, without repetition.
 
-    split : read `AAPL,MSFT` as two symbols; the names of series in a file may hold commas.
+    Raises UsageError where a file is all that is given and names none: they are not those of a
+    model. split : read `AAPL,MSFT` as two symbols; the names of series in a file may hold commas.
     """
     from lstmcli.market.symbols import read_lines, read_symbols, split_symbols
 
     named = split_symbols(symbols or ()) if split else symbols or ()
     listed = [] if symbols_file is None else read_symbols(read_lines(symbols_file, sys.stdin))
-    return tuple(dict.fromkeys([*named, *listed]))
+    found = tuple(dict.fromkeys([*named, *listed]))
+    if symbols_file is not None and not found:
+        step = "List one a line, or name some as arguments."
+        raise UsageError("no symbols", where=f"--symbols-file {symbols_file}", next_step=step)
+    return found

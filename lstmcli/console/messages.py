@@ -27,6 +27,10 @@ _FORMATS: dict[str, Format] = {
     **{".csv": "csv", ".json": "json", ".jsonl": "jsonl"},
     **{".parquet": "parquet", ".txt": "table"},
 }
+_OTHER_FORMATS = {  # than that of tables written besides a result
+    *(".json", ".jsonl", ".parquet", ".feather", ".xlsx", ".xls", ".html", ".png", ".svg"),
+    *(".gz", ".bz2", ".xz", ".zip"),
+}
 
 
 class Report(Protocol):
@@ -134,6 +138,18 @@ class OutputOptions(LogOptions):
             journal.say(f"lstmcli: wrote {self.output} ({self.form})")
 
 
+def check_kind(option: str, name: str | None, *kinds: str) -> None:
+    """Raise UsageError where a file's name says that it is of another format than will be in it."""
+    suffix = Path(name or "").suffix.lower()
+    if suffix in _OTHER_FORMATS and suffix not in kinds:
+        raise UsageError(
+            "not a kind of table",
+            where=f"{option} {name}",
+            why=f"found {suffix}, expected {' or '.join(kinds)}",
+            next_step="Name the file so.",
+        )
+
+
 @dataclass(frozen=True)
 class BatchOptions(OutputOptions):
     """The output of a command that can fail for some symbols.
@@ -146,6 +162,7 @@ class BatchOptions(OutputOptions):
 
     def check(self, *files: str | None) -> None:
         """Start the work, as `OutputOptions.check`."""
+        check_kind("--errors", self.errors, ".csv")
         super().check(self.errors, *files)
 
     @contextmanager
