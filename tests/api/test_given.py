@@ -16,10 +16,10 @@ DAY = date(2026, 1, 5)
 
 
 @pytest.mark.parametrize("call", [lc.train, lc.predict, lc.evaluate, lc.anomalies, lc.forecast])
-@pytest.mark.parametrize("data", [[], (), {}, iter([])], ids=repr)
-def test_no_symbols_are_not_those_of_the_recipe(call: Callable[[Any], Any], data: Any) -> None:
-    with pytest.raises(UsageError, match="no symbols"):
-        call(data)
+def test_no_symbols_are_not_those_of_the_recipe(call: Callable[[Any], Any]) -> None:
+    for data in ([], (), {}, iter([])):
+        with pytest.raises(UsageError, match="no symbols"):
+            call(data)
 
 
 @pytest.mark.parametrize(
