@@ -19,7 +19,11 @@ torch.set_num_threads(1)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Let campaigns take the time that they need."""
+    """Put the tests of a cluster first, and let campaigns take the time that they need.
+
+    Where several processes share the tests, the first has the first ones: one cluster serves all.
+    """
+    items.sort(key=lambda item: "cluster" not in item.path.parts)
     for item in items:
         if item.get_closest_marker("slow"):
             item.add_marker(pytest.mark.timeout(0))
