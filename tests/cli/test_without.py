@@ -64,7 +64,7 @@ def test_a_column_that_drives_the_volatility_helps(folder: Path) -> None:
 
 
 def test_noise_and_the_volume_are_not_proven_to_help(folder: Path) -> None:
-    for feature in ("column:Noise", "column:Noise@1", "volume"):
+    for feature in ("column:Noise@1", "volume"):
         done = without(folder, feature)
         text = " ".join(done.out.split())
         assert f"Without {feature} the error is" in text

@@ -40,7 +40,7 @@ class World:
             "default",
             [
                 f"window.horizon={HORIZON}", 'window.features=["close"]', "model.hidden_sizes=[3]",
-                "train.epochs=2", "train.device=cpu", f"split.train_end={DAYS[299]}",
+                "train.epochs=1", "train.device=cpu", f"split.train_end={DAYS[299]}",
                 *KINDS[kind], *settings,
             ],
         )  # fmt: skip
