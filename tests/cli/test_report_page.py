@@ -310,9 +310,7 @@ def csv_of(home: Path, *options: str) -> pd.DataFrame:
     return pd.read_csv(io.StringIO(done.out))
 
 
-def test_several_forecasts_have_a_row_each_and_a_part_each(
-    undrawn: None, fan_home: Path
-) -> None:
+def test_several_forecasts_have_a_row_each_and_a_part_each(undrawn: None, fan_home: Path) -> None:
     page = forecast_page(fan_home)
     assert page.of("h1") == ["one, two, next 10 sessions"]
     assert [each.partition(":")[0] for each in page.of("h2")[:2]] == ["one", "two"]
