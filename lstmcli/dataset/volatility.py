@@ -107,7 +107,7 @@ def _weights(length: int, decay: float, dtype: torch.dtype, device: torch.device
     """Return what each row weighs in the mean up to each row: (T, T)."""
     import torch
 
-    with torch.inference_mode(False):  # for training too, whoever asks first
+    with torch.inference_mode(False):  # training uses them too
         rows = torch.arange(length, dtype=dtype, device=device)
         age = rows[:, None] - rows[None, :]
         # Row i holds the weights of all rows up to i; those of the first EWMA_START rows are alike.

@@ -15,7 +15,7 @@ _FOLDER = Path(__file__).parent
 _ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_AUTH_MODE": "disabled",
-    # Whoever else keeps the cores busy may delay the start of a process by so many seconds.
+    # Seconds that the start of a process may take while other work keeps the cores busy.
     "RAY_worker_register_timeout_seconds": "180",
     # Idle workers are kept: a new one takes seconds.
     "RAY_num_workers_soft_limit": "4",
@@ -26,7 +26,7 @@ _ENVIRONMENT = {
 
 
 def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> None:
-    """Stop the cluster after the last of these tests, so that no other test has it beside it."""
+    """Stop the cluster after the last of these tests, so that it slows no other test."""
     if ray.is_initialized() and (nextitem is None or _FOLDER not in nextitem.path.parents):
         stop_cluster()
 

@@ -24,7 +24,7 @@ from tests.rows import for_each
 
 @pytest.fixture(autouse=True)
 def unconnected() -> Iterator[None]:
-    """No cluster that other tests have started is used."""
+    """Stop the cluster of other tests, which these would use."""
     if ray.is_initialized():
         stop_cluster()
     yield
