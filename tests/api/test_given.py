@@ -17,7 +17,8 @@ DAY = date(2026, 1, 5)
 
 @pytest.mark.parametrize("call", [lc.train, lc.predict, lc.evaluate, lc.anomalies, lc.forecast])
 def test_no_symbols_are_not_those_of_the_recipe(call: Callable[[Any], Any]) -> None:
-    for data in ([], (), {}, iter([])):
+    nothing: tuple[Any, ...] = ([], (), {}, iter([]))
+    for data in nothing:
         with pytest.raises(UsageError, match="no symbols"):
             call(data)
 
