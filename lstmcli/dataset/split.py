@@ -171,7 +171,7 @@ def split_shuffled(
 
     Windows overlap across the border and no row is purged: this flaw of the published lab is kept
     to demonstrate it. Returns the split (whose `train` still includes the validation windows) and
-    the sorted cutoff rows of the validation windows.
+    the randomly chosen cutoff rows of the validation windows, ascending.
     """
     first, count = context_length - 1, len(series) - context_length
     if count < 20:
