@@ -54,9 +54,9 @@ def with_inputs(
         if each.column in frame:
             lacks = ~np.isfinite(frame[each.column].to_numpy(np.float64))
             if count := int(lacks.sum()):
-                last = ", the last among them" * bool(lacks[-1])
+                last = ", including the last" * bool(lacks[-1])
                 rows = f"{count} of {count_of(len(frame), 'row')}{last}"
-                notes.append(f"{each.column} has no value in {rows}: read as its average.")
+                notes.append(f"{each.column} has no value in {rows}: its average is used.")
     return replace(own, frame=frame, notes=(*own.notes, *notes))
 
 
@@ -70,8 +70,8 @@ def _note_old(own: Prices, other: Prices) -> list[str]:
     newer = f"Run: lstmcli fetch {other.symbol}" if other.source == STORE else "Give newer prices"
     return [
         Note(
-            f"{other.symbol}, which is read with it, ends on {last}, {behind} bars before it: "
-            f"its last close stands for later ones, for up to {most} {unit}",
+            f"{other.symbol}, one of its inputs, ends on {last}, {behind} bars earlier: "
+            f"its last close is used for up to {most} {unit}",
             remedy=newer.replace("{", "{{").replace("}", "}}"),
         )
     ]
@@ -89,7 +89,7 @@ def join_known(own: Prices, other: Prices) -> Floats:
             where=own.symbol,
             why=f"{other.symbol} has {bars_of(other.interval)}, {own.symbol} "
             f"{bars_of(own.interval)}",
-            next_step="Give daily, weekly or monthly bars of both.",
+            next_step="Use daily, weekly or monthly bars for both.",
         )
     # Weekly and monthly bars may be dated by any day of their period, so compare periods.
     ours, theirs = (_periods(each) for each in (own, other))
@@ -143,7 +143,7 @@ def _transformed(prices: Prices, each: OwnInput) -> Floats:
             f"no column {each.name}, which the model reads",
             where=source,
             why=f"found {', '.join(map(str, prices.frame))}",
-            next_step="Give a file that has it with --csv; the store keeps no such columns.",
+            next_step="Pass a file with this column to --csv; the store does not keep it.",
         )
     values = prices.frame[each.column].to_numpy(np.float64).copy()
     values[~np.isfinite(values)] = np.nan
@@ -178,8 +178,8 @@ def fit_inputs(parts: Sequence[Floats], inputs: Sequence[OwnInput]) -> Scale:
     for number, each in enumerate(inputs):
         if not known[:, number].any():
             raise DataError(
-                f"no value of {each.text} in the rows to train on",
-                next_step="Leave it out of window.features, or train on later rows.",
+                f"no value of {each.text} in the training rows",
+                next_step="Remove it from window.features, or train on later rows.",
             )
     centred = np.array([each.transform != "level" for each in inputs])
     loc = np.nanmean(rows, axis=0) * centred

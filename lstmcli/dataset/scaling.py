@@ -58,7 +58,7 @@ def check_months(dates: Days, symbol: str) -> None:
             "not one bar for every month",
             where=symbol,
             why=f"{dates[at + 1]} follows {dates[at]}, and the recipe compares months of the year",
-            next_step="Leave month out of window.features and pass another window.scaling than "
+            next_step="Remove month from window.features and use a window.scaling other than "
             "seasonal.",
         )
 

@@ -134,6 +134,6 @@ def _feature(
             f"no {name} column",
             where=f"{prices.symbol} in {prices.source}",
             why="found " + ", ".join(table),
-            next_step="Leave it out of window.features.",
+            next_step="Remove it from window.features.",
         )
     return table[name] if feature == "volume" else table[name] * adjustment

@@ -131,7 +131,7 @@ def check_split(
             where=series.symbol,
             why=f"{why}, and its {len(series)} rows run from {series.dates[0]} to "
             f"{series.dates[-1]}",
-            next_step="Train the others, then it --from their model; or leave it out.",
+            next_step="Train it --from a model of the others, or leave it out.",
         )
 
     def is_enough(rows: int) -> bool:

@@ -98,7 +98,7 @@ def _join_extras(series: Sequence[Series], inputs: Sequence[OwnInput], fitted: S
     before = np.zeros((most, len(inputs)))
     parts, rows, start = [], [], 0
     for each in series:
-        assert each.extras is not None, "made without its own inputs"
+        assert each.extras is not None, "the series was made without own inputs"
         parts += [before, scale_inputs(each.extras, fitted)]
         rows.append(np.arange(len(each)) + start + most)
         start += len(each) + most

@@ -126,7 +126,7 @@ def _no_call(n_moved: int, calls: bool, n_unchanged: int) -> str | None:
     if not n_moved and n_unchanged:
         return "no price changed"
     if not n_moved:
-        return "no window has its outcome yet"
+        return "no window has an outcome yet"
     if not calls:
         return "it predicts no move, so it makes no call"
     return None

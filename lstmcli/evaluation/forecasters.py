@@ -92,8 +92,8 @@ def check_baselines(asked: Sequence[str]) -> None:
         raise UsageError(
             "no such baseline",
             where=", ".join(sorted(unknown)),
-            why="there is " + ", ".join(EXTRA_BASELINES),
-            next_step="The others are always shown.",
+            why=f"expected {', '.join(EXTRA_BASELINES)}",
+            next_step="All other baselines are always shown.",
         )
 
 
@@ -110,8 +110,9 @@ def check_moves(series: Series, fit_rows: int, horizon: int) -> None:
         raise DataError(
             "no variation",
             where=series.symbol,
-            why=f"{series.price} stands still from {series.dates[0]} to {series.dates[still - 1]}, "
-            f"found {fit_rows - still} rows after that to learn from, expected at least {needed}",
+            why=f"{series.price} does not change from {series.dates[0]} to "
+            f"{series.dates[still - 1]}, found {fit_rows - still} rows after that, expected at "
+            f"least {needed}",
             next_step="Leave it out.",
         )
 

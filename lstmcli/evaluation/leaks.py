@@ -221,7 +221,7 @@ _NOTHING = "the audit proves nothing here"
 _MESSAGES = {
     "control": (
         _NOTHING,
-        "noise in every bar after {after} left most values as they were, such as {found!r}",
+        "noise in every bar after {after} left most values unchanged, e.g. {found!r}",
         "A cache, or a network whose output is constant, hides leaks.",
     ),
     "repeat": (
@@ -230,19 +230,19 @@ _MESSAGES = {
         "Pass --device cpu.",
     ),
     "kept": (
-        "the kept model is not the one that its training rows give",
+        "the saved model differs from a refit on its training rows",
         "found {expected!r}, a refit on the rows up to {after} gives {found!r}",
         "It may have learned from later rows. Train it again.",
     ),
     "lineage": (
         "days that the model has seen count as unseen",
-        "it says that it was trained up to {expected!r}, what it started from up to {found!r}",
+        "it records training up to {expected!r}, but its starting model up to {found!r}",
         "Train it again.",
     ),
 }
 _LEAK = (
-    "what comes after a cutoff was used",
-    "{expected!r} became {found!r} when other bars took the place of those after {after}",
+    "data after a cutoff was used",
+    "{expected!r} became {found!r} when the bars after {after} were replaced",
     "",
 )
 

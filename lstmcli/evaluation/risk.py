@@ -79,8 +79,8 @@ def asked_changes(given: Iterable[str | float]) -> tuple[float, ...]:
             raise UsageError(
                 "not a change",
                 where=f"--price {each.text}",
-                why="past windows start at other prices",
-                next_step="Pass a change of the last close, as --price=-10%.",
+                why="past windows start at different prices",
+                next_step="Pass a change of the last close, e.g. --price=-10%.",
             )
     return tuple(each.value for each in found)
 
@@ -93,8 +93,8 @@ def _asked_price(given: str | float) -> AskedPrice:
         raise UsageError(
             "not a price",
             where=f"--price {given}",
-            why="expected one above 0 as 180, or a change of the last close as -10%",
-            next_step="Write no currency and no thousands separator.",
+            why="expected a number above 0, e.g. 180, or a change of the last close, e.g. -10%",
+            next_step="Omit the currency and thousands separators.",
         )
     if relative:
         return AskedPrice(f"{value:+g}%", value / 100.0, True)

@@ -399,7 +399,7 @@ def christoffersen_independence(hits: Mask, fewest: int = MIN_WINDOWS) -> Signif
     if n < fewest:
         return _undefined(name, n, too_few(n, fewest))
     if not hits.any() or hits.all():
-        return _undefined(name, n, "all outcomes were alike")
+        return _undefined(name, n, "all outcomes were the same")
     codes = np.bincount(2 * hits[:-1].astype(np.int64) + hits[1:], minlength=4)
     apart = _binary_likelihood(*codes[:2]) + _binary_likelihood(*codes[2:])
     ratio = max(0.0, 2.0 * (apart - _binary_likelihood(*(codes[:2] + codes[2:]))))

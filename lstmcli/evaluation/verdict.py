@@ -99,7 +99,7 @@ def verdict(scores: Scores, model: str | None = None) -> Verdict:
     """Judge a model, by default the network of the report, in plain ASCII."""
     own = scores.models[scores.model if model is None else model]
     if own.path.rmse is None:
-        nothing = f"Nothing to judge {own.model} by: none of its windows has its outcome yet."
+        nothing = f"Cannot judge {own.model}: no window has an outcome yet."
         return Verdict("too few", (nothing,))
     rivals = [name for name in scores.against if name != own.model]
     # Naive, and the baseline with the lowest error, which may also be naive.
@@ -239,7 +239,7 @@ def _against(own: ModelScores, rival: str, claim: Claim, named: str = "") -> str
     """
     skill, test = own.path.skill[rival], own.tests[rival]
     if skill is None and own.path.rmse:
-        return f"some error, where {shown_name(rival)} made none"
+        return f"some error, while {shown_name(rival)} has none"
     words = difference(skill or 0.0, named)
     if skill is None or abs(skill) < _SAME or test.test.p is None:
         return words

@@ -194,7 +194,7 @@ def _check_fit(cutoffs: Ints, fit_rows: int, *, needed: int) -> None:
         )
     if len(cutoffs) and fit_rows - 1 > int(np.min(cutoffs)):
         raise DataError(
-            "A baseline would see rows after a cutoff",
+            "A baseline would use rows after a cutoff",
             why=f"it is fitted on the rows before {fit_rows}, but the first cutoff is row "
             f"{int(np.min(cutoffs))}",
             next_step="Fit on the rows up to the first cutoff, or start the evaluation later.",

@@ -44,7 +44,7 @@ def fit_calibration(
     assert quantiles.shape == (*actual.shape, len(levels)), (
         "shapes of quantiles and outcomes differ"
     )
-    assert n_independent.shape == actual.shape[1:], "n_independent is not one a step"
+    assert n_independent.shape == actual.shape[1:], "n_independent needs one value per step"
     assert np.isfinite(quantiles).all(), "quantiles are not finite"
     middle = list(levels).index(0.5)
     factors = np.ones(quantiles.shape[1:])

@@ -68,7 +68,7 @@ def forecast(
         raise UsageError(
             "the horizon is too long",
             where=f"--horizon {steps}",
-            why=f"this model answers {window.horizon} steps at once and cannot go beyond",
+            why=f"this model forecasts at most {window.horizon} steps",
             next_step="Train with --set window.horizon=N.",
         )
     batch_size = batch_size or _BATCH[model.device.type]

@@ -112,7 +112,7 @@ def test_kept_weights_that_were_fitted_on_test_rows(other: Path, monkeypatch: Pl
     with monkeypatch.context() as plant:
         plant.setattr(fit, "make_samples", leaky)
         train(other)
-    assert_caught(other, "the kept model is not the one that its training rows give", "kept stage")
+    assert_caught(other, "the saved model differs from a refit on its training rows", "kept stage")
 
 
 def test_an_oracle_that_remembers_prices_by_symbol(honest: Path, monkeypatch: Plant) -> None:
@@ -176,7 +176,7 @@ def test_thresholds_fitted_on_test_windows_by_training(other: Path, monkeypatch:
 
     monkeypatch.setattr(learn, "learn_trend", leaky)
     train(other)
-    assert_caught(other, "what comes after a cutoff was used", "fit stage", "trend thresholds")
+    assert_caught(other, "data after a cutoff was used", "fit stage", "trend thresholds")
 
 
 def test_thresholds_fitted_on_test_windows_by_evaluation(honest: Path, monkeypatch: Plant) -> None:
@@ -280,8 +280,8 @@ def test_a_child_of_the_ready_made_model_that_forgets_its_days(other: Path) -> N
     series = ("--csv", "prices.csv", "--model", "child/v0001")
     outcome = in_process("evaluate", "--audit", "--n-windows", "2", *series, folder=other)
     assert outcome.code == 1, outcome.out
-    assert "it says that it was trained up to '2015-12-31'" in outcome.err
-    assert "what it started from up to '2018-01-16'" in outcome.err
+    assert "it records training up to '2015-12-31'" in outcome.err
+    assert "its starting model up to '2018-01-16'" in outcome.err
 
 
 def test_a_network_that_says_the_same_to_everything(honest: Path, monkeypatch: Plant) -> None:

@@ -47,7 +47,7 @@ def intervals_of(backtest, reduced):
     return skill_intervals(observed, pool.reach)
 
 
-def test_each_network_meets_every_other_once_and_every_baseline():
+def test_each_network_is_compared_once_with_every_other_and_every_baseline():
     _, paths, evidence, intervals = everything(panel())
     pairs = pairwise(["net", "gaussian_cone"], paths, evidence, intervals)
     assert [(pair.model, pair.other, pair.loss) for pair in pairs] == [
@@ -63,7 +63,7 @@ def test_each_network_meets_every_other_once_and_every_baseline():
     assert pairs[0].interval == intervals["squared", "net", "gaussian_cone"]
 
 
-def test_losses_of_windows_apart_are_joined_to_the_same_evidence():
+def test_five_phases_joined_give_the_evidence_of_all_cutoffs():
     """Five phases forecast one after the other decide as all cutoffs at once do."""
     whole = panel(n_symbols=3, n_cutoffs=120, step_size=1)
     found = evidence_of(*(part(whole, phase) for phase in range(5)))
@@ -130,7 +130,7 @@ def evidence(gains, *, reach=1):
     return found
 
 
-def test_the_symbol_that_is_better_is_found_among_those_that_are_not():
+def test_the_one_better_symbol_is_found_among_the_others():
     gains = np.random.default_rng(0).normal(0, 0.1, (100, 8))
     gains[:, 3] += 0.1
     found = symbol_tests(evidence(gains), "squared", "net", "naive")
@@ -142,7 +142,7 @@ def test_the_symbol_that_is_better_is_found_among_those_that_are_not():
 
 
 @for_each(("symbols", "common", "reach"), [(10, 0.0, 1), (10, 0.9, 1), (5, 0.5, 5)])
-def test_some_symbol_is_named_by_luck_about_as_seldom_as_the_level_says(symbols, common, reach):
+def test_any_symbol_is_named_by_chance_about_as_rarely_as_the_level_states(symbols, common, reach):
     generator = np.random.default_rng(symbols)
     named = []
     for _ in range(80):
@@ -155,7 +155,7 @@ def test_some_symbol_is_named_by_luck_about_as_seldom_as_the_level_says(symbols,
     assert np.mean(named) < 0.10
 
 
-def test_a_symbol_with_few_windows_of_its_own_is_not_tested():
+def test_a_symbol_with_few_windows_is_not_tested():
     """Of three windows the error is a matter of luck: it was "better" in 8.5 % of panels."""
     gains = np.random.default_rng(3).normal(0, 0.1, (60, 3))
     gains[3:, 2] = np.nan
