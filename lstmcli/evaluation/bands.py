@@ -227,7 +227,7 @@ def _flat(masses: Floats, pool: Pool) -> SignificanceTest:
 
 
 TOLERANCE = 0.02
-LOOSEST = 0.05  # two standard errors beyond which a coverage says nothing
+LOOSEST = 0.05  # a coverage is not judged if two standard errors exceed this
 
 
 @dataclass(frozen=True)

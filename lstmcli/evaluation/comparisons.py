@@ -83,7 +83,7 @@ class Evidence:
     @cached_property
     def own_windows(self) -> list[int]:
         """Number of independent windows of each symbol."""
-        assert self.pool.symbol is not None, "evidence knows its symbols"
+        assert self.pool.symbol is not None, "evidence has symbols"
         counted = np.flatnonzero(self.pool.unit >= 0)
         rows = counted[np.argsort(self.pool.symbol[counted], kind="stable")]
         ends = np.bincount(self.pool.symbol[counted], minlength=len(self.symbols)).cumsum()

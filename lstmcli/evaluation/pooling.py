@@ -78,12 +78,12 @@ class Pool:
     @cached_property
     def _held(self) -> NDArray[np.intp]:
         """Number of symbols in each block."""
-        assert self.block is not None, "only where there are blocks"
+        assert self.block is not None, "only a pool by block has them"
         return np.bincount(self._with_symbol(self.block)[0])
 
     def _with_symbol(self, group: Codes) -> tuple[Ints, Codes]:
         """Return the group of each existing (group, symbol) pair, and each window's pair."""
-        assert self.symbol is not None, "blocks come with the symbols that they hold"
+        assert self.symbol is not None, "pooling by block needs symbols"
         count = int(self.symbol.max(initial=0)) + 1
         pairs, which = np.unique(group.astype(np.int64) * count + self.symbol, return_inverse=True)
         return pairs // count, which.astype(np.int32)
@@ -91,7 +91,7 @@ class Pool:
     @cached_property
     def _is_full(self) -> Mask:
         """Mask of the blocks that hold more than half of the symbols."""
-        assert self.symbol is not None, "blocks hold symbols"
+        assert self.symbol is not None, "pooling by block needs symbols"
         return np.asarray(2 * self._held > np.unique(self.symbol).size)
 
     @property
@@ -185,7 +185,7 @@ class Pool:
 
     def by_symbol(self, values: Values) -> Floats:
         """Average over each symbol's windows in each observation; (N,) to (U, S), NaN if none."""
-        assert self.symbol is not None, "only a pool that knows its symbols"
+        assert self.symbol is not None, "only a pool with symbols"
         there, counted = np.bincount(self.symbol) > 0, self._counted
         count = int(np.count_nonzero(there))
         at = (np.cumsum(there) - 1)[self.symbol[counted]]

@@ -1,4 +1,4 @@
-"""Own inputs: how they are written, transformed, scaled and lagged, and joined as known then."""
+"""Own inputs: parsing, transforms, scaling, lags, and joins without later bars."""
 
 from dataclasses import replace
 from datetime import date, datetime
@@ -35,14 +35,14 @@ def sessions(symbol: str, first: str = "2023-01-02", last: str = "2024-06-28") -
 
 
 def series_on(symbol: str, days: NDArray[np.datetime64], interval: str = "1d") -> Prices:
-    """Return prices whose close is the number of days since 1970, so that it tells its day."""
+    """Return prices whose close is the number of days since 1970, to identify the day."""
     index = pd.DatetimeIndex(days.astype("datetime64[ns]"), name="Date")
     close = days.astype("datetime64[D]").astype(np.int64).astype(np.float64)
     return Prices(symbol, pd.DataFrame({"Close": close}, index=index), interval, f"{symbol}.csv")
 
 
 def joined(own: Prices, other: Prices) -> NDArray[np.datetime64]:
-    """Return the day of the other bar that is joined to each own bar, NaT where none is."""
+    """Return the day of the other bar that is joined to each own bar, or NaT if there is none."""
     found = join_known(own, other)
     days = np.nan_to_num(found, nan=-1e9).astype(np.int64).astype("datetime64[D]")
     return np.where(np.isnan(found), np.datetime64("NaT"), days)
@@ -119,7 +119,7 @@ def test_weeks_and_months_are_joined_by_their_last_day_and_lengths_are_not_mixed
 
 
 def closing(symbol: str, day: np.datetime64) -> datetime:
-    """Return when a session ends, as the library of exchange calendars has it."""
+    """Return the close of a session according to the library of exchange calendars."""
     if symbol == COIN:
         return datetime.fromisoformat(f"{day + np.timedelta64(1, 'D')}T00:00:00+00:00")
     calendar = library_calendar(CALENDARS[symbol])

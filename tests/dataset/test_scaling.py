@@ -1,4 +1,4 @@
-"""Each scaling and the season against loops, the way back, and what must never be NaN."""
+"""Each scaling and the season against loops, their inverses, and values that are never NaN."""
 
 import math
 from datetime import date, timedelta

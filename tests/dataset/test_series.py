@@ -1,4 +1,4 @@
-"""A price table becomes columns: the forecast price first, features in the order asked for."""
+"""A price table becomes columns: the forecast price first, features in the requested order."""
 
 from typing import Any
 

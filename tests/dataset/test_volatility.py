@@ -1,4 +1,4 @@
-"""The inputs against loops over single rows, what they may know, and what must never be NaN."""
+"""The inputs against loops over single rows, without later rows, and never NaN."""
 
 import math
 
@@ -50,7 +50,7 @@ def mean_path(values: list[float], decay: float) -> list[float]:
 
 
 def twin(window: NDArray[np.float64]) -> tuple[list[list[float]], list[float]]:
-    """Return inputs and sigma of one window (L, 5) that is nowhere constant, row by row."""
+    """Compute inputs and sigma of one window (L, 5) without constant stretches, row by row."""
     close, opened, high, low, volume = (window[:, c].tolist() for c in range(5))
     squares = [math.log(close[i] / close[i - 1]) ** 2 for i in range(1, len(close))]
     sigma, shorter, longer = (

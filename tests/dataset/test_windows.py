@@ -1,4 +1,4 @@
-"""Gathers of windows against plain loops, and without a copy of every window."""
+"""Gathering windows against plain loops, without a copy of every window."""
 
 import numpy as np
 

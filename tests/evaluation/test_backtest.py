@@ -30,7 +30,7 @@ LENGTH, HORIZON = 5, 3
 
 
 def ending(series: Series, rows: Rows) -> Forecast:
-    """Forecast the number of the last row that can be seen, to tell what was handed over."""
+    """Forecast the number of the last visible row, to show which rows were passed."""
     assert len(rows), "a series without cutoffs takes no part"
     return Forecast(np.full((len(rows), HORIZON), float(len(series))))
 

@@ -1,4 +1,4 @@
-"""Pairs of models and single symbols: what is compared, on which windows, and named."""
+"""Comparisons of pairs of models and of single symbols, and the windows that they use."""
 
 from typing import Any
 
@@ -64,7 +64,7 @@ def test_each_network_is_compared_once_with_every_other_and_every_baseline():
 
 
 def test_five_phases_joined_give_the_evidence_of_all_cutoffs():
-    """Five phases forecast one after the other decide as all cutoffs at once do."""
+    """Five phases forecast one after another give the same tests as all cutoffs at once."""
     whole = panel(n_symbols=3, n_cutoffs=120, step_size=1)
     found = evidence_of(*(part(whole, phase) for phase in range(5)))
     expected = evidence_of(whole)
@@ -120,7 +120,7 @@ def test_windows_without_outcome_leave_every_test_undefined():
 
 
 def evidence(gains, *, reach=1):
-    """Evidence in which naive costs 1 and the model so much less, (D, S); NaN for no window."""
+    """Evidence where naive has loss 1 and the model 1 - gain, (D, S); NaN for no window."""
     gain = gains.T.ravel()
     there, none = ~np.isnan(gain), np.zeros((gain.size, reach))
     windows = backtest_of(none, {"naive": Forecast(none)}, symbols=gains.shape[1])
@@ -156,7 +156,7 @@ def test_any_symbol_is_named_by_chance_about_as_rarely_as_the_level_states(symbo
 
 
 def test_a_symbol_with_few_windows_is_not_tested():
-    """Of three windows the error is a matter of luck: it was "better" in 8.5 % of panels."""
+    """The error of three windows is mostly chance: it was "better" in 8.5 % of panels."""
     gains = np.random.default_rng(3).normal(0, 0.1, (60, 3))
     gains[3:, 2] = np.nan
     found = symbol_tests(evidence(gains), "squared", "net", "naive")

@@ -105,7 +105,7 @@ def test_a_fan_that_knows_more_than_the_base_rate_has_skill_and_is_reliable():
 
 
 def test_a_chance_of_exactly_a_tenth_is_in_the_second_bin():
-    """A fan from 10 to 90 % gives no other chance to what lies beyond it: 1 - 0.9 in floats."""
+    """A fan from 10 to 90 % gives a value beyond it the chance 1 - 0.9, in floats."""
     found = scored([-0.5, 1.5], [-0.1, 0.1])
     assert [k for k, each in enumerate(found.reliability) if each.n_windows] == [1, 9]
 
@@ -141,7 +141,7 @@ def test_a_copy_of_the_last_price_is_a_flat_line():
 
 
 def test_correlations_are_taken_within_symbols():
-    """Two symbols at far levels would otherwise correlate whatever is forecast."""
+    """Two symbols at distant price levels would otherwise correlate whatever the forecast."""
     generator = np.random.default_rng(5)
     last = np.concatenate([np.full(20, 1.0), np.full(20, 1000.0)])
     symbol = np.repeat([0, 1], 20)
@@ -159,7 +159,7 @@ def test_nothing_to_compare_leaves_movement_undefined():
 
 
 def test_random_moves_are_a_copy_and_slightly_skilled_moves_are_not():
-    """Both are closer to the last price than to the next; the moves tell them apart."""
+    """Both are closer to the last price than to the next; only the moves distinguish them."""
     generator = np.random.default_rng(6)
     actual = generator.normal(0, 0.05, 100)
     last = 100 * np.exp(np.cumsum(actual) - actual)

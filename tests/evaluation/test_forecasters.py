@@ -1,4 +1,4 @@
-"""What prices a fan can be learned from and judged on."""
+"""Prices that a fan can be fitted and judged on."""
 
 import numpy as np
 import pytest

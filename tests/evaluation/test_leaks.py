@@ -1,4 +1,4 @@
-"""Rewriting later bars and comparing, on runs that are a line of arithmetic each."""
+"""Replacing later bars and comparing runs, each of which is one line of arithmetic."""
 
 from collections.abc import Callable, Sequence
 from datetime import date
@@ -91,7 +91,7 @@ def noisy(day: np.datetime64) -> list[Prices]:
 
 
 def audit(walk: Walk) -> list[Comparison]:
-    """Compare what is said up to some cutoffs with noise after each."""
+    """Compare the forecasts up to some cutoffs, with noise after each."""
     true = walk(PRICES)
     found = []
     for day in sample_days(true.cutoff, generator()):
@@ -133,7 +133,7 @@ def test_a_forecast_that_reads_ahead_is_named_with_symbol_cutoff_and_step(ahead:
 
 
 def controlled(walk: Walk) -> list[Comparison]:
-    """Hold that noise after the tenth cutoff is noticed."""
+    """Run the control with noise after the tenth cutoff."""
     day = DAYS[CUTOFFS[9]]
     runs = (window_figures(walk(each)) for each in (PRICES, noisy(day)))
     ours, theirs = ([each for each in run if each.kind == "forecasts"] for run in runs)

@@ -1,4 +1,4 @@
-"""Losses, element by element."""
+"""Elementwise losses."""
 
 import math
 

@@ -78,7 +78,7 @@ def test_windows_of_one_series_that_do_not_overlap_are_counted(step_size, horizo
 
 
 def test_a_data_hole_in_one_of_many_symbols_does_not_lengthen_windows():
-    """Diebold-Mariano over thirty overlaps in place of five is wrong in 11 % at nominal 5 %."""
+    """Diebold-Mariano over 30 overlaps instead of 5 rejects in 11 % at a nominal 5 %."""
     days = DAY + np.arange(300)
     halted = np.delete(days, slice(100, 200))
     of = [(days, 4), (halted, 1)]
@@ -147,7 +147,7 @@ def test_a_share_and_a_coin_have_as_many_observations_as_the_share():
 
 
 def test_two_coins_never_decide_for_many_shares():
-    """Blocks that hold the coins alone are neither evidence nor part of a mean."""
+    """Blocks that hold only the coins are neither evidence nor part of a mean."""
     share = without(WEEKDAYS, 1, 0.035)[:1500]
     shares = [(*windows_of(share, 50), 0)] * 11
     pool = pool_of([*shares, *[(*windows_of(EVERY_DAY, 50), 1)] * 2])

@@ -85,7 +85,7 @@ def test_the_permutation_agrees_with_a_plain_loop_over_the_same_orders():
 
 
 def test_symbols_that_rise_more_often_are_no_evidence_of_direction():
-    """Always up for the symbol that rises, always down for the one that falls: no timing."""
+    """Always "up" for a rising symbol and "down" for a falling one shows no timing skill."""
     generator = np.random.default_rng(11)
     actual = np.concatenate([generator.random(60) < 0.8, generator.random(60) < 0.2])
     called = np.repeat([True, False], 60)

@@ -91,7 +91,7 @@ def test_a_fan_calls_its_most_probable_class():
 
 
 def test_a_symmetric_cone_has_no_direction_whatever_the_rounding():
-    """Of 0.1 + 0.2 and 0.3 one is larger: 84 % of a cone's calls were down, the others up."""
+    """Rounding, as in 0.1 + 0.2 > 0.3, made 84 % of a cone's calls down and the others up."""
     levels = tuple(np.round(np.arange(0.05, 0.96, 0.05), 2).tolist())
     sigma = np.random.default_rng(0).uniform(0.005, 0.03, 200)
     cone = np.sort(stats.norm.ppf(levels)) * sigma[:, None]

@@ -82,7 +82,7 @@ def test_naive_and_the_harder_baseline_share_one_line():
 
 
 def test_a_claim_against_a_harder_baseline_requires_one_against_naive():
-    """Better than an estimated drift, which is no wonder where naive is true."""
+    """Better than an estimated drift, which is easy if naive is the true model."""
     found = judge(noise, up=0.5, drift=0.05)
     assert "drift" not in str(found)
 

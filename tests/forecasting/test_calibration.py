@@ -1,4 +1,4 @@
-"""The adjustment mends a known fault, leaves alone what little evidence speaks against."""
+"""Calibration corrects a known error, and hardly changes a fan on little evidence."""
 
 import math
 from statistics import NormalDist
@@ -44,7 +44,7 @@ def fitted(
     levels: tuple[float, ...] = LEVELS,
     count: float | Array = 1e9,
 ) -> Calibration:
-    """Return the fit where so many of the windows are independent: of each step, or at all."""
+    """Return the fit for a number of independent windows: for each step, or for all."""
     independent = np.broadcast_to(count, actual.shape[1]).astype(float)
     return fit_calibration(quantiles, levels, actual, n_independent=independent)
 

@@ -1,4 +1,4 @@
-"""Masking one bar at a time, by hand; what is ignored moves nothing; nothing later is seen."""
+"""Explanations against masking one bar at a time by hand, and without later rows."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -42,7 +42,7 @@ def point_model() -> TrainedModel:
 
 
 def shaken(model: TrainedModel) -> TrainedModel:
-    """Return the model with weights that follow what they read."""
+    """Return the model with weights that react to their inputs."""
     generator = torch.Generator().manual_seed(1)
     with torch.no_grad():
         for weight in model.network.parameters():

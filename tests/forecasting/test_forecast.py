@@ -1,4 +1,4 @@
-"""The shape of a forecast: which column holds which step, and parts of it."""
+"""The shape of a forecast: the step of each column, and parts of it."""
 
 import warnings
 from typing import Any

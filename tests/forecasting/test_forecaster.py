@@ -1,5 +1,4 @@
-"""Forecasts from rows of many series against one window and step at a time, whatever the weights
-are; each from its own past, and nothing else."""
+"""Forecasts of many series against single windows and steps, for any weights, from past rows."""
 
 import math
 from dataclasses import replace

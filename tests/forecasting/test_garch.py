@@ -1,4 +1,4 @@
-"""The GJR-GARCH fan against arch itself, slow twins, and everything that could break a fit."""
+"""The GJR-GARCH fan against arch itself and slow twins, and data on which a fit fails."""
 
 import sys
 import warnings

@@ -29,7 +29,7 @@ YEAR = 252.0
 
 
 def garch(rows: int, seed: int) -> Floats:
-    """Return log prices whose volatility comes in clusters, as that of stocks does."""
+    """Return log prices whose volatility is clustered, like that of stocks."""
     random = np.random.default_rng(seed)
     variance, moves = 1e-4, np.empty(rows)
     for row, draw in enumerate(random.standard_t(5, rows) * math.sqrt(3 / 5)):
@@ -114,7 +114,7 @@ def test_the_fit_minimises_the_quasi_likelihood() -> None:
 
 
 def test_the_scale_follows_future_volatility(panel: list[Floats], fitted: Har) -> None:
-    """It explains the size of the next moves better than a constant multiple of sigma does."""
+    """It explains the size of the next moves better than a constant multiple of sigma."""
     x = garch(3000, 99)
     inputs, sigma = har_inputs(x)
     rows = np.arange(300, 2900, 20)

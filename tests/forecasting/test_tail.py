@@ -1,4 +1,4 @@
-"""Tails against scipy's own fit, by what they claim of moves that were not seen, and shrinkage."""
+"""Tails against SciPy's own fit and the frequency of unseen moves, and their shrinkage."""
 
 import numpy as np
 import pytest
