@@ -100,7 +100,7 @@ def _average(values: Tensor, decay: float) -> Tensor:
 
     rows = torch.arange(values.shape[1], dtype=values.dtype, device=values.device)
     age = rows[:, None] - rows[None, :]
-    # Row i holds the weights of all rows up to i; the first EWMA_START rows share one weight.
+    # Row i holds the weights of rows 0..i; in each row the first EWMA_START weights are equal.
     weights = torch.where(age >= 0, (1 - decay) * decay ** age.clamp(min=0), 0.0)
     start = min(EWMA_START, len(rows))
     since = (rows - start + 1).clamp(min=0)

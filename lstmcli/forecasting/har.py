@@ -47,7 +47,7 @@ _CLOSE_ENOUGH = 1e-9
 _KNOTS = 12
 _SMALLEST = 1e-12
 _DAYS = 365.25
-_EVERY = 3  # fit on every third row, because neighbouring rows are nearly the same
+_EVERY = 3  # fit on every third row at most, because neighbouring rows are nearly the same
 _MOST_ROWS = 60_000  # more rows take memory and hardly change the fit
 PRIOR_ROWS = 20_000.0  # rows at which own data weigh as much as the starting coefficients
 
