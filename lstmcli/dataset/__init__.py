@@ -1,1 +1,1 @@
-"""From prices to tensors: series, scaling, windows, chronological splits. It reads no file."""
+"""From prices to tensors: series, scaling, windows, chronological splits. It reads no files."""

@@ -1,16 +1,16 @@
-"""Inputs of the user's own: columns of the file, and other series as they were known at each close.
+"""The user's own inputs: columns of the file, and other series as known at each close.
 
-A value is known at its bar's close. Of another series that is the last bar whose session has closed
-by then, so that Tokyo's bar of a day is known in New York that day, and New York's in Tokyo the day
-after. Where the hours of either are not known, only bars of days before count.
+A value is known at the close of its bar. Another series contributes its last bar whose session has
+closed by then: Tokyo's bar is known in New York on the same day, New York's bar in Tokyo on the
+next day. If the trading hours of either are unknown, only bars of earlier days count.
 
-    zscore   less its mean, over its standard deviation, both of the training rows
-    level    over its root mean square of the training rows, so that 0 stays 0
+    zscore   (value - mean) / standard deviation, both from the training rows
+    level    value / root mean square of the training rows, so 0 stays 0
     log      the logarithm, then as zscore
-    change   since the bar before, then as zscore: the difference of a column, the log return of
-             a series' closes
+    change   the change since the previous bar, then as zscore: the difference of a column, the log
+             return of another series' closes
 
-A missing value becomes 0, as those of the bars do: the mean, or with `level` none.
+A missing value becomes 0, like missing values of the bars: this is the mean, or with `level` zero.
 """
 
 from __future__ import annotations
@@ -32,18 +32,18 @@ from lstmcli.printable import Note, count_of
 if TYPE_CHECKING:  # grading the ledger needs no PyTorch, which takes a second to import
     from lstmcli.dataset.scaling import Scale
 
-FURTHEST = 8.0  # deviations, as of the other inputs
+FURTHEST = 8.0  # deviations, as for the other inputs
 MOST_HELD = {"1d": (10, "days"), "1wk": (4, "weeks"), "1mo": (3, "months")}
-"""For how long the last known value of another series stands in for later ones."""
+"""How long the last known value of another series replaces later values."""
 
 
 def with_inputs(
     own: Prices, inputs: Sequence[OwnInput], find: Callable[[str, Prices], Prices]
 ) -> Prices:
-    """Return prices with the closes of the other series that inputs name, and notes on all inputs.
+    """Return prices with the closes of the other series in `inputs`, and notes on all inputs.
 
-    find : (symbol, own) -> its prices. Raises DataError where `find` does, and as `join_known`. A
-    column that the file lacks is missed only when the inputs are made.
+    find : (symbol, own) -> its prices. Raises DataError if `find` or `join_known` does. A column
+    missing from the file raises an error only later, in `raw_inputs`.
     """
     frame, notes = own.frame, list[str]()
     for each in {each.column: each for each in inputs}.values():
@@ -54,14 +54,14 @@ def with_inputs(
         if each.column in frame:
             lacks = ~np.isfinite(frame[each.column].to_numpy(np.float64))
             if count := int(lacks.sum()):
-                last = ", the last among them" * bool(lacks[-1])
+                last = ", including the last" * bool(lacks[-1])
                 rows = f"{count} of {count_of(len(frame), 'row')}{last}"
-                notes.append(f"{each.column} has no value in {rows}: read as its average.")
+                notes.append(f"{each.column} has no value in {rows}: its average is used.")
     return replace(own, frame=frame, notes=(*own.notes, *notes))
 
 
 def _note_old(own: Prices, other: Prices) -> list[str]:
-    """Say where another series ends more than a bar before the own one."""
+    """Return a note if another series ends more than one bar before the own series."""
     last = as_days(other.frame.index)[-1]
     behind = int((as_days(own.frame.index) > last).sum())
     if behind < 2:
@@ -70,18 +70,18 @@ def _note_old(own: Prices, other: Prices) -> list[str]:
     newer = f"Run: lstmcli fetch {other.symbol}" if other.source == STORE else "Give newer prices"
     return [
         Note(
-            f"{other.symbol}, which is read with it, ends on {last}, {behind} bars before it: "
-            f"its last close stands for later ones, for up to {most} {unit}",
+            f"{other.symbol}, one of its inputs, ends on {last}, {behind} bars earlier: "
+            f"its last close is used for up to {most} {unit}",
             remedy=newer.replace("{", "{{").replace("}", "}}"),
         )
     ]
 
 
 def join_known(own: Prices, other: Prices) -> Floats:
-    """Return the close of another series that was known at each bar's own close, (T,).
+    """Return the latest close of another series known at each own bar's close, (T,).
 
-    NaN before its first bar, and where its last bar known then is too old. Raises DataError for
-    bars of another length, and for lengths whose last day is not known.
+    It is NaN before the other series' first bar, or if its latest bar is too old. Raises DataError
+    if the intervals of the two series differ, or for an interval that is not in `MOST_HELD`.
     """
     if other.interval != own.interval or own.interval not in MOST_HELD:
         raise DataError(
@@ -89,11 +89,11 @@ def join_known(own: Prices, other: Prices) -> Floats:
             where=own.symbol,
             why=f"{other.symbol} has {bars_of(other.interval)}, {own.symbol} "
             f"{bars_of(own.interval)}",
-            next_step="Give daily, weekly or monthly bars of both.",
+            next_step="Use daily, weekly or monthly bars for both.",
         )
-    # Of weeks and months, whichever of their days dates the bars.
+    # Weekly and monthly bars may be dated by any day of their period, so compare periods.
     ours, theirs = (_periods(each) for each in (own, other))
-    at = theirs.searchsorted(ours) - 1  # the last of a day, week or month before
+    at = theirs.searchsorted(ours) - 1  # the last bar of an earlier day, week or month
     same = theirs.searchsorted(ours, side="right") - 1
     at = np.where((same > at) & _closed_by(own, other), same, at)
     closes = other.frame["Close"].to_numpy(np.float64)
@@ -109,25 +109,25 @@ def _periods(prices: Prices) -> Ints:
 
 
 def _closed_by(own: Prices, other: Prices) -> Mask:
-    """Return for each own bar whether the other's of the same period had closed when it did."""
+    """Return whether the other bar of the same period had closed by each own bar's close."""
     days = as_days(own.frame.index)
-    if own.interval != "1d":  # dates of weeks and months tell no calendar
+    if own.interval != "1d":  # weekly and monthly dates do not identify a calendar
         names = [own_calendar(each.symbol, from_feed=each.from_feed) for each in (own, other)]
         return np.full(days.shape, names[0] is not None and names[0] == names[1])
     ours, theirs = schedule_for(own).calendars, schedule_for(other).calendars
     closed = np.full(days.shape, bool(ours and theirs))
     for one in ours:
         for another in theirs:
-            if one != another:  # NaT, a close that is not known, is neither before nor after
+            if one != another:  # NaT, an unknown close, compares false
                 closed &= closes_of(another, days) <= closes_of(one, days)
     return closed
 
 
 def raw_inputs(prices: Prices, inputs: Sequence[OwnInput]) -> Floats:
-    """Return the transformed values of each bar, not lagged and not scaled: (T, E).
+    """Return the transformed values of each bar, neither lagged nor scaled: (T, E).
 
-    NaN where there is none. Raises DataError where the table lacks a column, and for the log of a
-    value that is not positive.
+    Missing values are NaN. Raises DataError if the table lacks a column, or for the log of a value
+    that is not positive.
     """
     found = [_transformed(prices, each) for each in inputs]
     return np.column_stack(found) if found else np.empty((len(prices.frame), 0))
@@ -140,7 +140,7 @@ def _transformed(prices: Prices, each: OwnInput) -> Floats:
         raise DataError(f"no prices of {each.name}, which the model reads", next_step=step)
     if each.column not in prices.frame:
         what, why = f"no column {each.name}", f"found {', '.join(map(str, prices.frame))}"
-        step = "Give a file that has it with --csv; the store keeps no such columns."
+        step = "Pass a file with this column to --csv; the store does not keep it."
         field = each.name.lower()
         if field in BAR_FEATURES and field.capitalize() in prices.frame:
             what, why = f"no column {each.name} besides the bars", "found it among their fields"
@@ -168,7 +168,7 @@ def _transformed(prices: Prices, each: OwnInput) -> Floats:
 def fit_inputs(parts: Sequence[Floats], inputs: Sequence[OwnInput]) -> Scale:
     """Fit location and scale of each input, (E,), on the training rows of every series, (T, E).
 
-    Raises DataError for an input without any value in them.
+    Raises DataError if an input has no value in these rows.
     """
     import torch
 
@@ -179,17 +179,17 @@ def fit_inputs(parts: Sequence[Floats], inputs: Sequence[OwnInput]) -> Scale:
     for number, each in enumerate(inputs):
         if not known[:, number].any():
             raise DataError(
-                f"no value of {each.text} in the rows to train on",
-                next_step="Leave it out of window.features, or train on later rows.",
+                f"no value of {each.text} in the training rows",
+                next_step="Remove it from window.features, or train on later rows.",
             )
     centred = np.array([each.transform != "level" for each in inputs])
     loc = np.nanmean(rows, axis=0) * centred
     scale = np.sqrt(np.nanmean((rows - loc) ** 2, axis=0))
-    scale[~(scale > 1e-12 * np.maximum(1.0, np.abs(loc)))] = 1.0  # a constant has none
+    scale[~(scale > 1e-12 * np.maximum(1.0, np.abs(loc)))] = 1.0  # constant inputs
     return Scale(torch.from_numpy(loc), torch.from_numpy(scale))
 
 
 def scale_inputs(values: Floats, fitted: Scale) -> Floats:
-    """Scale values (T, E) as fitted; a missing one is 0."""
+    """Scale values (T, E) as fitted; missing values become 0."""
     scaled = (values - fitted.loc.cpu().numpy()) / fitted.scale.cpu().numpy()
     return np.asarray(np.nan_to_num(np.clip(scaled, -FURTHEST, FURTHEST)))

@@ -1,16 +1,17 @@
-"""Scaling of price windows to numbers near one, and back.
+"""Scale price windows to numbers near one, and scale the network's output back.
 
-A frame is a value: the scaled window with the affine map that made it, so that the network's answer
-can be turned into a price again. Every map is fitted on the window's own rows (`relative`,
-`zscore`) or on training rows (the others), never on what follows the cutoff.
+A frame holds the scaled window together with the map that scaled it, to convert the network's
+output back to prices. Every map is fitted on the window's own rows (`relative`, `zscore`) or on
+training rows (the others), never on rows after the cutoff.
 
-    relative     p / p_0 - 1, p_0 the window's first price (the lab's)
-    zscore       (p - mean) / standard deviation, of the window
+    relative     p / p_0 - 1, with p_0 the first price of the window (as in the lab)
+    zscore       (p - mean) / standard deviation of the window
     batch        relative, then standardised by the mean and deviation of the training batch; a
-                 forecast uses those of all training windows, so that it never depends on its
-                 neighbours
-    log_return   log(p_t / p_(t-1)), standardised by training rows; one row shorter
-    seasonal     log(p_t / p_(t-12)) of months, standardised by training rows; twelve rows shorter
+                 forecast uses those of all training windows, so it does not depend on the other
+                 windows of its batch
+    log_return   log(p_t / p_(t-1)), standardised on training rows; one row shorter
+    seasonal     log(p_t / p_(t-12)) of monthly bars, standardised on training rows; twelve rows
+                 shorter
 """
 
 import math
@@ -32,15 +33,15 @@ def months_of(dates: Days) -> Ints:
 
 
 def next_month(months: Tensor) -> Tensor:
-    """Return the month after each."""
+    """Return the next month of each month."""
     return (months + 1) % MONTHS
 
 
 def with_season(x: Tensor, months: Tensor | None) -> Tensor:
-    """Append sine and cosine of the season to scaled rows: (N, L, F) -> (N, L, F + 2) float32.
+    """Append sine and cosine of the month to scaled rows: (N, L, F) -> (N, L, F + 2) float32.
 
-    months : (N, L) of these rows, or longer where rows before them went into the scaling; None
-        leaves the season out.
+    months : (N, L) of these rows, or longer if the scaling used up earlier rows; None appends
+        nothing.
     """
     if months is None:
         return x.float()
@@ -49,7 +50,7 @@ def with_season(x: Tensor, months: Tensor | None) -> Tensor:
 
 
 def check_months(dates: Days, symbol: str) -> None:
-    """Raise DataError unless there is one bar for every month."""
+    """Raise DataError unless there is exactly one bar per month."""
     apart = np.diff(_months(dates))
     if not (apart == 1).all():
         at = int(np.argmax(apart != 1))
@@ -57,7 +58,7 @@ def check_months(dates: Days, symbol: str) -> None:
             "not one bar for every month",
             where=symbol,
             why=f"{dates[at + 1]} follows {dates[at]}, and the recipe compares months of the year",
-            next_step="Leave month out of window.features and pass another window.scaling than "
+            next_step="Remove month from window.features and use a window.scaling other than "
             "seasonal.",
         )
 
@@ -67,10 +68,10 @@ def _months(dates: Days) -> Ints:
 
 
 FITTED_SCALINGS = ("log_return", "seasonal", "batch")
-"""Scalings with a scale fitted on training rows; the others scale each window by itself."""
+"""Scalings fitted on training rows; the others scale each window by itself."""
 
 LAGS = {"log_return": 1, "seasonal": MONTHS}
-"""Rows between the two values of a log return, by which the window becomes shorter."""
+"""Rows between the two values of a log return; the window becomes this much shorter."""
 
 
 @dataclass(frozen=True)
@@ -81,17 +82,17 @@ class Scale:
     scale: Tensor
 
     def to(self, device: torch.device) -> "Scale":
-        """Return the same value on `device`."""
+        """Return the scale on `device`."""
         return Scale(self.loc.to(device), self.scale.to(device))
 
 
 @dataclass(frozen=True)
 class Frame:
-    """N scaled windows and the way back.
+    """N scaled windows, and the map back to prices.
 
     x : (N, L, C) float64, missing values 0 (the neutral value).
-    base, loc, scale : (N, C); a value v of the next row is `(v / base - 1 - loc) / scale`, or
-        `(log(v / base) - loc) / scale` where `log` is set.
+    base, loc, scale : (N, C); a value v of the next row is scaled to `(v / base - 1 - loc) / scale`
+        or, if `log` is set, to `(log(v / base) - loc) / scale`.
     """
 
     x: Tensor
@@ -110,7 +111,7 @@ class Frame:
         return (moved - loc) / scale
 
     def invert(self, scaled: Tensor) -> Tensor:
-        """Turn scaled next values (N, C) into prices and volumes again."""
+        """Convert scaled next values (N, C) back to prices and volumes."""
         moved = scaled * self.scale + self.loc
         return self.base * moved.exp() if self.log else self.base * (1 + moved)
 
@@ -118,8 +119,8 @@ class Frame:
 def make_frame(contexts: Tensor, scaling: str, fitted: Scale | None = None) -> Frame:
     """Scale contexts (N, L, C) for the network.
 
-    `fitted` is needed by `log_return`, `seasonal` and, outside training, by `batch`; without it
-    `batch` uses the mean and deviation of these very windows.
+    `log_return`, `seasonal` and, outside training, `batch` need `fitted`; without it `batch` uses
+    the mean and deviation of these windows.
     """
     if scaling in LAGS:
         return _log_return_frame(contexts, fitted, LAGS[scaling])
@@ -137,7 +138,7 @@ def make_frame(contexts: Tensor, scaling: str, fitted: Scale | None = None) -> F
 
 
 def fit_return_scale(values: Tensor, parts: list[range], lag: int = 1) -> Scale:
-    """Fit `log_return`, or another lag, on the rows of the training parts of flat values (R, C)."""
+    """Fit the log returns over `lag` rows on the training parts of flat values (R, C)."""
     returns = torch.cat([_log_returns(values[part.start : part.stop], lag) for part in parts])
     return _scale_of(returns.masked_fill(~returns.isfinite(), torch.nan))
 
@@ -148,9 +149,9 @@ def fit_batch_scale(contexts: Tensor) -> Scale:
 
 
 def first_known(contexts: Tensor) -> Tensor:
-    """Return the first positive value of each column, 1 where there is none: (N, L, C) -> (N, C).
+    """Return the first positive value of each column, or 1 if there is none: (N, L, C) -> (N, C).
 
-    A volume of zero is skipped like a missing one, since values are divided by the result.
+    A zero volume is skipped like a missing value, because values are divided by the result.
     """
     known = contexts > 0
     index = known.to(torch.uint8).argmax(1, keepdim=True)
@@ -159,7 +160,7 @@ def first_known(contexts: Tensor) -> Tensor:
 
 
 def last_known(contexts: Tensor) -> Tensor:
-    """Return the last positive value of each column, 1 where there is none: (N, C)."""
+    """Return the last positive value of each column, or 1 if there is none: (N, C)."""
     return first_known(contexts.flip(1))
 
 
@@ -182,7 +183,7 @@ def _neutral(x: Tensor) -> Tensor:
 
 
 def _scale_of(values: Tensor, rows: int = 0) -> Scale:
-    """Fit mean and deviation over the axis of rows; 1 for that of a constant column, or none."""
+    """Fit mean and deviation over axis `rows`; a constant or unknown column has deviation 1."""
     loc = values.nanmean(rows).nan_to_num(0.0)
     deviation = (values - loc.unsqueeze(rows)).square().nanmean(rows).sqrt()
     return Scale(loc, deviation.where(deviation.isfinite() & (deviation > 1e-12), 1.0))

@@ -1,7 +1,7 @@
-"""One symbol's bars as one table of which every window is a view.
+"""The bars of one symbol as a table, from which windows are taken.
 
-Column 0 is the price that is forecast; the other columns are the features in the order asked for.
-Missing values stay NaN until a window is scaled.
+Column 0 is the forecast price; the other columns are the features in the requested order. Missing
+values stay NaN until a window is scaled.
 """
 
 import hashlib
@@ -22,11 +22,11 @@ class Series:
     """T bars of one symbol.
 
     dates : (T,) datetime64[D], strictly increasing.
-    values : (T, C) float64; column 0 is the forecast price, adjusted as `price` says.
-    last_close : (T,) float64, the unadjusted close that forecasts are multiplied onto.
-    inputs : which of the C columns the network reads, in order (F of them).
-    price : the column that column 0 was taken from. currency : "" where it is not known.
-    extras : (T, E) own inputs, transformed, neither lagged nor scaled; None where it has none.
+    values : (T, C) float64; column 0 is the forecast price, adjusted or not according to `price`.
+    last_close : (T,) float64, the unadjusted close, to which forecast moves are applied.
+    inputs : the indices of the F columns that the network reads, in order.
+    price : the source column of column 0. currency : "" if unknown.
+    extras : (T, E) own inputs, transformed, neither lagged nor scaled; None without own inputs.
     """
 
     symbol: str
@@ -46,12 +46,12 @@ class Series:
         return self.part(slice(int(rows.max()) + 1 if len(rows) else 0))
 
     def between(self, first: np.datetime64, last: np.datetime64) -> "Series":
-        """Return the bars from one day to another, both included."""
+        """Return the bars from one day to another, both inclusive."""
         start, stop = self.dates.searchsorted(first), self.dates.searchsorted(last, side="right")
         return self.part(slice(int(start), int(stop)))
 
     def part(self, rows: slice) -> "Series":
-        """Return some of its bars."""
+        """Return some of the bars."""
         return replace(
             self,
             dates=self.dates[rows],
@@ -61,7 +61,7 @@ class Series:
         )
 
     def fingerprint(self) -> str:
-        """Return a hash of its days, values and last closes, as 16 hexadecimal digits."""
+        """Return a hash of the dates, values and last closes, as 16 hexadecimal digits."""
         found = hashlib.blake2b(digest_size=8)
         extras = () if self.extras is None else (self.extras,)
         for array in (self.dates.astype(np.int64), self.values, self.last_close, *extras):
@@ -82,15 +82,15 @@ def make_series(
     optional: bool = False,
     inputs: Sequence[OwnInput] = (),
 ) -> Series:
-    """Take the forecast price and the features out of a price table.
+    """Extract the forecast price and the features from a price table.
 
-    Open, high and low are multiplied by the ratio of the forecast price to the close, so that they
-    match an adjusted close. A feature without a column is NaN throughout if features are
-    `optional`; else it raises DataError, as it does where `inputs`, the own ones, cannot be made.
+    Open, high and low are multiplied by the ratio of the forecast price to the close, to match an
+    adjusted close. inputs : the own inputs. If features are `optional`, a feature without a column
+    is all NaN; otherwise it raises DataError. An own input that cannot be computed also does.
     """
     column = price_column(prices.frame, price, f"{prices.symbol}, {prices.source}")
     known = known_features(prices) if optional else tuple(features)
-    # One array, since taking a column out of a frame costs as much as all the rest.
+    # Convert to one array first: taking a column from a frame costs as much as all the rest.
     table = dict(zip(map(str, prices.frame), prices.frame.to_numpy(np.float64).T, strict=True))
     target, close = table[column], table["Close"]
     columns, read = [target], list[int]()
@@ -118,7 +118,7 @@ def make_series(
 
 
 def known_features(prices: Prices) -> tuple[str, ...]:
-    """Return the features that a price table holds at least one value of."""
+    """Return the features for which a price table has at least one value."""
     names = ("close", "open", "high", "low", "volume")
     empty = np.isnan(prices.frame.to_numpy(np.float64)).all(axis=0)
     filled = {name for name, none in zip(prices.frame, empty, strict=True) if not none}
@@ -134,6 +134,6 @@ def _feature(
             f"no {name} column",
             where=f"{prices.symbol} in {prices.source}",
             why="found " + ", ".join(table),
-            next_step="Leave it out of window.features.",
+            next_step="Remove it from window.features.",
         )
     return table[name] if feature == "volume" else table[name] * adjustment

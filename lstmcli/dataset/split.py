@@ -1,10 +1,10 @@
-"""Which cutoffs train, validate and test: chronological parts with a purge between them.
+"""Split cutoffs into training, validation and test: chronological parts separated by a purge.
 
-Rows are cut into three spans by date. A window belongs to the span that its cutoff lies in, and the
-last `purge` cutoffs of the training and of the validation span are left out; with a purge of at
-least the horizon, no label of one part reaches a row of the next. An embargo leaves out cutoffs
-after the fitted rows too (Lopez de Prado 2018, section 7.4.2, where it is training rows after a
-test that are left out). Contexts may look back over a border: the past is no leak.
+Rows are divided into three spans by date. A window belongs to the span of its cutoff, and the last
+`purge` cutoffs of the training and the validation span are dropped; with a purge of at least the
+horizon, no label of one part reaches into the next part. An embargo also drops cutoffs after the
+fitted rows (in Lopez de Prado 2018, section 7.4.2, it drops training rows after a test). Contexts
+may reach back across a border, because using the past is not a leak.
 
     rows      |---------- training ---------|------ validation ------|-------- test --------|
     cutoffs       |==== train ====|  purge  |== validate ==|  purge  | embargo |== test ==|
@@ -28,7 +28,7 @@ from lstmcli.market.prices import bars_of, infer_interval
 class Split:
     """Cutoff rows of one series.
 
-    train_rows, fit_rows : how many rows come before the validation and before the test span.
+    train_rows, fit_rows : number of rows before the validation span, and before the test span.
     """
 
     train: range
@@ -40,10 +40,10 @@ class Split:
 
 @dataclass(frozen=True)
 class Borders:
-    """The dates that cut every series.
+    """The dates that divide every series.
 
-    validation_start : the first day that validates. train_end : the last day that is fitted on.
-    test_start : the first day whose bar may be a test cutoff.
+    validation_start : the first day of validation. train_end : the last day of training and
+    validation. test_start : the first day that may be a test cutoff.
     """
 
     validation_start: np.datetime64
@@ -59,11 +59,11 @@ def find_borders(
     validation_fraction: float,
     embargo: int = 0,
 ) -> Borders:
-    """Cut the dates of all series together, so that no symbol trains on days another is tested on.
+    """Find borders common to all series, so that no symbol trains on another's test days.
 
-    `train_end` is the last day that trains or validates; without it the first `train_fraction` of
-    the dates do. The last `validation_fraction` of those validate, none where it is 0. `embargo`
-    counts dates after them that are no test cutoffs.
+    `train_end` is the last day of training and validation; without it they use the first
+    `train_fraction` of the dates. The last `validation_fraction` of these dates validate, none if
+    it is 0. `embargo` is the number of following dates that are not test cutoffs.
     """
     dates = np.unique(np.concatenate([each.dates for each in series]))
     if train_end is None:
@@ -86,7 +86,7 @@ def find_borders(
 def split_series(
     series: Series, borders: Borders, *, context_length: int, horizon: int, purge: int
 ) -> Split:
-    """Cut one series at the borders. Parts may be empty, which `check_split` refuses."""
+    """Split one series at the borders. Parts may be empty; `check_split` rejects these."""
     first = context_length - 1
     validation_row = int(np.searchsorted(series.dates, borders.validation_start))
     fit_rows = int(np.searchsorted(series.dates, borders.train_end, side="right"))
@@ -110,10 +110,10 @@ def check_split(
     validation_fraction: float,
     pool: Borders | None = None,
 ) -> None:
-    """Raise DataError unless the series has windows that train and, if any share does, validate.
+    """Raise DataError if the series has too few windows to train or, if required, to validate.
 
-    train_fraction : None where a date ends the fitted rows. pool : the borders, where they depend
-        on the dates of other series too; None where they follow from its own.
+    train_fraction : None if a date ends the fitted rows. pool : the borders, if they also depend on
+        the dates of other series; None if they depend only on this series.
     """
     if split.train and (split.validation or not validation_fraction):
         return
@@ -131,7 +131,7 @@ def check_split(
             where=series.symbol,
             why=f"{why}, and its {len(series)} rows run from {series.dates[0]} to "
             f"{series.dates[-1]}",
-            next_step="Train the others, then it --from their model; or leave it out.",
+            next_step="Train it --from a model of the others, or leave it out.",
         )
 
     def is_enough(rows: int) -> bool:
@@ -154,7 +154,7 @@ def check_split(
 
 
 def _unless_daily(series: Series) -> str:
-    """Return words on the bars where they are not daily ones, as readers may take them to be."""
+    """Return the interval in words if the bars are not daily, which readers might assume."""
     interval = infer_interval(series.dates)
     return "" if interval == "1d" else f"; these are {bars_of(interval)}"
 
@@ -169,9 +169,9 @@ def split_shuffled(
 ) -> tuple[Split, Ints]:
     """Split one series as the lab did: the first windows train, a random few of them validate.
 
-    Windows overlap across the border and no row is purged: the flaw of the published lab, kept to
-    demonstrate it. Returns the split (whose `train` still holds the validating windows) and
-    the shuffled cutoff rows of the validating windows.
+    Windows overlap across the border and no row is purged: this flaw of the published lab is kept
+    to demonstrate it. Returns the split (whose `train` still includes the validation windows) and
+    the randomly chosen cutoff rows of the validation windows, ascending.
     """
     first, count = context_length - 1, len(series) - context_length
     if count < 20:
@@ -194,9 +194,9 @@ def split_shuffled(
 
 
 def _after(dates: Days, row: int) -> np.datetime64:
-    """Return the day after that of a row, which may lie beyond the last date.
+    """Return the day after the date of a row, which may lie beyond the last date.
 
-    Rows beyond are assumed to take the longest time that as many rows took before.
+    Rows beyond it are assumed to take the longest time that the same number of rows took before.
     """
     day: np.datetime64 = dates[min(row, len(dates) - 1)] + np.timedelta64(1, "D")
     to_come = min(row, 2 * (len(dates) - 1)) - (len(dates) - 1)

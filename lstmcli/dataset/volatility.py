@@ -1,16 +1,16 @@
 """Windows in units of their own volatility, the input of the probabilistic recipe.
 
-Returns are divided by an exponentially weighted volatility that is started inside the window, so a
+Returns are divided by an exponentially weighted volatility that starts inside the window, so a
 window needs only its own rows, and multiplying a series by a constant changes nothing. The averages
-are one matrix product over the window: no loop and no state, the same on a GPU.
+are one matrix product over the window, without a loop or state, so the same code runs on a GPU.
 
-    close        return / volatility of the bar before, log volatility, and the log ratios of a
+    close        return / volatility of the previous bar, log volatility, and the log ratios of a
                  shorter and a longer average to it
-    open         overnight move / volatility of the bar before
-    high, low    log range of the day against the volatility of the bar before
-    volume       log volume against its own average
+    open         overnight move / volatility of the previous bar
+    high, low    log range of the day / volatility of the previous bar, centred
+    volume       log volume minus its own slow average
 
-A value that is missing becomes 0, the neutral value of each.
+Missing values become 0, the neutral value of each input.
 """
 
 from __future__ import annotations
@@ -30,19 +30,19 @@ if TYPE_CHECKING:  # grading the ledger needs no PyTorch, which takes a second t
     import torch
     from torch import Tensor
 
-EWMA_DECAY = 0.94  # RiskMetrics (1996): the volatility that quantiles are measured in
+EWMA_DECAY = 0.94  # RiskMetrics (1996): the volatility that scales quantiles
 SHORTER, LONGER = 0.80, 0.985
-EWMA_START = 20  # first returns of the window, whose mean square starts every average
-LARGEST_LOG = 3.0  # of a forecast's scale over the volatility of its day: a factor of 20
-_TYPICAL_LOG_VOLATILITY = -4.2  # 1.5 % a day; centres the input, not fitted
-_TYPICAL_RANGE = 1.5  # high to low in daily deviations, about what a random walk has
+EWMA_START = 20  # number of first returns of the window; their mean square starts every average
+LARGEST_LOG = 3.0  # limit of log(scale of a forecast / volatility of its day): a factor of 20
+_TYPICAL_LOG_VOLATILITY = -4.2  # 1.5 % a day; a constant that centres the input
+_TYPICAL_RANGE = 1.5  # high to low in daily deviations, about that of a random walk
 _FURTHEST = 8.0  # deviations: one crash must not dominate the inputs of a window
 _SMALLEST = 1e-8  # a series without any move has no volatility to divide by
 
 
 @dataclass(frozen=True)
 class VolatilityFrame:
-    """N windows of L rows, from their second row on.
+    """N scaled windows of L rows, without their first row.
 
     x : (N, L - 1, F) float32. sigma : (N, L - 1) one-step volatility known at each row.
     """
@@ -52,7 +52,7 @@ class VolatilityFrame:
 
 
 def input_names(features: Sequence[str]) -> tuple[str, ...]:
-    """Return the names of the inputs that the features make, in their order: (F,)."""
+    """Return the names of the inputs computed from the features, in order: (F,)."""
     wanted = set(features)
     return (
         *("return", "volatility", "shorter average", "longer average"),
@@ -63,11 +63,11 @@ def input_names(features: Sequence[str]) -> tuple[str, ...]:
 
 
 def volatility_frame(contexts: Tensor, features: Sequence[str]) -> VolatilityFrame:
-    """Scale raw windows (N, L, C), whose columns are the price and then the features besides it.
+    """Scale raw windows (N, L, C), whose columns are the price and then the other features.
 
-    Row i of the frame is known at row i + 1 of the window; row EWMA_START of the window and those
-    before it share the starting value, and no label may lie before it. From there on sigma is that
-    of `ewma_sigma`. Prices are positive; the rest may be NaN.
+    Row i of the frame is known at row i + 1 of the window. Sigma at row EWMA_START of the window
+    and earlier is the common starting value, so no label may lie before that row; from there on it
+    equals `ewma_sigma`. Prices are positive; other values may be NaN.
     """
     import torch
 
@@ -104,13 +104,13 @@ def _average(values: Tensor, decay: float) -> Tensor:
 # Every batch asks for the same three, and 64 windows of 250 rows took 5.2 ms in place of 2.4.
 @lru_cache(maxsize=4)
 def _weights(length: int, decay: float, dtype: torch.dtype, device: torch.device) -> Tensor:
-    """Return what each row weighs in the mean up to each row: (T, T)."""
+    """Return the weight of each row in the mean up to each row: (T, T)."""
     import torch
 
     with torch.inference_mode(False):  # training uses them too
         rows = torch.arange(length, dtype=dtype, device=device)
         age = rows[:, None] - rows[None, :]
-        # Row i holds the weights of all rows up to i; those of the first EWMA_START rows are alike.
+        # Row i holds the weights of rows 0..i; in each row the first EWMA_START weights are equal.
         weights = torch.where(age >= 0, (1 - decay) * decay ** age.clamp(min=0), 0.0)
         start = min(EWMA_START, len(rows))
         since = (rows - start + 1).clamp(min=0)
@@ -119,7 +119,7 @@ def _weights(length: int, decay: float, dtype: torch.dtype, device: torch.device
 
 
 def _against_average(values: Tensor) -> Tensor:
-    """Return known values minus their slow average; NaN where a value is unknown."""
+    """Subtract their slow average from the known values; unknown values stay NaN."""
     import torch
 
     known = values.isfinite()
@@ -132,7 +132,7 @@ def ewma_sigma(log_prices: Floats) -> Floats:
     """Return the exponentially weighted volatility of one-step log returns, RiskMetrics (1996).
 
     variance = 0.94 * variance + 0.06 * return^2 with zero mean, started from the mean square of the
-    first 20 returns. Value t uses rows up to t; the first 20 rows have none yet and are NaN.
+    first 20 returns. Value t uses rows up to t; the first 20 values are NaN.
 
     log_prices : (T,). Returns (T,).
     """
@@ -150,7 +150,7 @@ def ewma_sigma(log_prices: Floats) -> Floats:
 
 
 def check_returns(cutoffs: Ints) -> None:
-    """Raise DataError where a cutoff has fewer returns up to it than a volatility starts with."""
+    """Raise DataError if a cutoff has too few returns up to it to start a volatility."""
     first = int(np.min(cutoffs, initial=EWMA_START))
     if first < EWMA_START:
         raise DataError(
@@ -162,7 +162,8 @@ def check_returns(cutoffs: Ints) -> None:
 def trailing_sigma(log_prices: Floats, cutoffs: Ints, sessions: int) -> Floats:
     """Return the standard deviation of the last `sessions` log returns up to each cutoff.
 
-    Divisor n - 1. Of all returns where there are fewer. Raises DataError below 20. Returns (N,).
+    The divisor is n - 1. If there are fewer returns, all are used; with fewer than 20, raises
+    DataError. Returns (N,).
     """
     check_returns(cutoffs)
     returns, ends = np.diff(log_prices), np.asarray(cutoffs)

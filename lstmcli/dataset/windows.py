@@ -1,7 +1,7 @@
-"""Windows as index gathers: many cutoffs over one flat tensor, never a copy of every window.
+"""Windows gathered by index from one flat tensor, without copying every window in advance.
 
-The series of all symbols are concatenated in `values`; a window is identified by the flat row of
-its cutoff. Memory grows with rows, not with windows.
+The series of all symbols are concatenated in `values`; the flat row of its cutoff identifies a
+window. Memory grows with the number of rows, not of windows.
 """
 
 from collections.abc import Sequence
@@ -20,11 +20,11 @@ from lstmcli.features import OwnInput
 
 @dataclass(frozen=True)
 class Extras:
-    """The own inputs of every flat row, each as it was `lags` bars before.
+    """The own inputs of every flat row, each lagged by `lags` bars.
 
-    values : (P, E) float32, scaled. Rows of zeros, the neutral value, lie before each series, so
-        that no lag reaches into the one before. row : (R,) the row in `values` of each flat row.
-    lags : (E,).
+    values : (P, E) float32, scaled. Rows of zeros (the neutral value) pad the start of each series,
+        so that no lag reaches into the previous series. row : (R,) the row in `values` of each flat
+        row. lags : (E,).
     """
 
     values: Tensor
@@ -36,9 +36,9 @@ class Extras:
         return self._take(self.row[rows][..., None] - self.lags)
 
     def ahead(self, cutoffs: Tensor, steps: int) -> Tensor:
-        """Return the inputs of the bars after each cutoff, as far as they are known at it.
+        """Return the inputs of the bars after each cutoff: (N, steps, E).
 
-        What is not is held at its last value. Returns (N, steps, E).
+        Values that are not known at the cutoff are replaced by the last known value.
         """
         now = self.row[cutoffs][:, None, None]
         moved = torch.arange(1, steps + 1, device=cutoffs.device)[:, None]
@@ -54,8 +54,8 @@ class Windows:
 
     values : (R, C) float64, R the sum of the series' lengths.
     offsets : (S,) flat row at which each series begins.
-    months : (R,) month of the year of every row; None where the network does not read it.
-    extras : the own inputs; None where it reads none.
+    months : (R,) month of the year of every row; None if the network does not read it.
+    extras : the own inputs; None if the network reads none.
     """
 
     values: Tensor
@@ -79,9 +79,9 @@ def join(
     inputs: Sequence[OwnInput] = (),
     fitted: Scale | None = None,
 ) -> Windows:
-    """Concatenate the series, with the months of their rows if `season` is read.
+    """Concatenate the series, with the months of their rows if `season` is set.
 
-    inputs, fitted : the own inputs of each series, and how they are scaled.
+    inputs, fitted : the own inputs of each series, and their scale.
     """
     offsets, start = [], 0
     for each in series:
@@ -98,7 +98,7 @@ def _join_extras(series: Sequence[Series], inputs: Sequence[OwnInput], fitted: S
     before = np.zeros((most, len(inputs)))
     parts, rows, start = [], [], 0
     for each in series:
-        assert each.extras is not None, "made without its own inputs"
+        assert each.extras is not None, "the series was made without own inputs"
         parts += [before, scale_inputs(each.extras, fitted)]
         rows.append(np.arange(len(each)) + start + most)
         start += len(each) + most
@@ -110,13 +110,13 @@ def _join_extras(series: Sequence[Series], inputs: Sequence[OwnInput], fitted: S
 
 
 def flat_cutoffs(windows: Windows, cutoffs: Sequence[Ints]) -> Tensor:
-    """Turn each series' cutoff rows into flat rows, symbol by symbol: (N,) int64."""
+    """Convert each series' cutoff rows to flat rows, symbol by symbol: (N,) int64."""
     pairs = zip(windows.offsets, cutoffs, strict=True)
     return torch.cat([torch.from_numpy(rows) + offset for offset, rows in pairs])
 
 
 def contexts(windows: Windows, cutoffs: Tensor, length: int) -> Tensor:
-    """Return the rows cutoff - length + 1 .. cutoff of each cutoff: (N, L, C)."""
+    """Return the rows cutoff - length + 1 .. cutoff for each cutoff: (N, L, C)."""
     return windows.values[_rows(cutoffs, length)]
 
 
@@ -125,14 +125,14 @@ def _rows(cutoffs: Tensor, length: int) -> Tensor:
 
 
 def context_months(windows: Windows, cutoffs: Tensor, length: int) -> Tensor | None:
-    """Return the months of those rows, (N, L); None where they are not read."""
+    """Return the months of the context rows, (N, L); None if the network does not read them."""
     return None if windows.months is None else windows.months[_rows(cutoffs, length)]
 
 
 def context_extras(windows: Windows, cutoffs: Tensor, length: int, ahead: int = 0) -> Tensor | None:
-    """Return the own inputs of those rows and of `ahead` bars after them: (N, L + ahead, E).
+    """Return the own inputs of the context rows and the next `ahead` bars: (N, L + ahead, E).
 
-    None where none are read.
+    Returns None if the network reads no own inputs.
     """
     if windows.extras is None:
         return None
@@ -143,12 +143,12 @@ def context_extras(windows: Windows, cutoffs: Tensor, length: int, ahead: int = 
 def with_extras(x: Tensor, extras: Tensor | None) -> Tensor:
     """Append own inputs to the scaled rows that a network reads: (N, M, F) -> (N, M, F + E).
 
-    extras : (N, L, E) of rows of which x has the last M; None leaves them out.
+    extras : (N, L, E), L >= M; the last M rows belong to x. None appends nothing.
     """
     return x if extras is None else torch.cat([x, extras[:, -x.shape[1] :].to(x.dtype)], dim=-1)
 
 
 def futures(windows: Windows, cutoffs: Tensor, horizon: int) -> Tensor:
-    """Return the rows cutoff + 1 .. cutoff + horizon of each cutoff: (N, H, C)."""
+    """Return the rows cutoff + 1 .. cutoff + horizon for each cutoff: (N, H, C)."""
     steps = torch.arange(1, horizon + 1, device=cutoffs.device)
     return windows.values[cutoffs[:, None] + steps]

@@ -1,1 +1,1 @@
-"""Past forecasts against what happened: metrics, tests, direction, verdict."""
+"""Past forecasts compared with the outcomes: metrics, tests, direction, verdict."""

@@ -1,6 +1,6 @@
 """A walk-forward backtest: forecasts from past cutoffs, and the outcomes.
 
-Forecasters get a series cut at the last cutoff, so they cannot read beyond it by mistake.
+Forecasters get each series only up to its last cutoff, so they cannot read beyond it by mistake.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -18,7 +18,7 @@ from lstmcli.forecasting.forecast import Forecast, join_forecasts
 
 
 class MadeForecasts(Mapping[str, Forecast]):
-    """Forecasts by model name, made on each access and not kept."""
+    """Forecasts by model name, computed on each access and not stored."""
 
     def __init__(self, names: Iterable[str], make: Callable[[str], Forecast]) -> None:
         self._names, self._make = dict.fromkeys(names), make
@@ -27,7 +27,7 @@ class MadeForecasts(Mapping[str, Forecast]):
         return self._make(name)
 
     def __contains__(self, name: object) -> bool:
-        return name in self._names  # the default would make the forecast
+        return name in self._names  # the default would compute the forecast
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._names)
@@ -42,14 +42,14 @@ _ONE_CALENDAR: Codes = np.zeros(0, dtype=np.int8)
 
 @dataclass(frozen=True)
 class Backtest:
-    """N past cutoffs, in the order of the symbols given and by date within each.
+    """Forecasts and outcomes for N past cutoffs, in the order of the symbols, then by date.
 
     symbol, cutoff, last_close : (N,).
     sigma : (N,) standard deviation of the context's one-step log returns.
     dates : (N, H) the session of each step.
-    actual : (N, H) cumulative log moves; NaN where they have not happened yet.
-    forecasts : by model name, networks first, baselines after; all with the same H steps.
-    calendar : (N,) equal for windows of the same exchange calendar; one calendar unless given.
+    actual : (N, H) cumulative log moves; NaN if the outcome is not known yet.
+    forecasts : by model name, networks before baselines; all with the same H steps.
+    calendar : (N,) number of the exchange calendar; by default all windows share one.
     """
 
     symbol: NDArray[np.str_]
@@ -71,11 +71,11 @@ class Backtest:
         return next(iter(self.forecasts.values())).steps
 
     def column(self, step: int) -> int:
-        """Return which column holds a step."""
+        """Return the column of a step."""
         return self.steps.index(step)
 
     def pool(self, column: int = -1) -> Pool:
-        """Return how the windows pool, each from its cutoff to the step of a column."""
+        """Return the pool of the windows, each from its cutoff to the step of a column."""
         return Pool(self._cutoffs, self.dates[:, column], self.symbols[1], self._blocks)
 
     @cached_property
@@ -84,21 +84,21 @@ class Backtest:
 
     @cached_property
     def symbols(self) -> tuple[list[str], Codes]:
-        """Symbols in the order given, and the index of each window's symbol, (N,)."""
+        """Symbols in order of appearance, and the index of each window's symbol, (N,)."""
         return by_symbol(self.symbol)
 
     @cached_property
     def _blocks(self) -> Codes | None:
-        """Blocks of whole windows, at every step alike."""
+        """Blocks of whole windows, the same at every step."""
         return blocks(self.cutoff, self.dates[:, -1], self.calendar)
 
     @cached_property
     def whole(self) -> Mask:
-        """(N,) which windows are complete."""
+        """(N,) mask of the windows whose outcomes are all known."""
         return np.asarray(~np.isnan(self.actual).any(axis=1))
 
     def at(self, steps: Sequence[int]) -> "Backtest":
-        """Return the same with some of its steps."""
+        """Return the backtest at some of its steps."""
         kept = tuple(steps)
         if kept == self.steps:
             return self
@@ -122,7 +122,7 @@ class Backtest:
         )
 
     def join(self, others: Sequence["Backtest"]) -> "Backtest":
-        """Append windows of the same steps, whose forecasts may be of more models."""
+        """Append windows with the same steps; models that only `others` hold are dropped."""
         parts = [each for each in (self, *others) if len(each.cutoff)]
         if not others or not parts:
             return self
@@ -137,12 +137,12 @@ class Backtest:
         )
 
     def only(self, *names: str) -> "Backtest":
-        """Return the same with the forecasts of some models alone, made once."""
+        """Return the backtest with the forecasts of some models only, computed once."""
         forecasts = {name: self.forecasts[name] for name in names}
         return self._like("symbols", "_cutoffs", "_blocks", forecasts=forecasts)
 
     def _like(self, *known: str, **changes: Any) -> "Backtest":
-        """Return a copy with changes that shares the cached properties in `known`."""
+        """Return a changed copy that shares the cached properties in `known`."""
         found = replace(self, **changes)
         vars(found).update({name: getattr(self, name) for name in known})
         return found
@@ -161,7 +161,7 @@ def run_backtest(
     horizon: int,
     context_length: int,
 ) -> Backtest:
-    """Forecast every series from its cutoff rows, all with `horizon` rows behind them.
+    """Forecast every series from its cutoff rows, each followed by `horizon` rows.
 
     Rows after a cutoff reach only `actual`: forecasters get the series up to the last cutoff.
     """
@@ -182,7 +182,7 @@ def run_backtest(
 
 
 def one_by_one(forecast: Callable[[Series, Rows], Forecast]) -> Forecaster:
-    """Turn a forecaster of one series into one of many."""
+    """Convert a forecaster of one series to a forecaster of many."""
 
     def forecaster(series: Sequence[Series], cutoffs: Sequence[Rows]) -> Forecast:
         pairs = zip(series, cutoffs, strict=True)
@@ -194,9 +194,9 @@ def one_by_one(forecast: Callable[[Series, Rows], Forecast]) -> Forecaster:
 
 
 def in_turn(forecasters: Sequence[Forecaster], since: Sequence[np.datetime64]) -> Forecaster:
-    """Forecast from each cutoff with the latest forecaster that had started by then.
+    """Return a forecaster that uses the latest forecaster available at each cutoff.
 
-    since : ascending, the first cutoff date of each forecaster's turn.
+    since : ascending, the first cutoff date of each forecaster.
     """
     if len(forecasters) == 1:
         return forecasters[0]
@@ -212,7 +212,7 @@ def in_turn(forecasters: Sequence[Forecaster], since: Sequence[np.datetime64]) -
 
 
 def turn_of(cutoff: Days, since: Sequence[np.datetime64]) -> NDArray[np.intp]:
-    """Return the turn that each cutoff date falls in: (N,) indices of `since`."""
+    """Return the index in `since` that applies to each cutoff date: (N,)."""
     return np.searchsorted(np.array(since), cutoff, side="right") - 1
 
 
@@ -220,7 +220,7 @@ _SMALLEST_SIGMA = 1e-12
 
 
 def future_rows(cutoffs: Rows, horizon: int) -> Rows:
-    """Return the rows of steps 1..horizon of each cutoff: (N, H)."""
+    """Return the rows of steps 1..horizon after each cutoff: (N, H)."""
     return cutoffs[:, None] + np.arange(1, horizon + 1)
 
 
@@ -233,8 +233,8 @@ def actual_moves(series: Series, cutoffs: Rows, horizon: int) -> Floats:
 def context_sigma(series: Series, cutoffs: Rows, context_length: int | NDArray[np.int32]) -> Floats:
     """Return the standard deviation of the one-step log returns of each context: (N,).
 
-    context_length : of all, or of each (N,); all rows up to a cutoff where there are fewer. Never
-    zero, so it can be divided by.
+    context_length : of all contexts, or of each (N,); if there are fewer rows up to a cutoff, all
+    are used. The result is never zero, so it can be a divisor.
     """
     returns, sigma = np.diff(series.log_prices), np.empty(len(cutoffs))
     lengths = np.minimum(np.asarray(context_length) - 1, cutoffs)
@@ -261,11 +261,11 @@ def choose_cutoffs(
 ) -> list[Ints]:
     """Return the cutoff rows of each series, ascending, (N_s,) each.
 
-    Each calendar counts its own sessions: forward from `first` (included), or, with `n_windows`,
-    backward from the last date that any of its series can be scored from. A series takes part on
-    the dates that it has a bar of, with `context_length` rows up to it and `horizon` rows after it.
+    Each calendar counts its own sessions: forward from `first` (inclusive) or, with `n_windows`,
+    backward from the last date from which any of its series can be scored. A series is included on
+    the dates on which it has a bar, `context_length` rows up to it and `horizon` rows after it.
 
-    offsets : where each grid of `step_size` starts, counted from `first`.
+    offsets : the start of each grid of `step_size`, in sessions after `first`.
     """
     usable, dates = [], []
     for each in series:
@@ -291,10 +291,10 @@ def choose_cutoffs(
 
 
 def calendars_of(series: Sequence[Series]) -> list[int]:
-    """Assign a calendar number to each series, from their dates alone.
+    """Assign a calendar number to each series, based only on their dates.
 
-    Two series share a calendar where at least 98 % of their dates, over the time that both cover,
-    are the same: single missing bars make no difference, other holidays do.
+    Two series share a calendar if at least 98 % of their dates agree over the time that both cover.
+    Single missing bars do not matter; different holidays do.
     """
     found: list[int] = []
     known: list[Days] = []
@@ -309,7 +309,7 @@ def calendars_of(series: Sequence[Series]) -> list[int]:
 
 
 def _agree(one: Days, other: Days) -> bool:
-    """Return whether two calendars agree where they overlap in time, or do not overlap."""
+    """Return whether two calendars agree where they overlap; true if they do not overlap."""
     low, high = max(one[0], other[0]), min(one[-1], other[-1])
     ours, theirs = (days[(days >= low) & (days <= high)] for days in (one, other))
     common = int(np.isin(ours, theirs, assume_unique=True).sum())

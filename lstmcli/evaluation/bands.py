@@ -1,7 +1,7 @@
-"""How good a fan is: pinball loss and reliability of each level, coverage and width of each band.
+"""Scores of a fan: pinball loss and reliability of each level, coverage and width of each band.
 
-The share of actuals at or below a quantile is its reliability: for a true quantile of level 0.9 it
-is 90 %. `FanSums` goes through the windows once, in chunks that fit a processor's cache.
+The reliability of a quantile is the share of actuals at or below it: 90 % for a true quantile of
+level 0.9. `FanSums` goes through the windows once, in chunks that fit into a processor's cache.
 """
 
 import math
@@ -23,7 +23,7 @@ from lstmcli.evaluation.significance import (
 )
 from lstmcli.forecasting.forecast import Fan, Forecast, central_bands
 
-CHUNK = 128  # windows at a time, that fit a processor's cache
+CHUNK = 128  # windows at a time, which fit into a processor's cache
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class LevelScore:
 
 @dataclass(frozen=True)
 class StepBand:
-    """Coverage and mean width (in the last price) of one central band at each step 1..H."""
+    """Coverage and mean width (in units of the last price) of a central band at each step 1..H."""
 
     nominal: float
     coverage: list[float | None]
@@ -51,10 +51,10 @@ class StepBand:
 
 @dataclass(frozen=True)
 class FanSteps:
-    """A fan reduced to its levels and steps, (Q, H) each; NaN where nothing has happened.
+    """A fan pooled over windows, by level and step: (Q, H) each; NaN without any outcome.
 
-    All are pooled. below, strictly_below : shares of the actuals that are at or below, or
-    below, the quantile. price : the mean quantile as a price over the last one.
+    below, strictly_below : shares of the actuals at or below, and strictly below, the quantile.
+    price : the mean quantile as a price divided by the last price.
     """
 
     levels: tuple[float, ...]
@@ -65,10 +65,10 @@ class FanSteps:
 
 
 class FanSums:
-    """Reduce a fan to its levels and steps, some windows at a time.
+    """Pool a fan over its windows, some windows at a time.
 
-    actual : (N, H), NaN where it has not happened yet. weights : of what has happened. Raises
-    ValueError when no level lies between 0.05 and 0.95.
+    actual : (N, H), NaN if not known yet. weights : of the known outcomes. Raises ValueError if no
+    level lies between 0.05 and 0.95.
     """
 
     def __init__(self, levels: Sequence[float], actual: Floats, weights: Weights) -> None:
@@ -77,10 +77,10 @@ class FanSums:
         self._means = np.zeros((4, len(levels), actual.shape[1]))
 
     def add(self, quantiles: Fan, first: int, stop: int) -> Floats:
-        """Add the next windows, of which each call but the last gives a multiple of CHUNK.
+        """Add the windows first..stop - 1; all calls but the last add a multiple of CHUNK.
 
-        quantiles : (N, H, Q) of cumulative log moves. Returns the CRPS of those windows, (n, H),
-        NaN like the actual.
+        quantiles : (N, H, Q) of cumulative log moves. Returns the CRPS of these windows, (n, H),
+        NaN where the actual is NaN.
         """
         levels, found = np.asarray(self._levels), np.empty((stop - first, self._actual.shape[1]))
         for start in range(first, stop, CHUNK):
@@ -103,9 +103,9 @@ class FanSums:
 def level_scores(
     fan: FanSteps, asked: Sequence[int], steps: Sequence[int]
 ) -> tuple[LevelScore, ...]:
-    """Score every level at the chosen steps at which anything has happened.
+    """Score every level at the requested steps that have any outcome.
 
-    steps : those that the fan holds.
+    steps : the steps of the fan's columns.
     """
     return tuple(
         LevelScore(step, float(level), float(fan.pinball[q, column]), float(below))
@@ -137,9 +137,10 @@ class PitHistogram:
     """PIT histogram at one step.
 
     edges : of the 10 bins, from 0 to 1. shares : of the actuals in each bin, pooled; they
-    add up to 1, and each is 0.1 for a calibrated fan. n : observations (cutoff dates).
-    deviation : half the sum of |share - 0.1|, the share of windows in the wrong bin.
-    test : Pearson's chi-squared of a flat histogram, on windows apart; for one series only.
+    sum to 1, and each is 0.1 for a calibrated fan. n : observations (cutoff dates).
+    deviation : half the sum of |share - 0.1|, the share of windows in a wrong bin.
+    test : Pearson's chi-squared test of a flat histogram, on windows that do not overlap; for one
+    series only.
     """
 
     step: int
@@ -151,9 +152,9 @@ class PitHistogram:
 
 
 def pit_histogram(forecast: Forecast, step: int, actual: Floats, pool: Pool) -> PitHistogram | None:
-    """Return the PIT histogram at one step; None for a point forecast or before any outcome.
+    """Return the PIT histogram at one step; None for a point forecast or without any outcome.
 
-    actual : (N,) at that step, NaN where it has not happened; the pool is of the same windows.
+    actual : (N,) at that step, NaN if not known yet; `pool` holds the same windows.
     """
     known = ~np.isnan(actual)
     if forecast.quantiles is None or not known.any():
@@ -178,10 +179,10 @@ def pit_histogram(forecast: Forecast, step: int, actual: Floats, pool: Pool) -> 
 
 
 def bin_masses(fan: Floats, levels: Sequence[float], actual: Floats, edges: Floats) -> Floats:
-    """Divide the mass 1 of each window among the bins; (N, Q), (N,) and (B + 1,) to (N, B).
+    """Distribute the mass 1 of each window over the bins; (N, Q), (N,) and (B + 1,) to (N, B).
 
-    The non-randomised form of Czado, Gneiting & Held (2009, equation 2), with the levels below and
-    above the actual as its P(x - 1) and P(x).
+    The non-randomised form of Czado, Gneiting & Held (2009, equation 2); the levels below and above
+    the actual are its P(x - 1) and P(x).
     """
     low, high = _possible_levels(fan, np.asarray(levels, dtype=np.float64), actual)
     gap = (high - low)[:, None]
@@ -193,7 +194,7 @@ def bin_masses(fan: Floats, levels: Sequence[float], actual: Floats, edges: Floa
 
 
 def _possible_levels(fan: Floats, levels: Floats, actual: Floats) -> tuple[Floats, Floats]:
-    """Return the lowest and the highest level that the actual can have, (N,) each."""
+    """Return the lowest and the highest possible level of the actual, (N,) each."""
     strictly = (fan < actual[:, None]).sum(axis=1)
     at_most = (fan <= actual[:, None]).sum(axis=1)
     padded = np.concatenate([[0.0], levels, [1.0]])
@@ -215,8 +216,8 @@ def _flat(masses: Floats, pool: Pool) -> SignificanceTest:
     if n < pool.size:
         why = "symbols on one date are not independent; the deviation takes its place"
     elif n < MIN_WINDOWS:
-        # Roscoe & Byars (1971): at 5 % the expected count a bin may be as low as 1 where all are
-        # equal; 20 windows make it 2.
+        # Roscoe & Byars (1971): at 5 % the expected count per bin may be as low as 1 if all are
+        # equal; with 20 windows it is 2.
         why = too_few(n, MIN_WINDOWS)
     if why is not None:
         return SignificanceTest(_TEST, None, None, n, why)
@@ -226,7 +227,7 @@ def _flat(masses: Floats, pool: Pool) -> SignificanceTest:
 
 
 TOLERANCE = 0.02
-LOOSEST = 0.05  # two standard errors beyond which a coverage says nothing
+LOOSEST = 0.05  # a coverage is not judged if two standard errors exceed this
 
 
 @dataclass(frozen=True)
@@ -234,12 +235,12 @@ class Band:
     """Scores of one central band at one step.
 
     nominal : the nominal coverage. coverage : the share of actuals inside, pooled.
-    standard_error : as of Diebold and Mariano's test; for one series at least the binomial error of
-        the nominal share on windows that do not overlap, which also stands in where every window
-        was held, or none. None where all windows overlap.
-    good : |coverage - nominal| at most 2 points or 2 standard errors, whichever is larger; None
-        below 20 windows that do not overlap, and where 2 standard errors exceed 5 points: too few
-        windows to judge.
+    standard_error : as in Diebold and Mariano's test. For one series, or if the coverage is 0 or 1,
+        at least the binomial error of the nominal share on windows that do not overlap. None if
+        all windows overlap.
+    good : |coverage - nominal| is at most 2 points or 2 standard errors, whichever is larger. None
+        if there are too few windows to judge: below 20 windows that do not overlap, or if 2
+        standard errors exceed 5 points.
     width : mean, in units of the last price. n_dates : observations (cutoff dates).
     test : Christoffersen's, on windows that do not overlap; for one series only.
     """
@@ -255,9 +256,9 @@ class Band:
 
 
 def bands(forecast: Forecast, step: int, actual: Floats, pool: Pool) -> tuple[Band, ...]:
-    """Check every central band of a fan at one step, widest first; empty for a point forecast.
+    """Score every central band of a fan at one step, widest first; empty for a point forecast.
 
-    actual : (N,) at that step, NaN where it has not happened; the pool is of the same windows.
+    actual : (N,) at that step, NaN if not known yet; `pool` holds the same windows.
     """
     known = ~np.isnan(actual)
     if forecast.quantiles is None or not known.any():
@@ -288,13 +289,13 @@ def bands(forecast: Forecast, step: int, actual: Floats, pool: Pool) -> tuple[Ba
 
 
 def _standard_error(held: Floats, nominal: float, pool: Pool) -> float | None:
-    """Return the standard error of a coverage; held : (U,) share of each observation."""
+    """Return the standard error of a coverage; held : (U,) share inside by observation."""
     if pool.n_independent < 2 or held.size <= pool.reach:
         return None
     error, _ = overlapping_error(held, pool.reach)
     coverage = float(held.mean())
     if pool.size > pool.n_units and 0.0 < coverage < 1.0:
-        return error  # means over several symbols vary less than single windows do
+        return error  # no binomial floor: means over several symbols vary less than single windows
     return max(error, math.sqrt(nominal * (1.0 - nominal) / pool.n_independent))
 
 

@@ -1,8 +1,8 @@
 """Tests and intervals of the difference in loss between models.
 
-Tests use the loss of whole paths on windows that start at five phases of the grid, whichever phase
-a report shows, so that no claim depends on where the first window starts. Of phases that are not
-shown only the losses of whole paths and the forecasts of the reported steps are kept.
+Tests use the loss of whole paths on windows from five phases of the grid, although a report shows
+only one phase, so that no claim depends on the start of the first window. For phases that are not
+shown, only the losses of whole paths and the forecasts at the reported steps are kept.
 """
 
 import math
@@ -32,9 +32,9 @@ SkillIntervals = dict[tuple[Loss, str, str], significance.Interval]
 class LossTest:
     """Test of whether one model has less expected loss than another.
 
-    skill : on RMSE or CRPS over the evidence, and `skills` in each of its phases. test :
-    Diebold-Mariano over all phases, negative in favour of the model; its p counts independent
-    windows. level : what p must stay below for a claim.
+    skill : on RMSE or CRPS over the evidence. skills : the same in each of its phases. test :
+    Diebold-Mariano over all phases, negative in favour of the model; its p-value counts independent
+    windows. level : a claim requires a p-value below it.
     """
 
     skill: float | None
@@ -44,7 +44,7 @@ class LossTest:
 
     @property
     def claim(self) -> Literal["better", "worse"] | None:
-        """Claim that the test supports; None unless every phase has the same sign."""
+        """The claim that the test supports; None unless all phases have the same sign."""
         if self.test.p is None or self.test.p >= self.level:
             return None
         signs = {each and math.copysign(1.0, each) for each in self.skills}
@@ -55,11 +55,11 @@ class LossTest:
 
 
 class Evidence:
-    """Windows that tests between models rest on, all of them whole, and how they pool.
+    """The complete windows used in the tests between models, and their pool.
 
-    Losses are added model by model; `windows`, (N,) each, are what tests of symbols need, and may
-    be dropped when done with. level : two-sided level
-    of each chain of claims, 5 % over the number of models that a screen judges.
+    Losses are added model by model. `windows`, (N,) each, holds the losses that the tests by symbol
+    need; entries may be dropped afterwards. level : two-sided level of each chain of claims, 5 %
+    divided by the number of models that a screen judges.
     """
 
     def __init__(self, windows: Backtest, level: float = SIGNIFICANT) -> None:
@@ -74,27 +74,27 @@ class Evidence:
         self._means: dict[tuple[Loss, str], tuple[Floats, list[float]]] = {}
 
     def add(self, loss: Loss, name: str, values: Floats) -> None:
-        """Add one of the two losses of a model, (N,)."""
+        """Add the losses of a model, (N,), of one of the two kinds."""
         self.windows[loss, name] = values
-        # Of each observation, and the mean of each phase.
+        # Keep the mean of each observation and of each phase.
         by_phase = [self.pool.keep(each).mean(values[each]) for each in self._phases]
         self._means[loss, name] = self.pool.series(values), by_phase
 
     @cached_property
     def own_windows(self) -> list[int]:
         """Number of independent windows of each symbol."""
-        assert self.pool.symbol is not None, "evidence knows its symbols"
+        assert self.pool.symbol is not None, "evidence has symbols"
         counted = np.flatnonzero(self.pool.unit >= 0)
         rows = counted[np.argsort(self.pool.symbol[counted], kind="stable")]
         ends = np.bincount(self.pool.symbol[counted], minlength=len(self.symbols)).cumsum()
         return [self.pool.keep(own).n_independent for own in np.split(rows, ends[:-1])]
 
     def knows(self, loss: Loss, *names: str) -> bool:
-        """Return whether all of the models have the loss."""
+        """Return whether the loss of all these models is known."""
         return all((loss, name) in self._means for name in names)
 
     def test(self, loss: Loss, name: str, other: str) -> LossTest:
-        """Test whether `name` has another expected loss than `other`."""
+        """Test whether the expected losses of `name` and `other` differ."""
         (ours, ours_by_phase), (theirs, theirs_by_phase) = (
             self._means[loss, each] for each in (name, other)
         )
@@ -109,7 +109,7 @@ class Evidence:
         )
 
     def tests(self, loss: Loss, name: str, others: Iterable[str]) -> dict[str, LossTest]:
-        """Test one model against others; empty where it has no such loss."""
+        """Test one model against others; empty if it has no such loss."""
         return {
             other: self.test(loss, name, other)
             for other in others
@@ -119,10 +119,10 @@ class Evidence:
 
 @dataclass(frozen=True)
 class Pair:
-    """Two models side by side.
+    """A comparison of two models.
 
-    loss : squared error or CRPS of the path. skill : of `model` against `other` on the windows
-    shown, on RMSE or CRPS, with its 95 % block-bootstrap interval. test : on the evidence.
+    loss : squared error or CRPS of the path. skill : of `model` against `other` on the shown
+    windows, on RMSE or CRPS, with its 95 % block-bootstrap interval. test : on the evidence.
     """
 
     model: str
@@ -135,9 +135,9 @@ class Pair:
 
 @dataclass(frozen=True)
 class OffGrid:
-    """Windows that decide but are not shown, all of them whole.
+    """Complete windows that are used in the tests but not shown.
 
-    losses : by loss and model, (N,) means over whole paths. windows : at the reported steps alone.
+    losses : by loss and model, (N,) means over whole paths. windows : at the reported steps only.
     """
 
     losses: dict[tuple[Loss, str], Floats]
@@ -145,14 +145,14 @@ class OffGrid:
 
 
 def grid_offsets(horizon: int) -> range:
-    """Return the offsets of the five grids of windows whose errors decide."""
+    """Return the offsets of the five grids of windows used in the tests."""
     return range(0, horizon, -(-horizon // 5))
 
 
 def reduce_grid(backtest: Backtest, steps: Sequence[int]) -> OffGrid:
-    """Reduce a backtest to what its tests need; its last step is always reported.
+    """Reduce a backtest to the figures that its tests need; the last step is always kept.
 
-    Raises DataError when a forecast is not a usable number.
+    Raises DataError if a forecast is not a usable number.
     """
     losses: dict[tuple[Loss, str], Floats] = {}
     for name, forecast in backtest.forecasts.items():
@@ -164,7 +164,7 @@ def reduce_grid(backtest: Backtest, steps: Sequence[int]) -> OffGrid:
 
 
 def reported_steps(steps: Sequence[int], asked: Sequence[int]) -> tuple[int, ...]:
-    """Return those of the steps that are requested, and the last."""
+    """Return the requested steps among `steps`, and the last step."""
     *before, last = steps
     return (*(step for step in before if step in asked), last)
 
@@ -176,7 +176,7 @@ def _skill(loss: Loss, ours: float, theirs: float) -> float | None:
 def skill_intervals(losses: Mapping[Loss, Mapping[str, Floats]], reach: int) -> SkillIntervals:
     """Return 95 % block-bootstrap intervals of the skill of each model against each other.
 
-    losses : by model, (U,) by observation in time. reach : observations of one window.
+    losses : by model, (U,) by observation in time. reach : observations that one window spans.
     """
     # A fixed seed: the same forecasts give the same intervals.
     generator, found = np.random.default_rng(0), SkillIntervals()
@@ -198,9 +198,9 @@ def pairwise(
     evidence: Evidence,
     intervals: SkillIntervals,
 ) -> tuple[Pair, ...]:
-    """Compare every network with every other and every baseline; on CRPS where both are fans.
+    """Compare every network with every other and every baseline; on CRPS too if both are fans.
 
-    paths : scores by model, to compute the skills from.
+    paths : scores by model, from which skills are computed.
     """
     rivals, found = [name for name in paths if name not in networks], []
     for name, other in [*combinations(networks, 2), *product(networks, rivals)]:
@@ -218,12 +218,11 @@ def pairwise(
 
 @dataclass(frozen=True)
 class SymbolTest:
-    """Test of one symbol's loss against a rival model's.
+    """Test of one symbol's loss against that of a rival model.
 
-    gain : mean of the rival's loss less the model's; in units of the last price, squared for the
-    squared error. p : one-sided, small where the model is better, adjusted for the number of
-    symbols. None where there is no test; `why` gives the reason. n : the symbol's own windows
-    that are independent.
+    gain : mean of the rival's loss minus the model's, in units of the last price, squared for the
+    squared error. p : one-sided, small if the model is better, adjusted for the number of symbols.
+    None if there is no test; `why` gives the reason. n : independent windows of the symbol.
     """
 
     gain: float | None
@@ -237,7 +236,7 @@ def symbol_tests(evidence: Evidence, loss: Loss, name: str, rival: str) -> dict[
     if len(evidence.symbols) < 2 or name == rival or not evidence.knows(loss, name, rival):
         return {}
     pool, counts, least = evidence.pool, evidence.own_windows, significance.MIN_WINDOWS
-    # The error of a new listing's few windows is known too poorly: it would win by chance.
+    # The few windows of a new listing do not determine its error; it would win by chance.
     enough = np.array(counts) >= least
     gain = evidence.windows[loss, rival] - evidence.windows[loss, name]
     gains, ps = significance.joint_test(pool.by_symbol(gain), pool.reach, enough)

@@ -1,8 +1,8 @@
-"""Up or down: how often the sign of the move was right, against the best constant answer.
+"""Up or down: how often the sign of the move was right, compared with the best constant answer.
 
-A move of exactly zero is unchanged: neither up nor down, left out of every rate and test here, and
-counted apart. A forecast of exactly zero makes no call, and misses where the price moves; a model
-without calls has no accuracy. `movement` asks whether forecasts move, or copy the last price.
+A move of exactly zero is unchanged: neither up nor down, excluded from every rate and test here,
+and counted separately. A forecast of exactly zero makes no call, and is a miss if the price moves;
+a model without calls has no accuracy. `movement` checks whether forecasts copy the last price.
 """
 
 import math
@@ -23,13 +23,14 @@ class TwoWay:
     """Direction accuracy of the move up to one step.
 
     accuracy, balanced_accuracy : over all windows, pooled; None where undefined (`why`).
-    always, always_accuracy : the best constant answer over these cutoffs, and how often it holds.
+    always, always_accuracy : the best constant answer over these cutoffs, and its accuracy.
     up_actual, up_predicted : share of rises, and of calls of a rise.
-    n_windows : symbols times cutoffs after which the price moved. n_unchanged : after which it did
-        not; they are no part of any other figure. n_independent : cutoff dates that do not overlap,
-        of the windows that are evidence.
-    independent_accuracy, interval, always_independent : on those alone, with the exact interval.
-    test : whether calls and outcomes go together, on those alone.
+    n_windows : symbols times cutoffs after which the price moved. n_unchanged : those after which
+        it did not; no other figure includes them. n_independent : cutoff dates of evidence windows
+        that do not overlap.
+    independent_accuracy, interval, always_independent : the accuracy of the model on these dates,
+        its exact interval, and the accuracy of the best constant answer.
+    test : whether calls and outcomes agree more often than by chance, on these dates.
     """
 
     accuracy: float | None
@@ -49,10 +50,10 @@ class TwoWay:
 
 
 def direction_hits(predicted: Floats, actual: Floats) -> Floats:
-    """Return 1 where the direction of a move was called, 0 where it was not, and NaN for no move.
+    """Return 1 if the direction of a move was called correctly, 0 if not, and NaN for no move.
 
-    predicted, actual : moves of one shape, log or simple. There is no move where the price is
-    unchanged, or where `actual` is NaN since it has not happened.
+    predicted, actual : log or simple moves of the same shape. There is no move if the price is
+    unchanged, or if `actual` is NaN (not known yet).
     """
     hit = np.sign(predicted) == np.sign(actual)
     return np.where(np.isnan(actual) | (actual == 0.0), np.nan, hit)
@@ -61,8 +62,8 @@ def direction_hits(predicted: Floats, actual: Floats) -> Floats:
 def two_way(predicted: Floats, actual: Floats, pool: Pool, proves: Mask | None = None) -> TwoWay:
     """Score the signs of predicted against actual moves.
 
-    predicted, actual : (N,) log moves, NaN in `actual` where it has not happened; the pool is of
-        the same windows. proves : (N,) which of them are evidence, all unless given.
+    predicted, actual : (N,) log moves, with NaN in `actual` if not known yet; `pool` holds the same
+        windows. proves : (N,) mask of the windows that are evidence, all by default.
     """
     n_unchanged = int(np.count_nonzero(actual == 0.0))
     moved = ~np.isnan(actual) & (actual != 0.0)
@@ -103,10 +104,10 @@ def two_way(predicted: Floats, actual: Floats, pool: Pool, proves: Mask | None =
 
 
 def probability_below(quantiles: Floats, levels: tuple[float, ...], value: Floats) -> Floats:
-    """Return the probability of a move below a value; linear between quantiles.
+    """Return the probability of a move below a value, by linear interpolation of quantiles.
 
-    Beyond the outermost quantiles it stays at the outermost level, so that a fan of 0.025 to 0.975
-    never claims more than 97.5 %.
+    Beyond the outermost quantiles it stays at the outermost level, so a fan from 0.025 to 0.975
+    never gives more than 97.5 %.
 
     quantiles : (N, Q), ascending along Q. value : (N,). Returns (N,).
     """
@@ -125,7 +126,7 @@ def _no_call(n_moved: int, calls: bool, n_unchanged: int) -> str | None:
     if not n_moved and n_unchanged:
         return "no price changed"
     if not n_moved:
-        return "no window has its outcome yet"
+        return "no window has an outcome yet"
     if not calls:
         return "it predicts no move, so it makes no call"
     return None
@@ -157,7 +158,7 @@ BINS = 10
 
 @dataclass(frozen=True)
 class ChanceBin:
-    """Probabilities within one tenth: their mean, the share that rose, the number of windows."""
+    """The windows with a probability in one tenth: mean probability, share that rose, number."""
 
     mean: float | None
     rose: float | None
@@ -168,11 +169,12 @@ class ChanceBin:
 class Chances:
     """Scores of the probabilities of a rise at one step.
 
-    mean : of the chances. base_rate : share of rises in training rows; None where the model does
-    not know it. rose : the share that rose.
-    brier : mean of (chance - rise)^2, Brier (1950), without a factor 2. brier_base : of the base
-    rate. skill : 1 - brier / brier_base.
-    reliability : from chances below 10 % to those of 90 % and more. All pooled but the bins.
+    mean : of the chances. base_rate : share of rises in training rows; None if unknown. rose :
+    share of the windows that rose.
+    brier : mean of (chance - rise)^2, Brier (1950), without a factor 2. brier_base : the same for
+    the base rate. skill : 1 - brier / brier_base.
+    reliability : bins from chances below 10 % to chances of 90 % and more. All figures except those
+    of the bins are pooled.
     """
 
     step: int
@@ -189,10 +191,9 @@ class Chances:
 def chances(
     forecast: Forecast, step: int, actual: Floats, pool: Pool, base_rate: float | None
 ) -> Chances | None:
-    """Score the probabilities of a rise; None for a point forecast or before any outcome.
+    """Score the probabilities of a rise; None for a point forecast or without any outcome.
 
-    actual : (N,) log moves at that step, NaN where they have not happened; the pool is of the same
-        windows.
+    actual : (N,) log moves at that step, NaN if not known yet; `pool` holds the same windows.
     """
     moved = ~np.isnan(actual) & (actual != 0.0)
     if forecast.quantiles is None or not moved.any():
@@ -219,7 +220,7 @@ def chances(
 
 
 def rise_counts(log_prices: Floats, horizon: int) -> Floats:
-    """Count the rises, and all moves but those of zero, of every step in a history: (2, H)."""
+    """Count the rises, and all non-zero moves, of every step in a price history: (2, H)."""
     found = np.zeros((2, horizon))
     for step in range(1, min(horizon, len(log_prices) - 1) + 1):
         moves = log_prices[step:] - log_prices[:-step]
@@ -228,7 +229,7 @@ def rise_counts(log_prices: Floats, horizon: int) -> Floats:
 
 
 def _reliability(chance: Floats, rose: Floats) -> tuple[ChanceBin, ...]:
-    # 1 - 0.9 is a little less than a tenth, and a chance of 10 %.
+    # The tolerance counts 1 - 0.9, slightly below 0.1 in floating point, as a chance of 10 %.
     tenth = np.minimum((chance * BINS + 1e-9).astype(np.int64), BINS - 1)
     count = np.bincount(tenth, minlength=BINS)
     means, shares = (
@@ -247,18 +248,19 @@ _CHANCE = 1.645  # the standard normal's 95 % quantile
 
 @dataclass(frozen=True)
 class Movement:
-    """Predicted moves of all steps compared with the actual ones.
+    """Predicted moves of all steps compared with the actual moves.
 
-    size : root mean square predicted move over root mean square actual move.
-    spread : the same of the deviations from each symbol's mean at each step; near 0 for one answer
-        every time.
+    size : root mean square predicted move divided by root mean square actual move.
+    spread : the same for deviations from each symbol's mean at each step; near 0 if the forecast
+        is the same every time.
     with_last, with_next : correlation of the forecast log price with the last and with the actual
-        one, within symbols and steps.
+        log price, within symbols and steps.
     of_moves : correlation of the predicted with the actual moves, within symbols and steps.
-    flat_line : size below 5 %, nearly the last price.
-    copy : closer to the last price than to the next, as nearly every forecast of prices is, and
-        `of_moves` is undefined or not significant (below 1.645 / sqrt of independent windows).
-    Each number None where it is undefined.
+    flat_line : size is below 5 %, so forecasts nearly equal the last price.
+    copy : the forecast is closer to the last price than to the actual one, as nearly every price
+        forecast is, and `of_moves` is undefined or not significant (below 1.645 / sqrt of
+        independent windows).
+    Undefined numbers are None.
     """
 
     size: float | None
@@ -273,13 +275,13 @@ class Movement:
 def movement(
     predicted: Floats, actual: Floats, last_close: Floats, symbol: Codes, n_independent: int
 ) -> Movement:
-    """Compare predicted with actual log moves, (N, H) each, NaN where they have not happened.
+    """Compare predicted with actual log moves, (N, H) each, NaN if not known yet.
 
-    last_close : (N,). symbol : (N,) numbers of the symbols.
+    last_close : (N,). symbol : (N,) index of each window's symbol.
     """
     price, sums, scaled, count = np.log(last_close), np.zeros((7, 7)), np.zeros((2, 2)), 0
     count_symbols = int(symbol.max(initial=-1)) + 1
-    for step in range(actual.shape[1]):  # one after the other, so that memory stays flat
+    for step in range(actual.shape[1]):  # one step at a time to save memory
         known = np.flatnonzero(~np.isnan(actual[:, step])).astype(np.int32)
         own = symbol[known]
         means = [
@@ -298,7 +300,7 @@ def movement(
             products += np.einsum("in,jn->ij", values, values)
         sums, count = sums + products, count + known.size
         if products[1, 1]:
-            # Steps move ever further: each is divided by its own spread, so that all weigh alike.
+            # Moves grow with the step; dividing by the spread of the step weights all steps alike.
             scaled += products[2:4, 2:4] / (products[1, 1] / known.size)
     square, of_scaled = sums / max(count, 1), scaled / max(count, 1)
     rms = np.sqrt(square.diagonal())

@@ -1,4 +1,4 @@
-"""Networks and baselines over the same cutoffs, for `train` and `evaluate`."""
+"""Run networks and baselines on the same cutoffs, for `train` and `evaluate`."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -36,7 +36,7 @@ from lstmcli.forecasting.har import (
     prior_sharpe,
 )
 
-if TYPE_CHECKING:  # what is graded needs no network, nor PyTorch, which takes a second to import
+if TYPE_CHECKING:  # grading the ledger needs no PyTorch, which takes a second to import
     from lstmcli.dataset.split import Split
     from lstmcli.forecasting.model import TrainedModel
 
@@ -46,12 +46,12 @@ _TREND_WINDOWS = 512
 
 @dataclass(frozen=True)
 class Fitted:
-    """Models and baselines fitted by a date, which forecast until the next refit.
+    """Models and baselines as fitted by a date, used until the next refit.
 
     models, trend : the networks, and the trend figures of each, by name.
-    rows : by symbol, the rows that baselines are fitted on.
-    since : the first cutoff date that it serves.
-    start : a linear fan that the baseline `har` is drawn towards where rows are few.
+    rows : by symbol, the rows on which baselines are fitted.
+    since : the first cutoff date of this fit.
+    start : a linear fan towards which the baseline `har` is shrunk if rows are few.
     """
 
     models: "Mapping[str, TrainedModel]"
@@ -64,12 +64,12 @@ class Fitted:
     )
 
     def starts_at(self, series: Sequence[Series], levels: Sequence[float]) -> bool:
-        """Return whether a start at these levels makes up for rows that are few."""
+        """Return whether `har` can start from a fan at these levels and every series can use it."""
         few = any(len(self.rows[each.symbol]) < FEWEST_ROWS for each in series)
         return not few and self.start is not None and self.start.at_levels(levels) is not None
 
     def har(self, series: Sequence[Series], horizon: int, levels: Sequence[float]) -> Har:
-        """Return the linear fan of all the series, which is fitted once."""
+        """Return the linear fan of all series; it is fitted only once."""
         key = horizon, tuple(levels)
         if key not in self._hars:
             spans = [self.rows[each.symbol] for each in series]
@@ -86,22 +86,22 @@ class Fitted:
 
 
 def check_baselines(asked: Sequence[str]) -> None:
-    """Raise UsageError for an unknown further baseline."""
+    """Raise UsageError for an unknown extra baseline."""
     unknown = set(asked) - set(EXTRA_BASELINES)
     if unknown:
         raise UsageError(
             "no such baseline",
             where=", ".join(sorted(unknown)),
-            why="there is " + ", ".join(EXTRA_BASELINES),
-            next_step="The others are always shown.",
+            why=f"expected {', '.join(EXTRA_BASELINES)}",
+            next_step="All other baselines are always shown.",
         )
 
 
 def check_moves(series: Series, fit_rows: int, horizon: int) -> None:
-    """Raise DataError where the first `fit_rows` rows move too little to learn a fan from.
+    """Raise DataError if the price moves too little in the first `fit_rows` rows to fit a fan.
 
-    Rows before the first change of price say nothing of how far it moves. The others must be as
-    many as `scaled_climatology` needs, or all but its start where there are too few for it.
+    Rows before the first price change carry no information on the size of moves. The later rows
+    must number at least min(`fit_rows`, rows that `scaled_climatology` needs) - EWMA_START.
     """
     needed = min(fit_rows, baselines.fewest_climatology_rows(horizon)) - EWMA_START
     changes = np.flatnonzero(np.diff(series.log_prices[:fit_rows]))
@@ -110,8 +110,9 @@ def check_moves(series: Series, fit_rows: int, horizon: int) -> None:
         raise DataError(
             "no variation",
             where=series.symbol,
-            why=f"{series.price} stands still from {series.dates[0]} to {series.dates[still - 1]}, "
-            f"found {fit_rows - still} rows after that to learn from, expected at least {needed}",
+            why=f"{series.price} does not change from {series.dates[0]} to "
+            f"{series.dates[still - 1]}, found {fit_rows - still} rows after that, expected at "
+            f"least {needed}",
             next_step="Leave it out.",
         )
 
@@ -127,9 +128,9 @@ def backtest(
     interval: str = "1d",
     extra: Sequence[str] = (),
 ) -> Backtest:
-    """Forecast from every cutoff with every model and baseline, as they were last fitted by then.
+    """Forecast from every cutoff with the latest fit of every model and baseline at that date.
 
-    own : by model, the same series with the features that it reads. extra : further baselines.
+    own : by model, the same series with the features that it reads. extra : extra baselines.
     """
     since = [each.since for each in fitted]
     forecasters: dict[str, Forecaster] = {
@@ -157,12 +158,12 @@ def yardsticks(
     flat_band: float,
     beyond: Sequence[float] = (),
 ) -> trend.Yardsticks:
-    """Return the figures of training rows that scores of a backtest need.
+    """Return the figures of the training rows that the scores of a backtest need.
 
     beyond : changes whose chances are scored.
 
-    A refit learns thresholds of its own; what counts as a crash or a spike, the base rates, both of
-    `model`, and the scale of MASE stay those of the first fit, so that one score has one meaning.
+    A refit has its own thresholds. The crash and spike bounds and base rates of `model`, and the
+    MASE scales, are always those of the first fit, so that a score has one meaning throughout.
     """
     horizon, own = result.actual.shape[1], fitted[0].trend.get(model, {})
     tails: trend.Tails = {kind: np.array(own.get(kind, ())[:horizon]) for kind in trend.TAILS}
@@ -179,7 +180,7 @@ def yardsticks(
 
 
 def thresholds_by_window(result: Backtest, fitted: Sequence[Fitted]) -> dict[str, trend.Thresholds]:
-    """Return the thresholds of each model's calls: (H,), or (N, H) where it was refitted."""
+    """Return the thresholds of each model's calls: (H,), or (N, H) if there were refits."""
     horizon = result.actual.shape[1]
     turns = turn_of(result.cutoff, [each.since for each in fitted]) if len(fitted) > 1 else 0
     return {
@@ -199,8 +200,8 @@ def learn_trend(
 ) -> dict[str, list[float]]:
     """Fit trend thresholds, crash and spike bounds and the share of rises, by step.
 
-    Training cutoffs alone are used, for the thresholds evenly thinned, and only those whose whole
-    horizon lies in training rows.
+    Thresholds and bounds use evenly thinned training cutoffs whose whole horizon lies in training
+    rows; the share of rises uses all moves within training rows.
     """
     from lstmcli.forecasting.forecaster import forecast
 
@@ -244,7 +245,7 @@ def _network(model: "TrainedModel", own: Sequence[Series], horizon: int) -> Fore
 
 
 def one_step(fitted: Sequence[Fitted], name: str, series: Series, cutoffs: Rows) -> Forecast:
-    """Forecast one step from some rows with a model as it was last fitted by then."""
+    """Forecast one step from some rows, each with the latest fit of a model at that date."""
     turns = [_network(each.models[name], [series], 1) for each in fitted]
     return in_turn(turns, [each.since for each in fitted])([series.until(cutoffs)], [cutoffs])
 
@@ -263,14 +264,14 @@ def baseline_forecasters(
     extra: Sequence[str] = (),
     steps: Sequence[int] | None = None,
 ) -> dict[str, Forecaster]:
-    """Return the baselines by name, those of point models where there are no levels.
+    """Return the baselines by name; without levels, those of point models.
 
-    `extra` may name `gjr_garch`, which takes some 25 ms a cutoff. steps : those of 1..horizon that
-    are kept, all unless given.
+    `extra` may name `gjr_garch`, which takes about 25 ms per cutoff. steps : the steps of
+    1..horizon to keep, all by default.
     """
     since = [each.since for each in fitted]
-    # For point models too: no point forecast from past prices alone is harder to beat than the
-    # median of past moves.
+    # Point models need these fans too: the median of past moves is the hardest point forecast to
+    # beat among those from past prices alone.
     wanted = levels or DEFAULT_LEVELS
 
     def plain(baseline: Callable[..., Forecast], **options: Any) -> Forecaster:
@@ -313,7 +314,7 @@ def baseline_forecasters(
 
 
 def _har(fit: Callable[[], Har]) -> Forecaster:
-    """Forecast with the linear fan, a function of all rows up to each cutoff."""
+    """Return a forecaster of the linear fan, which uses all rows up to each cutoff."""
 
     def forecast_one(each: Series, at: Rows) -> Forecast:
         har, (inputs, sigma) = fit(), har_inputs(each.log_prices, rows=at)
@@ -324,14 +325,14 @@ def _har(fit: Callable[[], Har]) -> Forecaster:
 
 
 def _at_steps(forecaster: Forecaster, steps: Sequence[int]) -> Forecaster:
-    """Forecast one symbol at a time, so that the steps between are never held for all of them."""
+    """Forecast one symbol at a time, so that memory never holds the dropped steps of all."""
     return one_by_one(lambda each, at: compact(forecaster([each], [at])).at(steps))
 
 
 def _on_rows(
     baseline: Callable[..., Forecast], rows: Mapping[str, range], horizon: int
 ) -> Forecaster:
-    """Fit a baseline on some rows of each symbol; it gets no earlier rows."""
+    """Return a forecaster that fits a baseline on some rows and sees no earlier rows."""
 
     def forecast_one(each: Series, at: Rows) -> Forecast:
         first, stop = rows[each.symbol].start, rows[each.symbol].stop

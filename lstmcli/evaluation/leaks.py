@@ -1,8 +1,8 @@
 """The leak audit: replace later bars, and check that no earlier number changes.
 
-Figures of whole runs on true prices, and on prices that differ only after a day, are compared bit
-by bit. How they are computed does not matter, so kinds of leaks need not be known in advance. As a
-control, figures after the day must change.
+The audit compares, bit by bit, the figures of whole runs on true prices and on prices that differ
+only after a given day. It does not depend on how the figures are computed, so it also finds unknown
+kinds of leaks. As a control, figures after that day must change.
 """
 
 from collections.abc import Iterable, Iterator
@@ -18,7 +18,7 @@ from lstmcli.evaluation.backtest import Backtest
 from lstmcli.market.prices import Prices
 
 _MEMORY = 16  # bars over which a deviation from the level fades
-_DEVIATION = 0.1  # of each of the moves that add up to it: 40 % in all, 14 % from bar to bar
+_DEVIATION = 0.1  # of each summed move: 40 % for the sum, 14 % from bar to bar
 _RANGE = 0.02
 
 
@@ -27,9 +27,9 @@ def rewritten(
 ) -> Prices:
     """Return the prices with every value of every bar later than `after` replaced by noise.
 
-    The noise is independent of the replaced values: about the last positive value of its column
-    that stays, 1 where there is none, times exp(`shift`). Missing values are filled too; dates
-    stay; there are no dividends and no splits.
+    The noise is independent of the replaced values. Its level is the last positive value kept in
+    the column, or 1 if there is none; prices are also multiplied by exp(`shift`). Missing values
+    are filled too; dates stay the same; dividends and splits become 0.
     """
     frame = prices.frame.copy()
     later = frame.index.to_numpy() > after
@@ -63,7 +63,7 @@ def rewritten(
 
 
 def _noise_like(known: Floats, rows: int, generator: np.random.Generator) -> Floats:
-    """Return values of the level and spread of those known, positive where all of them are."""
+    """Return noise with the level and spread of known values, positive if all of them are."""
     known = known[np.isfinite(known)]
     if known.size and (known > 0.0).all():
         return np.asarray(known[-1] * np.exp(generator.normal(0.0, 0.5, rows)))
@@ -72,7 +72,7 @@ def _noise_like(known: Floats, rows: int, generator: np.random.Generator) -> Flo
 
 
 def without(prices: Prices, after: np.datetime64, bars: int | None = None) -> Prices:
-    """Return the prices without the bars later than `after`, or the first so many of them."""
+    """Remove the bars later than `after`, or only the first `bars` of them."""
     later = prices.frame.index[prices.frame.index.to_numpy() > after]
     return replace(prices, frame=prices.frame.drop(later[:bars]))
 
@@ -83,18 +83,18 @@ Stage = Literal[
 ]  # fmt: skip
 
 EVEN_DAYS, RANDOM_DAYS = 5, 3
-_CHANGED = 0.5  # of the rows after a day, at least: a dead unit may hide a few
+_CHANGED = 0.5  # minimum share of rows after a day that must change; a dead unit may hide a few
 
 
 @dataclass(frozen=True)
 class Figures:
     """Some of the numbers of a run.
 
-    model, kind, name : the model, what they are ("forecasts", "weights"), and which of them.
+    model, kind, name : the model, the kind of figures ("forecasts", "weights"), and their name.
     values : any shape; for forecasts (N, H), one row for each of the N pairs of symbol and cutoff.
-    windows : symbol and cutoff of each row, (N,) each; rows after a day may depend on what comes
-        after it.
-    labels : names along the last axis where it is no horizon.
+    windows : symbol and cutoff of each row, (N,) each; rows with a cutoff after a day may depend on
+        bars after it.
+    labels : names along the last axis if it is not the horizon.
     """
 
     model: str
@@ -109,8 +109,8 @@ class Figures:
 class Difference:
     """The first number that changed (in a control: that did not), and the last true day.
 
-    name : "median", "q0.05", "0.lstm.weight_ih_l0[3, 4]".
-    symbol, cutoff, step : of a forecast; None for what is fitted.
+    name : e.g. "median", "q0.05", "0.lstm.weight_ih_l0[3, 4]".
+    symbol, cutoff, step : of a forecast; None for fitted values.
     """
 
     after: np.datetime64
@@ -124,10 +124,10 @@ class Difference:
 
 @dataclass(frozen=True)
 class Comparison:
-    """All numbers of one kind of one model, compared in one stage.
+    """The comparison of all numbers of one kind of one model in one stage.
 
-    after : the last days with true bars, one for each rewriting. difference : None where all are
-    equal, or in the control stage all changed.
+    after : the last days with true bars, one per replacement. difference : None if all are equal
+    or, in the control stage, enough changed.
     """
 
     stage: Stage
@@ -139,7 +139,7 @@ class Comparison:
 
 
 def sample_days(cutoffs: Days, generator: np.random.Generator) -> Days:
-    """Return some of the days, ascending: evenly spread ones, and a few random ones of the rest."""
+    """Return some of the days, ascending: evenly spaced days, and a few random others."""
     days = np.unique(cutoffs)
     even = np.unique(np.linspace(0, len(days) - 1, EVEN_DAYS).round().astype(int))
     rest = np.setdiff1d(np.arange(len(days)), even)
@@ -148,7 +148,7 @@ def sample_days(cutoffs: Days, generator: np.random.Generator) -> Days:
 
 
 def window_figures(result: Backtest) -> Iterator[Figures]:
-    """Yield the windows of a backtest, and what is forecast from each."""
+    """Yield the windows of a backtest, and the forecasts from each."""
     values: list[tuple[str, str, str, NDArray[Any]]] = [
         ("all", "windows", "cutoff", result.cutoff[:, None]),
         ("all", "dates", "date", result.dates),
@@ -167,7 +167,7 @@ def window_figures(result: Backtest) -> Iterator[Figures]:
 
 
 def numbers_of(model: str, kind: str, tree: Any) -> Figures:
-    """Return every number in nested tables and lists, in order; None becomes NaN."""
+    """Return every number in nested dicts and lists, in order; None becomes NaN."""
     found = dict(_leaves(tree, ""))
     return Figures(model, kind, kind, np.array([*found.values()], np.float64), labels=tuple(found))
 
@@ -175,12 +175,12 @@ def numbers_of(model: str, kind: str, tree: Any) -> Figures:
 def compare(
     stage: Stage, after: np.datetime64, expected: Iterable[Figures], found: Iterable[Figures]
 ) -> list[Comparison]:
-    """Compare figures to the last bit, for windows those of cutoffs up to a day.
+    """Compare figures to the last bit; for windows, only cutoffs up to a day.
 
-    Figures that only one run has differ too, except in fits, whose numbers of epochs may differ,
-    and in the control stage. There at least half the rows of later cutoffs must change, symbol by
-    symbol and column by column. Otherwise the audit could not find a leak: a cache may answer, or
-    the output of a network may be constant.
+    Figures present in only one run count as a difference, except in fits, whose numbers of epochs
+    may differ, and in the control stage. In the control stage at least half the rows of later
+    cutoffs must change, for each symbol and column. Otherwise a cache or a network with constant
+    output may hide leaks.
     """
     ours, theirs = (_by_key(each, after, stage == "control") for each in (expected, found))
     keys = list(dict.fromkeys([*ours, *theirs]))
@@ -196,7 +196,7 @@ def compare(
 
 
 def merged(found: Iterable[Comparison]) -> list[Comparison]:
-    """Merge comparisons of the same stage, model and kind; leave out those of no number."""
+    """Merge comparisons of the same stage, model and kind; drop those without numbers."""
     together: dict[tuple[Stage, str, str], list[Comparison]] = {}
     for each in found:
         together.setdefault((each.stage, each.model, each.kind), []).append(each)
@@ -221,7 +221,7 @@ _NOTHING = "the audit proves nothing here"
 _MESSAGES = {
     "control": (
         _NOTHING,
-        "noise in every bar after {after} left most values as they were, such as {found!r}",
+        "noise in every bar after {after} left most values unchanged, e.g. {found!r}",
         "A cache, or a network whose output is constant, hides leaks.",
     ),
     "repeat": (
@@ -230,19 +230,19 @@ _MESSAGES = {
         "Pass --device cpu.",
     ),
     "kept": (
-        "the kept model is not the one that its training rows give",
+        "the saved model differs from a refit on its training rows",
         "found {expected!r}, a refit on the rows up to {after} gives {found!r}",
         "It may have learned from later rows. Train it again.",
     ),
     "lineage": (
         "days that the model has seen count as unseen",
-        "it says that it was trained up to {expected!r}, what it started from up to {found!r}",
+        "it records training up to {expected!r}, but its starting model up to {found!r}",
         "Train it again.",
     ),
 }
 _LEAK = (
-    "what comes after a cutoff was used",
-    "{expected!r} became {found!r} when other bars took the place of those after {after}",
+    "data after a cutoff was used",
+    "{expected!r} became {found!r} when the bars after {after} were replaced",
     "",
 )
 
@@ -281,7 +281,7 @@ def _leaves(tree: Any, path: str) -> Iterator[tuple[str, float]]:
 def _by_key(
     figures: Iterable[Figures], after: np.datetime64, later: bool
 ) -> dict[tuple[str, str, str], Figures]:
-    """Return the figures by what they are, with the rows of cutoffs up to the day, or later."""
+    """Return the figures by model, kind and name, with rows of cutoffs up to the day or later."""
     found = {}
     for each in figures:
         if each.windows is not None:
@@ -293,7 +293,7 @@ def _by_key(
 
 
 def _difference(after: np.datetime64, a: Figures, b: Figures, control: bool) -> Difference | None:
-    """Return the first number that is not the same bit for bit; in a control, that stuck."""
+    """Return the first number that differs in any bit; in a control, the first unchanged one."""
     if a.values.shape != b.values.shape:
         return Difference(after, f"{a.name}: how many", a.values.size, b.values.size)
     wrong = _bits(a.values) != _bits(b.values)
@@ -319,5 +319,5 @@ def _difference(after: np.datetime64, a: Figures, b: Figures, control: bool) -> 
 
 
 def _bits(values: NDArray[Any]) -> NDArray[Any]:
-    """View the memory as integers: NaN equals itself, 0.0 is not -0.0."""
+    """View the memory as integers, so that NaN equals itself and 0.0 differs from -0.0."""
     return np.ascontiguousarray(values).view(f"u{values.dtype.itemsize}").reshape(values.shape)

@@ -1,7 +1,7 @@
-"""One model's errors on a backtest, reduced to the means that scores need.
+"""Reduce one model's errors on a backtest to the means that scores need.
 
-The (N, H) errors exist only while one model is reduced, so memory does not grow with the number of
-models.
+The (N, H) errors exist only during the reduction of one model, so memory does not grow with the
+number of models.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -18,22 +18,22 @@ from lstmcli.evaluation.metrics import skill
 from lstmcli.evaluation.pooling import by_group, chunks, floats_or_none, mean_known
 from lstmcli.forecasting.forecast import Fan, Forecast
 
-# exp of a log move beyond this overflows when squared; no price has ever moved so far.
+# Beyond this log move, exp(move) ** 2 overflows; no price has ever moved so far.
 LARGEST_MOVE = 300.0
-_MOST = 2**18  # numbers at a time
+_MOST = 2**18  # numbers per chunk
 
 
 @dataclass(frozen=True)
 class Losses:
-    """Mean losses of one model; NaN where nothing has happened yet.
+    """Mean losses of one model; NaN if no outcome is known yet.
 
     windows : by loss, the mean of each window over its steps, (N,): "squared", and "crps" of a fan;
-    none once they are pooled.
+    empty once they are pooled.
     path, symbols : (4,) and (S, 4) the means of squared, absolute and scaled errors and CRPS,
-    pooled and of each symbol.
-    steps : by loss, "absolute" and "scaled" too, the mean of each step, (H,), pooled.
-    A scaled error is one in price units over the symbol's MASE scale. fan : its levels, pooled;
-    None for point forecasts.
+    pooled and by symbol.
+    steps : by loss, also "absolute" and "scaled", the pooled mean of each step, (H,).
+    A scaled error is the error in price units divided by the symbol's MASE scale. fan : pooled by
+    level and step; None for point forecasts.
     """
 
     windows: dict[str, Floats]
@@ -46,7 +46,7 @@ class Losses:
 def losses(backtest: Backtest, name: str, scale: Floats) -> Losses:
     """Reduce the errors of model `name`; its forecasts must have passed `check_forecast`.
 
-    scale : (N,) MASE scale over last price of each window, NaN where unknown.
+    scale : (N,) MASE scale divided by the last price of each window, NaN where unknown.
     """
     forecast, actual, pool = backtest.forecasts[name], backtest.actual, backtest.pool()
     symbols, group = backtest.symbols
@@ -67,7 +67,7 @@ def losses(backtest: Backtest, name: str, scale: Floats) -> Losses:
         errors = metrics.absolute_error(forecast.median[rows], actual[rows])
         add("absolute", rows, share, errors)
         add("squared", rows, share, np.square(errors, out=errors))
-        np.sqrt(errors, out=errors)  # gives back the same numbers
+        np.sqrt(errors, out=errors)  # restores the absolute errors
         np.divide(errors, scale[rows, None], out=errors)
         add("scaled", rows, share if of_scaled is weights else of_scaled[rows], errors)
         if fan is not None and forecast.quantiles is not None:
@@ -98,7 +98,7 @@ def window_crps(quantiles: Fan, levels: Sequence[float], actual: Floats) -> Floa
 
 
 def check_forecast(name: str, forecast: Forecast, actual: Floats) -> None:
-    """Raise DataError when a forecast has another shape than the outcome, or is not usable.
+    """Raise DataError if a forecast has another shape than the outcome, or is not usable.
 
     A NaN forecast would otherwise count as an outcome that is not known yet.
     """
@@ -128,8 +128,8 @@ def check_forecast(name: str, forecast: Forecast, actual: Floats) -> None:
 class PathScores:
     """Errors over all steps of all windows.
 
-    skill : by baseline, 1 - rmse / its rmse; `mae_skill` and `crps_skill` of their own scores. A
-        model has no skill against itself. crps : None for point forecasts.
+    skill : by baseline, 1 - rmse / its rmse; `mae_skill` and `crps_skill` use these scores instead.
+        A model has no skill against itself. crps : None for point forecasts.
     """
 
     rmse: float | None
@@ -145,9 +145,9 @@ class PathScores:
 class StepScores:
     """Errors of each step, lists of length H.
 
-    step : the steps, 1..H but where a ledger kept only some. skill : by baseline, on rmse.
-    crps_skill : by every other fan. bands : coverage and width of each central band. For point
-    forecasts `crps` is None and the last two are empty.
+    step : the steps, 1..H unless a ledger kept only some. skill : by baseline, on rmse.
+    crps_skill : by other model with a fan. bands : coverage and width of each central band. For
+    point forecasts `crps` is None and the last two are empty.
     """
 
     step: list[int]
@@ -163,7 +163,7 @@ class StepScores:
 def step_scores(
     name: str, reduced: Mapping[str, Losses], against: Sequence[str], steps: Sequence[int]
 ) -> StepScores:
-    """Score model `name` at every one of its H steps, pooled."""
+    """Return the pooled scores of model `name` at each of its H steps."""
     errors = {
         each: {"rmse": np.sqrt(found.steps["squared"]), **found.steps}
         for each, found in reduced.items()

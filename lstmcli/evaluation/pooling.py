@@ -1,8 +1,8 @@
-"""Pooling: the mean loss of many symbols and overlapping windows, and how many are independent.
+"""Pooling: mean losses over many symbols and overlapping windows, and the independent windows.
 
-Symbols forecast on the same date are not independent evidence, so a loss is averaged over the
-symbols of each observation in time first and over the observations after; every test runs on that
-series. NaN marks what has not happened yet and is left out of every mean.
+Symbols forecast on the same date are not independent evidence. So a loss is averaged over the
+symbols of each observation in time first, then over the observations; every test uses this series
+of observations. NaN marks unknown outcomes, which every mean skips.
 """
 
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from lstmcli.arrays import Days, Floats, Ints, Mask
 
 Codes = NDArray[np.integer[Any]]
-"""Integer codes; of 32 bits where there are many."""
+"""Integer codes, with 32 bits for large arrays."""
 Values = Floats | Mask
 Dates = NDArray[Any]
 """Dates, or days since 1970, which take half the memory."""
@@ -26,13 +26,13 @@ Dates = NDArray[Any]
 class Pool:
     """N windows pooled into observations in time.
 
-    Windows of one calendar pool by cutoff date. Where calendars differ they pool by block: a block
-    is as long as the longest span in it (see `blocks`), and one that holds half of the symbols or
-    fewer is left out of every mean and test.
+    Windows of one calendar are pooled by cutoff date. If calendars differ, windows are pooled by
+    block: a block is as long as the longest span in it (see `blocks`), and a block with half of the
+    symbols or fewer is excluded from every mean and test.
 
-    cutoff, end : (N,) last date known, last date forecast; kept as numbers of days.
-    symbol : (N,) numbers of the symbols; each window its own unless given.
-    block : (N,) ascending with the cutoff; None where all windows are of one calendar.
+    cutoff, end : (N,) last known date, last forecast date; stored as day numbers.
+    symbol : (N,) index of each window's symbol, or None.
+    block : (N,) ascending with the cutoff; None if all windows share a calendar.
     """
 
     cutoff: Dates
@@ -71,47 +71,47 @@ class Pool:
 
     @cached_property
     def _dates(self) -> tuple[Dates, Codes, Dates]:
-        """Distinct cutoff dates, the index of each window's date, the last end by date."""
+        """Distinct cutoff dates, the index of each window's date, and the last end by date."""
         dates, group, last = _last_end(self.cutoff, self.end)
         return dates, group.astype(np.int32), last
 
     @cached_property
     def _held(self) -> NDArray[np.intp]:
         """Number of symbols in each block."""
-        assert self.block is not None, "only where there are blocks"
+        assert self.block is not None, "only a pool by block has them"
         return np.bincount(self._with_symbol(self.block)[0])
 
     def _with_symbol(self, group: Codes) -> tuple[Ints, Codes]:
-        """Return the group of each (group, symbol) pair that occurs, and each window's pair."""
-        assert self.symbol is not None, "blocks come with the symbols that they hold"
+        """Return the group of each existing (group, symbol) pair, and each window's pair."""
+        assert self.symbol is not None, "pooling by block needs symbols"
         count = int(self.symbol.max(initial=0)) + 1
         pairs, which = np.unique(group.astype(np.int64) * count + self.symbol, return_inverse=True)
         return pairs // count, which.astype(np.int32)
 
     @cached_property
     def _is_full(self) -> Mask:
-        """Blocks that hold more than half of the symbols, as a mask."""
-        assert self.symbol is not None, "blocks hold symbols"
+        """Mask of the blocks that hold more than half of the symbols."""
+        assert self.symbol is not None, "pooling by block needs symbols"
         return np.asarray(2 * self._held > np.unique(self.symbol).size)
 
     @property
     def _is_thin(self) -> bool:
-        """Whether no block is full; then all blocks pool, and none is independent."""
+        """Whether no block is full; then all blocks are pooled, but none counts as independent."""
         return not self._is_full.any()
 
     @cached_property
     def n_units(self) -> int:
-        """Number of observations, U: cutoff dates, or blocks that count."""
+        """Number of observations, U: cutoff dates, or blocks that are not excluded."""
         return int(self.unit.max(initial=-1)) + 1
 
     @cached_property
     def reach(self) -> int:
-        """Number of observations that one window reaches across, itself included.
+        """Number of observations that one window spans, including its own; at least 1.
 
-        For one series it equals ceil(step / step_size). Losses that far apart, or further, share no
-        day. At least 1. The window of a date is the one that half of its symbols' end by: a share
-        that was halted for a year makes no window of all symbols a year longer, of which a test
-        would be wrong more often than it says.
+        For one series it equals ceil(step / step_size). Losses at least that far apart share no
+        day. The end of the windows of a date is the median over its symbols. Otherwise one share
+        that was halted for a year would lengthen all windows by a year, and the error rate of the
+        tests would exceed their level.
         """
         if self.block is not None:
             return 2
@@ -131,13 +131,13 @@ class Pool:
     def apart(self) -> Mask:
         """Mask of windows that do not overlap in time and count as independent, (N,).
 
-        All symbols of a chosen date are chosen, and count as one.
+        If a date is chosen, all its symbols are chosen, and count as one observation.
         """
         return self._is_apart[self.unit] if self.block is None else np.asarray(self.unit >= 0)
 
     @cached_property
     def _is_apart(self) -> Mask:
-        """Choose the first cutoff date, then each next one not before the last end so far."""
+        """Choose the first cutoff date, then always the next one not before the last end."""
         dates, _, last = self._dates
         chosen, at = np.zeros(dates.size, dtype=np.bool_), 0
         following = np.maximum(np.searchsorted(dates, last), np.arange(1, dates.size + 1)).tolist()
@@ -160,10 +160,10 @@ class Pool:
 
     @cached_property
     def groups(self) -> tuple[Codes, Codes | None]:
-        """Groups that average first: an observation, or a symbol within a block.
+        """Groups to average first: observations, or the symbols within each block.
 
         Returns the group of each window, (N,), -1 for none; and the observation of each group, None
-        where these are the same.
+        if groups are observations.
         """
         if self.block is None:
             return self.unit, None
@@ -184,8 +184,8 @@ class Pool:
         return means if unit is None else by_group(means, unit, self.n_units)
 
     def by_symbol(self, values: Values) -> Floats:
-        """Average over each symbol's windows in each observation; (N,) to (U, S), NaN for none."""
-        assert self.symbol is not None, "only a pool that knows its symbols"
+        """Average over each symbol's windows in each observation; (N,) to (U, S), NaN if none."""
+        assert self.symbol is not None, "only a pool with symbols"
         there, counted = np.bincount(self.symbol) > 0, self._counted
         count = int(np.count_nonzero(there))
         at = (np.cumsum(there) - 1)[self.symbol[counted]]
@@ -193,14 +193,14 @@ class Pool:
         return by_group(values[counted], at, self.n_units * count).reshape(self.n_units, count)
 
     def mean(self, values: Values) -> float:
-        """Average `series` over the observations; NaN where nothing is known."""
+        """Average `series` over the observations; NaN if no value is known."""
         return float(mean_known(self.series(values), axis=0))
 
     def weights(self, known: Mask) -> "Weights":
         """Return the weight of each value in its mean, for several means with the same mask.
 
-        known : (N, K). Returns (N, K), 0 where not known: `mean` of such values is
-        `(weights * values).sum(axis=0)`, as far as anything is known.
+        known : (N, K). Returns (N, K), 0 where not known. If any value of a column is known, its
+        `mean` is `(weights * values).sum(axis=0)`.
         """
         group, unit = self.groups
         known = known if unit is None else known & (group >= 0)[:, None]
@@ -216,10 +216,10 @@ class Pool:
 
 @dataclass(frozen=True)
 class Weights:
-    """The weights of `Pool.weights`, (N, K), made row by row on access.
+    """The weights of `Pool.weights`, (N, K), computed on access.
 
-    known : (N, K). group : (N,) which row of `shares` each window has. shares : (G, K), of which a
-    weight is one part.
+    known : (N, K). group : (N,) the row of `shares` for each window. shares : (G, K); a weight is
+    1 / share.
     """
 
     known: Mask
@@ -232,18 +232,19 @@ class Weights:
         return np.divide(1.0, self.shares[self.group[rows]], out=np.zeros(known.shape), where=known)
 
     def means(self, sums: Floats) -> Floats:
-        """Return sums of weighted values, (..., K), with NaN where nothing is known."""
+        """Return sums of weighted values, (..., K), with NaN for columns without known values."""
         return np.where(self.known.any(axis=0), sums, np.nan)
 
 
 def blocks(cutoff: Days, end: Days, calendar: Codes) -> Codes | None:
-    """Cut time into blocks that each calendar's windows fit into; None for a single calendar.
+    """Divide time into blocks that fit each calendar's windows; None for a single calendar.
 
-    Each block begins where the one before it ends, and is as long as the longest window, or
-    distance of two cutoffs, that any calendar has at that time. So the blocks of a share and a coin
-    are the share's own windows, and those of three exchanges about as many as the slowest has.
+    Each block starts at the end of the previous block, and is as long as the longest window, or
+    distance between two cutoffs, of any calendar at that time. So the blocks of a share and a coin
+    are the share's windows, and three exchanges have about as many blocks as the one with the
+    fewest windows.
 
-    cutoff, end, calendar : (N,). Returns (N,) block numbers in the order of time.
+    cutoff, end, calendar : (N,). Returns (N,) block numbers in time order.
     """
     if np.unique(calendar).size < 2:
         return None
@@ -260,27 +261,27 @@ def blocks(cutoff: Days, end: Days, calendar: Codes) -> Codes | None:
         if following < day + length:
             starts.append(day)
             day = day + length
-        else:  # nothing for a whole block
+        else:  # skip a gap longer than a block
             day = following
     found = np.searchsorted(np.array(starts), cutoff, side="right") - 1
     return found.astype(np.int32)
 
 
 def _spans(cutoff: Days, end: Days) -> tuple[Days, NDArray[np.timedelta64]]:
-    """Return a calendar's cutoff dates, and the longer of window and gap to the next cutoff."""
+    """Return a calendar's cutoff dates, and the longer of window and distance to the next one."""
     dates, _, last = _last_end(cutoff, end)
     lengths = last - dates
     if dates.size > 1:
         gaps = np.diff(dates)
-        # A hole in the data is no distance between cutoffs.
+        # Limit the distance, so that a hole in the data does not lengthen a block.
         lengths[:-1] = np.maximum(lengths[:-1], np.minimum(gaps, 2 * np.median(gaps)))
     return dates, lengths
 
 
 def phases(cutoff: Days, end: Days, calendar: Codes) -> Codes:
-    """Assign windows to chains that do not overlap: each calendar's cutoffs in turn.
+    """Assign each calendar's cutoffs in turn to chains of windows that do not overlap.
 
-    cutoff, end, calendar : (N,). Returns (N,) from 0 to one less than a window's reach.
+    cutoff, end, calendar : (N,). Returns (N,) chain numbers from 0 to reach - 1.
     """
     found = np.zeros(cutoff.size, dtype=np.int32)
     for each in np.unique(calendar):
@@ -297,7 +298,7 @@ def chunks(count: int, size: int = 4096) -> Iterator[slice]:
 
 
 def by_group(values: Values, group: Codes, count: int) -> Floats:
-    """Average over the members of each group 0..count - 1; (N,) to (count,), NaN for none known."""
+    """Average over the members of each group 0..count - 1; (N,) to (count,), NaN if none known."""
     known = ~np.isnan(values)
     if not known.all():
         values, group = values[known], group[known]
@@ -324,8 +325,8 @@ def day_numbers(dates: Dates) -> Codes:
 
 
 def by_symbol(symbol: NDArray[np.str_]) -> tuple[list[str], Codes]:
-    """Return the symbols in the order given, and the index of each row's symbol, (N,)."""
-    # Rows of one symbol mostly follow one another: to sort them all takes far longer.
+    """Return the symbols in order of appearance, and the index of each row's symbol, (N,)."""
+    # Rows of one symbol mostly follow one another, so finding runs is far faster than sorting.
     starts = np.flatnonzero(np.append(True, symbol[1:] != symbol[:-1])[: symbol.size])
     numbers: dict[str, int] = {}
     codes = [numbers.setdefault(each, len(numbers)) for each in symbol[starts].tolist()]
@@ -334,7 +335,7 @@ def by_symbol(symbol: NDArray[np.str_]) -> tuple[list[str], Codes]:
 
 
 def mean_known(values: Floats, axis: int) -> Floats:
-    """Average over an axis, ignoring NaN; NaN where all are NaN."""
+    """Average over an axis, ignoring NaN; NaN if all values are NaN."""
     known = ~np.isnan(values)
     return _ratio(np.where(known, values, 0.0).sum(axis=axis), known.sum(axis=axis))
 
@@ -345,21 +346,21 @@ def count_dates(cutoff: Days) -> int:
 
 
 def float_or_none(value: Floats | float) -> float | None:
-    """Return a plain float, None in place of NaN."""
+    """Return a Python float, or None for NaN."""
     number = float(value)
     return None if np.isnan(number) else number
 
 
 def floats_or_none(values: Floats) -> list[float | None]:
-    """Return plain floats, None in place of NaN."""
+    """Return Python floats, with None for NaN."""
     return [float_or_none(value) for value in values.tolist()]
 
 
 def _last_end(cutoff: Dates, end: Dates) -> tuple[Dates, NDArray[np.intp], Dates]:
-    """Return the distinct cutoff dates, the index of each row's date, the last end by date."""
+    """Return the distinct cutoff dates, the index of each row's date, and the last end by date."""
     dates, group = group_dates(cutoff)
     last = dates.astype(end.dtype)
-    # As integers, which numpy handles faster.
+    # View as integers, which NumPy handles faster.
     number = np.int32 if end.dtype == np.int32 else np.int64
     np.maximum.at(last.view(number), group, end.view(number))
     return dates, group, last

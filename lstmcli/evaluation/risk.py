@@ -1,8 +1,8 @@
-"""Chances of a close below a price, and the loss exceeded with 5 %, next to what past moves did.
+"""Chances of a close below a price, and the loss exceeded with 5 %, compared with past moves.
 
 Both are scored: chances of large moves by Brier's score, losses by Kupiec's and Christoffersen's
-tests. Beyond its outermost quantiles a fan says only that a chance is smaller than theirs. No tail
-is made up: a chance there is that of the outermost quantile, and marked.
+tests. Beyond its outermost quantiles a fan only limits a chance. No tail is assumed: such a chance
+equals that of the outermost quantile, and is marked.
 """
 
 import math
@@ -21,17 +21,17 @@ from lstmcli.evaluation.pooling import Pool, chunks
 from lstmcli.evaluation.significance import SignificanceTest
 from lstmcli.forecasting.forecast import Forecast
 
-LOSS = 0.05  # chance of a loss beyond the one that `loss_moves` returns
-BEYOND = (-0.1, 0.1)  # changes whose chances are scored unless others are asked for
+LOSS = 0.05  # chance of a loss larger than that of `loss_moves`
+BEYOND = (-0.1, 0.1)  # default changes whose chances are scored
 _PRICE = re.compile(r"([+-]?\d{1,15}(?:\.\d{1,15})?)(?: ?(%))?")
 
 
 @dataclass(frozen=True)
 class AskedPrice:
-    """A price as it was asked for.
+    """A requested price.
 
-    text : "180" or "-10%". value : 180.0 or -0.1. relative : whether it is a change of the last
-    close.
+    text : "180" or "-10%". value : 180.0 or -0.1. relative : whether it is a change relative to
+    the last close.
     """
 
     text: str
@@ -39,20 +39,20 @@ class AskedPrice:
     relative: bool
 
     def move(self, last_close: float) -> float:
-        """Return the log move from the last close to it."""
+        """Return the log move from the last close to the price."""
         return math.log1p(self.value) if self.relative else math.log(self.value / last_close)
 
 
 @dataclass(frozen=True)
 class Asked:
-    """What is asked about the outcomes of one forecast, and what past moves say about it.
+    """The requested prices and loss of one forecast, and the corresponding past moves.
 
-    asked, prices, moves : (L,) prices as asked for, in the currency, and as log moves from the
-        last close.
-    past_below : (L, H) share of past moves of each step that ended below; NaN where there are none.
-    past_loss : (H,) log move that LOSS of the past moves fell short of; None where no loss is
-        asked for.
-    n_past : (H,) number of past moves; they overlap.
+    asked, prices, moves : (L,) requested prices: as given, in the currency, and as log moves from
+        the last close.
+    past_below : (L, H) share of past moves of each step that ended below; NaN without past moves.
+    past_loss : (H,) log move that a share LOSS of the past moves fell short of; None if no loss is
+        requested.
+    n_past : (H,) number of past moves, which overlap.
     """
 
     asked: tuple[AskedPrice, ...]
@@ -64,7 +64,7 @@ class Asked:
 
 
 def asked_prices(given: Iterable[str | float]) -> tuple[AskedPrice, ...]:
-    """Return prices as "180" or 180 and changes of the last close as "-10%", each once.
+    """Parse prices, e.g. "180" or 180, and changes of the last close, e.g. "-10%"; drop duplicates.
 
     Raises UsageError for anything else, a price of 0, or a fall by 100 %.
     """
@@ -72,15 +72,15 @@ def asked_prices(given: Iterable[str | float]) -> tuple[AskedPrice, ...]:
 
 
 def asked_changes(given: Iterable[str | float]) -> tuple[float, ...]:
-    """Return changes as "-10%"; UsageError for a price, which means another one each time."""
+    """Parse changes, e.g. "-10%"; raise UsageError for an absolute price."""
     found = asked_prices(given)
     for each in found:
         if not each.relative or each.value == 0.0:
             raise UsageError(
                 "not a change",
                 where=f"--price {each.text}",
-                why="past windows start at other prices",
-                next_step="Pass a change of the last close, as --price=-10%.",
+                why="past windows start at different prices",
+                next_step="Pass a change of the last close, e.g. --price=-10%.",
             )
     return tuple(each.value for each in found)
 
@@ -93,8 +93,8 @@ def _asked_price(given: str | float) -> AskedPrice:
         raise UsageError(
             "not a price",
             where=f"--price {given}",
-            why="expected one above 0 as 180, or a change of the last close as -10%",
-            next_step="Write no currency and no thousands separator.",
+            why="expected a number above 0, e.g. 180, or a change of the last close, e.g. -10%",
+            next_step="Omit the currency and thousands separators.",
         )
     if relative:
         return AskedPrice(f"{value:+g}%", value / 100.0, True)
@@ -109,9 +109,9 @@ def asked_of(
     horizon: int,
     loss: bool = False,
 ) -> Asked:
-    """Return what is asked of one forecast of 1..horizon steps.
+    """Return the requested prices and loss of one forecast of 1..horizon steps, with past moves.
 
-    log_prices : (T,) rows whose moves are the past. loss : whether a loss is asked for.
+    log_prices : (T,) rows that give the past moves. loss : whether the loss is requested.
     """
     moves = np.array([each.move(last_close) for each in prices])
     below, losses = np.full((len(moves), horizon), np.nan), np.full(horizon, np.nan)
@@ -131,10 +131,11 @@ def asked_of(
 
 
 def chances_below(forecast: Forecast, moves: Floats) -> tuple[Floats, Mask]:
-    """Return the chances of a move below each of L, (L, H), from a fan of one window.
+    """Return the chances of a move below each of L moves, (L, H), from a fan of one window.
 
-    Linear between quantiles. The second array, (L, H), marks moves beyond the outermost quantiles:
-    the chance is at most the lowest level there, or at least the highest.
+    Chances are interpolated linearly between quantiles. The second array, (L, H), marks moves
+    beyond the outermost quantiles, where the chance is at most the lowest level, or at least the
+    highest.
     """
     assert forecast.quantiles is not None, "only a fan gives chances"
     fan = np.asarray(forecast.quantiles[0])
@@ -145,9 +146,9 @@ def chances_below(forecast: Forecast, moves: Floats) -> tuple[Floats, Mask]:
 
 
 def loss_moves(forecast: Forecast) -> Floats:
-    """Return the log move that LOSS of outcomes fall short of, by step of one window: (H,).
+    """Return the LOSS quantile of the log move at each step, from a fan of one window: (H,).
 
-    NaN where the fan has no quantile that low.
+    All are NaN if the lowest level of the fan exceeds LOSS.
     """
     assert forecast.quantiles is not None, "only a fan gives a loss"
     fan, levels = np.asarray(forecast.quantiles[0]), forecast.levels
@@ -160,13 +161,13 @@ def loss_moves(forecast: Forecast) -> Floats:
 class BeyondScores:
     """Scores of the chances of a move beyond a change, up to one step.
 
-    change : a share of the last close: below -0.1, or above 0.1. mean : of the chances. base_rate :
-    mean of each symbol's own share of such moves in training rows; None where a symbol has none.
-    happened : share of such moves. brier : mean of (chance - outcome)^2. brier_base : of the base
-    rates. skill : 1 - brier / brier_base; None where no such move happened, which a base rate of
-    nearly nothing would win by any factor.
-    beyond_fan : share of windows whose change lies beyond the outermost quantile, where the chance
-    counts as that quantile's. Where all do, the fan gave no chance and has no score.
+    change : relative to the last close, e.g. -0.1 for a move below -10 %, 0.1 for one above +10 %.
+    mean : of the chances. base_rate : mean of each symbol's own share of such moves in training
+    rows; None if it is unknown for a symbol. happened : share of such moves. brier : mean of
+    (chance - outcome)^2. brier_base : the same for the base rates. skill : 1 - brier / brier_base;
+    None if no such move happened, because a base rate near 0 would then win by any factor.
+    beyond_fan : share of windows whose change lies beyond the outermost quantile; they use the
+    chance of that quantile. If this holds for all windows, the fan gave no chance and has no score.
     """
 
     change: float
@@ -184,7 +185,7 @@ class BeyondScores:
 def past_beyond(
     past: Mapping[str, Floats], changes: Sequence[float], steps: Sequence[int]
 ) -> dict[tuple[float, int], dict[str, float]]:
-    """Return by change and step each symbol's share of past moves beyond it; NaN for no move.
+    """Return each symbol's share of past moves beyond each change at each step; NaN for no moves.
 
     past : by symbol, the log prices of its training rows.
     """
@@ -201,10 +202,10 @@ def past_beyond(
 def score_beyond(
     forecast: Forecast, step: int, actual: Floats, pool: Pool, change: float, base_rates: Floats
 ) -> BeyondScores | None:
-    """Score the chances of a move beyond a change; None of a point forecast, or no outcome yet.
+    """Score the chances of a move beyond a change; None for a point forecast or without outcomes.
 
-    actual : (N,) log moves at that step, NaN where they have not happened; the pool is of the same
-        windows. base_rates : (N,) of each window's symbol, NaN where it has none.
+    actual : (N,) log moves at that step, NaN if not known yet; `pool` holds the same windows.
+        base_rates : (N,) of each window's symbol, NaN if unknown.
     """
     happened = ~np.isnan(actual)
     if forecast.quantiles is None or not happened.any():
@@ -240,16 +241,16 @@ def _beyond(moves: Floats, change: float) -> Mask:
     return np.asarray(moves < level if change < 0.0 else moves > level)
 
 
-FEWEST_DAYS = 250  # as the Basel Committee's backtest of a year
+FEWEST_DAYS = 250  # as in the Basel Committee's backtest over one year
 
 
 @dataclass(frozen=True)
 class LossBacktest:
-    """How often the loss that one step exceeds with 5 % was exceeded by one symbol.
+    """How often one symbol exceeded its one-step loss, and tests of this rate.
 
-    days : forecasts of one step, one after another. exceeded : how many fell short of the loss.
-    coverage : Kupiec's test that 5 % do. independence : Christoffersen's that one is no likelier
-    after another. joint : of both. first, last : cutoff dates.
+    days : number of consecutive one-step forecasts. exceeded : number of days with a larger loss.
+    coverage : Kupiec's test that 5 % of days exceed it. independence : Christoffersen's test that
+    exceedances are independent. joint : test of both. first, last : cutoff dates.
     """
 
     symbol: str
@@ -265,9 +266,9 @@ class LossBacktest:
 def backtest_loss(
     symbol: str, cutoff: Days, forecast: Forecast, actual: Floats
 ) -> LossBacktest | None:
-    """Test the loss of one symbol's one-step fans; None of a point forecast, or without a day.
+    """Test the loss of one symbol's one-step fans; None for a point forecast or without days.
 
-    cutoff, actual : (N,) dates in the order of time, and log moves of the next session.
+    cutoff, actual : (N,) dates in time order, and log moves of the next session.
     forecast : N windows of one step.
     """
     if forecast.quantiles is None or forecast.levels[0] > LOSS or not len(cutoff):

@@ -1,8 +1,8 @@
 """All scores of a backtest, as plain numbers.
 
-Errors are in units of the last price (0.03323 is 3.323 %), rates are shares of 1, and None is
-an undefined figure. `dataclasses.asdict` of a `Scores` is ready for JSON. Means are taken
-over symbols at each cutoff date, then over dates; tests rest on windows of five phases of the grid.
+Errors are in units of the last price (0.03323 is 3.323 %), rates are shares of 1, and None means
+undefined. `dataclasses.asdict` of a `Scores` is ready for JSON. Means are taken over the symbols at
+each cutoff date, then over dates; tests use windows from five phases of the grid.
 """
 
 from collections.abc import Sequence
@@ -60,14 +60,14 @@ AGAINST = ("naive", "drift", "seasonal_naive", "seasonal_drift", PAST_MOVES, "ha
 class ModelScores:
     """All scores of one model.
 
-    tests : by baseline, on the path's squared error over the evidence. crps_tests : on its CRPS,
+    tests : by baseline, of the path's squared error over the evidence. crps_tests : of its CRPS,
         against every other fan.
     skill_intervals, crps_skill_intervals : 95 % block-bootstrap intervals of `path.skill` and
         `path.crps_skill`.
     symbol_tests : squared error against naive, symbol by symbol, jointly. symbol_crps_tests : CRPS
         against scaled_climatology.
     levels, bands, pit, chances : of the fan at the headline steps; empty for point forecasts.
-    beyond : of its chances of large moves there.
+    beyond : of its chances of large moves at these steps.
     """
 
     model: str
@@ -102,11 +102,11 @@ class CalendarCount:
 class Scores:
     """A scored backtest.
 
-    model : the network that the report is about. against : baselines that skills refer to.
-    n_windows : symbols times cutoffs of which anything has happened. n_cutoffs : their dates.
-    n_independent : dates whose complete windows do not overlap or, where calendars differ, blocks
-    that hold more than half of the symbols; `calendars` then gives each one's own count.
-    n_deciding : windows that the tests rest on. `symbols` of each model is empty when there is only
+    model : the network that the report describes. against : baselines of the skills.
+    n_windows : symbols times cutoffs with at least one known outcome. n_cutoffs : their dates.
+    n_independent : dates whose complete windows do not overlap or, if calendars differ, blocks that
+    hold more than half of the symbols; `calendars` then gives the count of each calendar.
+    n_deciding : windows used in the tests. The `symbols` of each model are empty if there is only
     one symbol. pairwise : each network against every other model.
     """
 
@@ -139,12 +139,12 @@ def score(
 ) -> Scores:
     """Score every forecast of a backtest against the baselines.
 
-    networks : those compared with every other model pair by pair; `model` alone unless given.
-    decides, further : the windows that tests rest on: (N,) which of the backtest's, all unless
-        given, and others that are not shown, which bands rest on too.
-    in_training : (N,) windows whose outcome a model was fitted on, left out of tests and bands.
-    n_judged : how many models a screen judges, which share one level; the `networks` unless given.
-    Raises DataError when there is no `model`, or a forecast is not a usable number.
+    networks : models compared with every other model pair by pair; only `model` by default.
+    decides, further : the windows used in the tests: (N,) mask of the backtest's windows, all by
+        default, and further windows that are not shown; bands use these too.
+    in_training : (N,) windows whose outcome a model was fitted on, excluded from tests and bands.
+    n_judged : number of models that share one level of significance; that of `networks` by default.
+    Raises DataError if there is no `model`, or a forecast is not a usable number.
     """
     if model not in backtest.forecasts:
         raise DataError(
@@ -171,8 +171,8 @@ def score(
     reduced: dict[str, Losses] = {}
     made: dict[str, partial[ModelScores]] = {}
     observed: dict[Loss, dict[str, Floats]] = {loss: {} for loss in LOSSES}
-    # One model after another, so that memory does not grow with their number; those first that
-    # symbols are tested against.
+    # One model at a time, so that memory does not grow with their number. The rivals of the tests
+    # by symbol come first, because later models need their losses.
     past = past_beyond(known.past, known.beyond, at)
     rivals = [name for name in ("naive", PAST_MOVES) if name in backtest.forecasts]
     for name in dict.fromkeys([*rivals, *backtest.forecasts]):
@@ -251,10 +251,10 @@ def _own_scores(
     further: Sequence[OffGrid],
     n_independent: int,
 ) -> partial[ModelScores]:
-    """Return those scores of a model that need its own forecasts.
+    """Return the scores of a model that need only its own forecasts.
 
-    Its fan is scored on all windows that prove something, its directions on the windows shown, of
-    which `proves` are evidence, (N,), all unless given.
+    The fan is scored on all windows that are evidence, shown or not; the directions on the windows
+    shown. proves : (N,) mask of the shown windows that are evidence, all by default.
     """
     sound = own if proves is None else own.keep(proves)
     wide = sound.at(steps).join([each.windows for each in further])
@@ -271,7 +271,7 @@ def _own_scores(
         for change in known.beyond:
             rates = np.array([past[change, step][symbol] for symbol in symbols])[group]
             large.append(score_beyond(*fan, change, rates))
-        del fan  # before the next one takes as much memory
+        del fan  # frees its memory before the next fan
     moves = sound.forecasts[name].median, sound.actual, sound.last_close, sound.symbols[1]
     return partial(
         ModelScores,
@@ -286,9 +286,9 @@ def _own_scores(
 
 
 def _calendars(backtest: Backtest, some: Mask) -> tuple[CalendarCount, ...]:
-    """Count the windows of each calendar where there are several.
+    """Count the windows of each calendar; empty if there is only one.
 
-    some : (N,) of which windows anything has happened.
+    some : (N,) mask of the windows with at least one known outcome.
     """
     found, numbers = [], np.unique(backtest.calendar)
     for number in numbers if numbers.size > 1 else ():

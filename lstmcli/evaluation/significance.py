@@ -1,7 +1,7 @@
-"""The formal tests and intervals, each with its paper.
+"""Statistical tests and confidence intervals, each with its source.
 
-Where a test is undefined (too few windows, a forecast that never changes) the record gives the
-reason and no number. scipy.special takes 0.1 s to import, so only functions that need it import it.
+If a test is undefined (too few windows, a forecast that never changes), the result gives the reason
+and no number. scipy.special takes 0.1 s to import, so only functions that need it import it.
 """
 
 import math
@@ -28,7 +28,7 @@ def student_t_two_sided(t: float, df: float) -> float:
 
 
 def student_t_quantile(confidence: float, df: float) -> float:
-    """Return the t that |T| stays below with probability `confidence`."""
+    """Return the t for which |T| < t with probability `confidence`."""
     from scipy.special import stdtrit
 
     return float(stdtrit(df, 0.5 + confidence / 2.0))
@@ -49,7 +49,7 @@ _MIN_BLOCKS = 10
 class Interval:
     """A confidence interval from n independent windows, or n dates for a block bootstrap.
 
-    low, high : None where undefined; `why` gives the reason.
+    low, high : None if undefined; `why` gives the reason.
     """
 
     low: float | None
@@ -62,8 +62,8 @@ class Interval:
 def clopper_pearson(hits: float, n: int, confidence: float = 0.95) -> Interval:
     """Return the exact binomial interval of Clopper & Pearson (1934).
 
-    hits : may lie between whole numbers where each window is the mean over several symbols; the
-        beta form then holds it as Korn & Graubard (1998) do, every date counting as one trial.
+    hits : not necessarily an integer, because a window may be the mean over several symbols; the
+        beta form then applies as in Korn & Graubard (1998), with one trial per date.
     """
     if n < 1:
         return Interval(None, None, confidence, n, "there is no independent window")
@@ -78,10 +78,10 @@ def clopper_pearson(hits: float, n: int, confidence: float = 0.95) -> Interval:
 def hac_standard_error(series: Floats, lag: int) -> float | None:
     """Return the standard error of the mean of a dependent series, Newey & West (1987).
 
-    Bartlett weights 1 - k / (lag + 1) on the autocovariances (each divided by n) up to `lag`, which
-    keep the variance from going negative. None for fewer than two values.
+    Bartlett weights 1 - k / (lag + 1) on the autocovariances (each divided by n) up to `lag` keep
+    the variance non-negative. None for fewer than two values.
 
-    series : (D,) in the order of time.
+    series : (D,) in time order.
     """
     n = series.size
     if n < 2:
@@ -94,11 +94,11 @@ def hac_standard_error(series: Floats, lag: int) -> float | None:
 def overlapping_error(series: Floats, h: int) -> tuple[float, str]:
     """Return the standard error of the mean of overlapping windows, and its kernel.
 
-    The kernel is rectangular up to lag h - 1, beyond which windows share no day; where that
-    variance is not positive, Bartlett's weights 1 - k / h are used instead
-    (Newey & West 1987). With the small-sample factor of Harvey, Leybourne & Newbold (1997).
+    The kernel is rectangular up to lag h - 1, beyond which windows share no day. If that variance
+    is not positive, Bartlett's weights 1 - k / h are used instead (Newey & West 1987). The
+    small-sample factor is that of Harvey, Leybourne & Newbold (1997).
 
-    series : (D,) in the order of time, D > h. h : observations that one window reaches across.
+    series : (D,) in time order, D > h. h : observations that one window spans.
     """
     n = series.size
     gamma = autocovariances(series, h - 1)
@@ -129,15 +129,14 @@ def bootstrap_skills(
 ) -> dict[tuple[str, str], Interval]:
     """Return the expanded percentile interval of each pair's skill, from blocks of dates.
 
-    Circular blocks of Politis & Romano (1992): `ceil(D / block)` of them, the same for every loss.
-    The fewer blocks there are, the further out lie the percentiles, as in the expanded interval of
-    Hesterberg (2015), because resamples of few blocks spread too little.
-    The skill of (model, baseline) is 1 - ratio of means, or of roots of means with `root` (for RMSE
-    from squared losses).
+    A resample consists of `ceil(D / block)` circular blocks (Politis & Romano 1992), the same for
+    every loss. With few blocks, resamples vary too little; therefore the percentiles lie further
+    out, as in the expanded interval of Hesterberg (2015). The skill of (model, baseline) is 1 minus
+    the ratio of means, or of roots of means with `root` (for RMSE from squared losses).
 
-    losses : by model, (D,) by date, in the order of time. block : dates a block; 1 where windows do
-        not overlap, else twice the cutoffs that one window reaches across (a block of one reach
-        would see but two thirds of the variance). Undefined below ten blocks or 20 dates.
+    losses : by model, (D,) by date, in time order. block : dates per block; 1 if windows do not
+        overlap, else twice the cutoffs that one window spans (a block of one span would capture
+        only two thirds of the variance). Undefined below ten blocks or 20 dates.
     """
     n = next((loss.size for loss in losses.values()), 0)
     needed = max(_MIN_BLOCKS * block, MIN_WINDOWS)
@@ -146,7 +145,7 @@ def bootstrap_skills(
         return {pair: Interval(None, None, confidence, n, why) for pair in pairs}
     blocks = math.ceil(n / block)
     starts = generator.integers(0, n, size=(n_resamples, blocks))
-    # Sums of every circular block once; a resample is then a few additions however long it is.
+    # Sum every circular block once, so that a resample needs only one addition per block.
     around = np.concatenate([np.arange(n), np.arange(block - 1)])
     resampled = {
         name: np.convolve(loss[around], np.ones(block), mode="valid")[starts].sum(axis=1)
@@ -179,18 +178,18 @@ def joint_test(
     """Test one-sided, jointly over S series, whether the mean of each is positive.
 
     The p-value of a series is the share of resamples, in circular blocks and with all means zero,
-    in which any series has as large a statistic: it is adjusted for the number of series.
+    in which any series has as large a statistic. It is thereby adjusted for the number of series.
 
-    gains : (U, S) by observation, in the order of time; NaN where unknown. reach : observations
-        that one window reaches across. tested : (S,) the series with enough windows.
-    Returns means and p-values, S each; None where unknown, not tested or without variation.
+    gains : (U, S) by observation, in time order; NaN where unknown. reach : observations that one
+        window spans. tested : (S,) mask of the series with enough windows.
+    Returns means and p-values, S each; None if unknown, not tested or without variation.
     """
     means, errors = np.full((2, gains.shape[1]), np.nan)
     for s, own in enumerate(gains.T):
         own = own[~np.isnan(own)]
         if own.size:
             means[s] = own.mean()
-            # Twice the reach: Bartlett's weights would lose a third of the variance.
+            # Twice the span, because Bartlett's weights over one lose a third of the variance.
             errors[s] = hac_standard_error(own, 2 * (reach - 1)) or np.nan
     errors[~tested] = np.nan
     largest = _largest_statistics(gains, means, errors, reach)
@@ -206,8 +205,8 @@ def joint_test(
 def _largest_statistics(gains: Floats, means: Floats, errors: Floats, reach: int) -> Floats:
     """Return the largest statistic of any series in each resample with all means zero, (B,).
 
-    Few blocks spread too little, so the statistics are widened as Student's t is against the
-    normal.
+    Resamples of few blocks vary too little, so the statistics are widened by the ratio of Student's
+    t to the normal quantile.
     """
     used = errors > 0.0
     if not used.any():
@@ -230,23 +229,23 @@ def _largest_statistics(gains: Floats, means: Floats, errors: Floats, reach: int
         largest.append((resampled / errors[used]).max(axis=1))
     wider = student_t_quantile(0.95, max(1, drawn - 1)) / _NORMAL
     wider *= math.sqrt(drawn / max(1.0, drawn - 1.0))
-    if reach > 1:  # blocks of two reaches see five sixths of the variance of overlapping windows
+    if reach > 1:  # blocks of two spans capture five sixths of the variance of overlapping windows
         wider *= math.sqrt(6.0 / 5.0)
     return np.concatenate(largest) * wider
 
 
 ASYMPTOTIC = 100  # windows from which the normal approximation is used
 _PERMUTATIONS = 4999
-_ROWS = 256  # of a square table at a time
+_ROWS = 256  # rows of the (U, U) table per chunk
 
 
 @dataclass(frozen=True)
 class SignificanceTest:
     """The result of a test.
 
-    statistic, p : None where undefined; `why` gives the reason.
-    n : the independent observations that the test counts, never symbols times dates.
-    note : a departure from the textbook form that was needed here, or None.
+    statistic, p : None if undefined; `why` gives the reason.
+    n : number of independent observations in the test, never symbols times dates.
+    note : a deviation from the textbook form that was necessary here, or None.
     """
 
     name: str
@@ -267,12 +266,12 @@ def diebold_mariano(
     """Test two-sided that two forecasts have the same expected loss.
 
     Diebold & Mariano (1995) with the small-sample factor of Harvey, Leybourne & Newbold (1997). A
-    negative statistic is in favour of `a`. Student's t has a degree of freedom for each independent
-    observation but one, where the textbook counts all of them: overlapping windows are no more
-    evidence. Undefined below `fewest` independent observations, or max(2 h, 20) of all.
+    negative statistic is in favour of `a`. Student's t has one degree of freedom less than there
+    are independent observations; the textbook counts all observations, but overlapping windows add
+    no evidence. Undefined below `fewest` independent observations, or max(2 h, 20) in total.
 
-    loss_a, loss_b : (U,) by observation, in the order of time. h : observations that one window
-        reaches across; 1 for windows that do not overlap. n_independent : U unless given.
+    loss_a, loss_b : (U,) by observation, in time order. h : observations that one window spans; 1
+        for windows that do not overlap. n_independent : U by default.
     """
     name, n = "Diebold-Mariano", loss_a.size if n_independent is None else n_independent
     difference, needed = loss_a - loss_b, max(2 * h, MIN_WINDOWS)
@@ -291,13 +290,14 @@ def diebold_mariano(
 
 
 def direction_test(predicted_up: Mask, actual_up: Mask, pool: Pool) -> SignificanceTest:
-    """Test one-sided that calls of direction go with what happened, on windows that are apart.
+    """Test one-sided whether called directions agree with outcomes, on non-overlapping windows.
 
-    For one series Fisher's exact test below 100 windows, Pesaran & Timmermann from there on. For
-    several the outcomes' dates are permuted, so that neither symbols that move together nor those
-    that rise more often than others count as evidence. A constant answer cannot be tested.
+    One series uses Fisher's exact test below 100 windows, and Pesaran & Timmermann from there on.
+    For several series the dates of the outcomes are permuted, so that neither symbols that move
+    together nor symbols that rise more often than others count as evidence. A constant answer
+    cannot be tested.
 
-    predicted_up, actual_up : (N,) of the pool's windows.
+    predicted_up, actual_up : (N,) for the windows of the pool.
     """
     name, n = "Permutation of dates", pool.n_units
     why = _no_direction_test(predicted_up, actual_up, pool.n_independent)
@@ -315,9 +315,9 @@ def direction_test(predicted_up: Mask, actual_up: Mask, pool: Pool) -> Significa
 
 
 def _permutation(name: str, x: Floats, y: Floats) -> SignificanceTest:
-    """Permute the dates of y against those of x, (U, S) each, NaN where a symbol has no window.
+    """Test agreement of x and y, (U, S) each, by permuting the dates of y.
 
-    Both are overwritten to save memory.
+    NaN marks a symbol without a window. Both arrays are overwritten to save memory.
     """
     known = [~np.isnan(each) for each in (x, y)]
     for each, own in zip((x, y), known, strict=True):
@@ -327,7 +327,7 @@ def _permutation(name: str, x: Floats, y: Floats) -> SignificanceTest:
     x[:], y[:] = known
     for rows in chunks(len(x), _ROWS):
         counts, each = x[rows] @ y.T, agreement[rows]
-        np.divide(each, counts, out=each, where=counts > 0)  # else it is 0
+        np.divide(each, counts, out=each, where=counts > 0)  # stays 0 without common symbols
     found, generator, at = float(np.trace(agreement)), np.random.default_rng(0), np.arange(len(x))
     drawn = np.array(
         [agreement[at, generator.permutation(len(x))].sum() for _ in range(_PERMUTATIONS)]
@@ -339,9 +339,9 @@ def _permutation(name: str, x: Floats, y: Floats) -> SignificanceTest:
 
 
 def fisher_exact(predicted_up: Mask, actual_up: Mask) -> SignificanceTest:
-    """Fisher's (1935) exact test, one-sided: are hits more frequent than by chance; (n,) windows.
+    """Test one-sided whether hits are more frequent than by chance; (n,) windows.
 
-    The statistic is the number of rises that were called.
+    Fisher's exact test (1935). The statistic is the number of rises called correctly.
     """
     n, ups, calls = predicted_up.size, int(actual_up.sum()), int(predicted_up.sum())
     hits = int((predicted_up & actual_up).sum())
@@ -352,10 +352,10 @@ def fisher_exact(predicted_up: Mask, actual_up: Mask) -> SignificanceTest:
 
 
 def pesaran_timmermann(predicted_up: Mask, actual_up: Mask) -> SignificanceTest:
-    """Test one-sided that calls of direction are better than independent of what happened.
+    """Test one-sided whether called directions agree with outcomes more often than by chance.
 
-    Pesaran & Timmermann (1992), against the normal, of which 20 windows are too few; (n,) windows
-    of one series that do not overlap. Neither is constant.
+    Pesaran & Timmermann (1992), with the normal approximation, for which 20 windows are too few.
+    predicted_up, actual_up : (n,) non-overlapping windows of one series, neither constant.
     """
     n = predicted_up.size
     hit = float(np.mean(predicted_up == actual_up))
@@ -374,10 +374,10 @@ def pesaran_timmermann(predicted_up: Mask, actual_up: Mask) -> SignificanceTest:
 def christoffersen_unconditional(
     hits: int, n: int, nominal: float, fewest: int = MIN_WINDOWS
 ) -> SignificanceTest:
-    """Test that a band covers its nominal share, by the likelihood ratio.
+    """Test whether a band covers its nominal share, by the likelihood ratio.
 
     Christoffersen (1998), section 3.1, LR_uc, chi-squared with one degree of freedom; the same as
-    Kupiec (1995). hits : actuals inside the band, of n windows that do not overlap.
+    Kupiec (1995). hits : number of actuals inside the band, of n windows that do not overlap.
     """
     name = "Christoffersen unconditional"
     if n < fewest:
@@ -390,16 +390,16 @@ def christoffersen_unconditional(
 
 
 def christoffersen_independence(hits: Mask, fewest: int = MIN_WINDOWS) -> SignificanceTest:
-    """Test that a hit is no likelier after a hit, against a first-order Markov chain.
+    """Test whether a hit depends on the previous hit, against a first-order Markov chain.
 
     Christoffersen (1998), section 3.2, LR_ind, chi-squared with one degree of freedom.
-    hits : (n,) in the order of time.
+    hits : (n,) in time order.
     """
     name, n = "Christoffersen independence", hits.size
     if n < fewest:
         return _undefined(name, n, too_few(n, fewest))
     if not hits.any() or hits.all():
-        return _undefined(name, n, "all outcomes were alike")
+        return _undefined(name, n, "all outcomes were the same")
     codes = np.bincount(2 * hits[:-1].astype(np.int64) + hits[1:], minlength=4)
     apart = _binary_likelihood(*codes[:2]) + _binary_likelihood(*codes[2:])
     ratio = max(0.0, 2.0 * (apart - _binary_likelihood(*(codes[:2] + codes[2:]))))
@@ -407,7 +407,7 @@ def christoffersen_independence(hits: Mask, fewest: int = MIN_WINDOWS) -> Signif
 
 
 def christoffersen_joint(hits: Mask, nominal: float, fewest: int = MIN_WINDOWS) -> SignificanceTest:
-    """Test both at once: LR_cc = LR_uc + LR_ind, chi-squared with two degrees of freedom."""
+    """Test coverage and independence jointly: LR_cc = LR_uc + LR_ind, chi-squared, 2 df."""
     name, n = "Christoffersen conditional", hits.size
     coverage = christoffersen_unconditional(int(hits.sum()), n, nominal, fewest)
     independence = christoffersen_independence(hits, fewest)
@@ -418,7 +418,7 @@ def christoffersen_joint(hits: Mask, nominal: float, fewest: int = MIN_WINDOWS) 
 
 
 def _binary_likelihood(misses: int, hits: int, share: float | None = None) -> float:
-    """Return the log likelihood of so many misses and hits, at their own share unless given."""
+    """Return the log likelihood of misses and hits; `share` defaults to the observed share."""
     from scipy.special import xlog1py, xlogy
 
     p = hits / max(1, misses + hits) if share is None else share
@@ -442,7 +442,7 @@ def _varies(values: Floats) -> bool:
 
 
 def too_few(n: int, needed: int) -> str:
-    """Return the reason for a missing test."""
+    """Return the reason why there is no test: too few windows."""
     return f"{count_of(n, 'window')}; a test needs {needed}"
 
 

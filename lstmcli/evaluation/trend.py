@@ -1,9 +1,8 @@
-"""Up, flat or down: the three-way trend, its thresholds, and the table of what was called when.
+"""Up, flat or down: the three-way trend, its thresholds, and its confusion table.
 
-A move is flat when it is smaller than `flat_band` times the window's own volatility times
-sqrt(step). Moves divided by that volatility and sqrt(step) are called scaled. What a forecast calls
-is the most probable class of its fan, or, for a point forecast, decided by thresholds from training
-rows.
+A move is flat if it is smaller than `flat_band` times the window's own volatility times sqrt(step).
+Moves divided by that volatility and sqrt(step) are called scaled. A fan calls its most probable
+class; the call of a point forecast follows from thresholds fitted on training rows.
 """
 
 from collections.abc import Mapping, Sequence
@@ -24,7 +23,7 @@ DOWN, FLAT, UP = 0, 1, 2
 CLASSES: tuple[Literal["down"], Literal["flat"], Literal["up"]] = ("down", "flat", "up")
 FLAT_BAND = 0.25
 TAILS: tuple[Literal["crash"], Literal["spike"]] = ("crash", "spike")
-_EQUAL = 1e-9  # chances closer than this are the same
+_EQUAL = 1e-9  # chances closer than this count as equal
 
 Trend = Literal["down", "flat", "up"]
 Classes = NDArray[np.int8]
@@ -34,7 +33,7 @@ Classes = NDArray[np.int8]
 class Thresholds:
     """Thresholds of scaled predicted moves: below `low` is down, above `high` is up.
 
-    low, high : (H,), or (N, H) where they differ by window.
+    low, high : (H,), or (N, H) if they differ by window.
     """
 
     low: Floats
@@ -49,13 +48,13 @@ Tails = dict[Literal["crash", "spike"], Floats]
 class Yardsticks:
     """Figures from training rows that scores need.
 
-    mase_scales : by symbol, `metrics.mase_scale` of its training prices; without one, no MASE.
-    thresholds : by model, of the trends that it calls; a point forecast without has no three-way
-        score. tails : crash and spike bounds; without them, no such windows.
-    base_rates : by step, the share of rises; empty where not known.
-    flat_band : of a move that counts as flat, in deviations of the context.
+    mase_scales : by symbol, `metrics.mase_scale` of its training prices; None or missing: no MASE.
+    thresholds : by model, of its calls; a point forecast without thresholds has no three-way score.
+    tails : crash and spike bounds; None: no crash and spike scores.
+    base_rates : by step, the share of rises; empty if unknown.
+    flat_band : smaller moves count as flat; in deviations of the context.
     beyond : changes whose chances are scored. past : by symbol, log prices of training rows, whose
-        moves are their base rates.
+        moves give the base rates of these changes.
     """
 
     mase_scales: Mapping[str, float | None] = field(default_factory=dict)
@@ -69,7 +68,7 @@ class Yardsticks:
 
 @dataclass(frozen=True)
 class Shares:
-    """Shares of the calls, or of the outcomes, of some windows; they add up to 1."""
+    """Shares of the three classes among calls or outcomes; they sum to 1."""
 
     down: float
     flat: float
@@ -80,10 +79,10 @@ class Shares:
 class ThreeWay:
     """Three-way score of one step.
 
-    confusion : counts of windows, rows what happened, columns what was called, in the order down,
-        flat, up.
+    confusion : counts of windows, with a row per outcome and a column per call, each in the order
+        down, flat, up.
     actual, predicted : shares of the outcomes and of the calls.
-    accuracy : pooled. balanced_accuracy : mean hit rate of the classes that happened.
+    accuracy : pooled. balanced_accuracy : mean hit rate of the classes that occurred.
     always, always_accuracy : the best constant answer.
     """
 
@@ -101,7 +100,7 @@ class ThreeWay:
 def scaled_moves(moves: Floats, sigma: Floats) -> Floats:
     """Divide log moves by each window's volatility times sqrt(step).
 
-    moves : (N, H). sigma : (N,). Returns (N, H), NaN where the volatility is zero.
+    moves : (N, H). sigma : (N,). Returns (N, H), NaN if the volatility is zero.
     """
     spread = sigma[:, None] * np.sqrt(np.arange(1, moves.shape[1] + 1))
     scaled = np.full(moves.shape, np.nan)
@@ -114,14 +113,14 @@ def fit_thresholds(
 ) -> Thresholds:
     """Choose thresholds so that calls are as frequent as outcomes on the training rows.
 
-    A point forecast is an average and moves far less than prices do: cut at the band of the actual
-    moves it would be flat nearly always. So the lowest predictions of each step, as many as there
-    were downs, are called down, and the highest, as many as there were ups, are called up. The
-    shares are matched and not the accuracy, because the most accurate thresholds of a weak model
-    are a constant answer.
+    A point forecast is an average and moves far less than prices do; with the band of the actual
+    moves it would nearly always be flat. Therefore the lowest predictions of each step, as many as
+    there were falls, are called down, and the highest, as many as there were rises, are called up.
+    The thresholds match the shares instead of maximising accuracy, because the most accurate
+    thresholds of a weak model give a constant answer.
 
-    predicted_scaled, actual_scaled : (M, H) training windows; windows with a NaN in either are left
-        out of that step. Raises DataError when a step has none.
+    predicted_scaled, actual_scaled : (M, H) training windows; a step skips windows with NaN in
+        either. Raises DataError if a step has no window.
     """
     known = ~(np.isnan(predicted_scaled) | np.isnan(actual_scaled))
     if not known.any(axis=0).all():
@@ -136,7 +135,7 @@ def fit_thresholds(
 
 def actual_trend(actual: Floats, sigma: Floats, step: int, flat_band: float) -> Classes:
     """Return the class of each move, (N,): flat if |move| < flat_band * sigma * sqrt(step)."""
-    moved = np.abs(actual) >= flat_band * sigma * np.sqrt(step)  # not where it has not happened
+    moved = np.abs(actual) >= flat_band * sigma * np.sqrt(step)  # False for NaN
     return FLAT + np.sign(actual, out=np.zeros_like(actual), where=moved).astype(np.int8)
 
 
@@ -145,8 +144,8 @@ def predicted_trend(
 ) -> Classes | None:
     """Return the class that a forecast calls at a step, (N,), or None.
 
-    The likeliest class of a fan, and flat where up is as likely as down; None for a point forecast
-    without thresholds.
+    A fan calls its most likely class, and flat if up is as likely as down. None for a point
+    forecast without thresholds.
     """
     spread, column = sigma * np.sqrt(step), forecast.column(step)
     if forecast.quantiles is not None:
@@ -156,7 +155,7 @@ def predicted_trend(
             down = probability_below(fan, forecast.levels, -band)
             up = 1.0 - probability_below(fan, forecast.levels, band)
             likely[rows] = np.argmax(np.column_stack([down, 1.0 - down - up, up]), axis=1)
-            # A symmetric cone leans neither way, and rounding is not to decide.
+            # A symmetric cone has no direction; rounding must not decide.
             likely[rows][np.abs(up - down) < _EQUAL] = FLAT
         return likely
     if thresholds is None:
@@ -168,7 +167,7 @@ def predicted_trend(
 
 
 def three_way(predicted: Classes, actual: Classes, pool: Pool) -> ThreeWay | None:
-    """Score called against actual trends, (N,) each; None when there is no window."""
+    """Score called against actual trends, (N,) each; None if there is no window."""
     if not actual.size:
         return None
     confusion = np.bincount(3 * actual + predicted, minlength=9).reshape(3, 3)
@@ -197,13 +196,13 @@ def shares(classes: Classes) -> Shares:
 
 @dataclass(frozen=True)
 class TailWindows:
-    """Crash or spike windows at one step, and what was predicted for them.
+    """Crash or spike windows at one step, and the predictions for them.
 
     bound : the scaled move beyond which a window is of this kind.
-    n_windows : how many there were. n_independent : cutoff dates among them that do not overlap.
+    n_windows : their number. n_independent : number of their cutoff dates that do not overlap.
     calls : shares of the calls in these windows; `calls_always` over all windows, to compare.
     predicted, actual : mean log moves in these windows; `predicted_always` over all windows.
-    Each None where there is no such window.
+    Each is None if there is no such window.
     """
 
     kind: Literal["crash", "spike"]
@@ -220,7 +219,7 @@ class TailWindows:
 def fit_tails(actual_scaled: Floats, tail: float = 0.10) -> Tails:
     """Return the `tail` and `1 - tail` quantiles of scaled training moves, by step.
 
-    actual_scaled : (M, H), NaN left out. Raises DataError when a step has none.
+    actual_scaled : (M, H); NaN is skipped. Raises DataError if a step has no window.
     """
     if not (~np.isnan(actual_scaled)).any(axis=0).all():
         raise DataError("No training window to fit the crash and spike bounds on")
@@ -232,7 +231,7 @@ def fit_tails(actual_scaled: Floats, tail: float = 0.10) -> Tails:
 class DirectionScores:
     """Direction scores of the move up to one step.
 
-    trend_from : what decides the three-way calls: the fan, thresholds, or the sign alone (then
+    trend_from : the source of the three-way calls: the fan, thresholds, or the sign alone (then
         there is no three-way score, and crash and spike windows count calls of up and down).
     """
 
@@ -247,9 +246,9 @@ class DirectionScores:
 def direction_scores(
     backtest: Backtest, name: str, step: int, known: Yardsticks, proves: Mask | None = None
 ) -> DirectionScores:
-    """Score the directions that model `name` called at a step, on what has happened.
+    """Score the directions that model `name` called at a step, on the known outcomes.
 
-    proves : (N,) which windows are evidence for a test, all unless given.
+    proves : (N,) mask of the windows that are evidence in tests, all by default.
     """
     forecast = backtest.forecasts[name]
     column = forecast.column(step)
@@ -266,7 +265,7 @@ def direction_scores(
     limits = known.thresholds.get(name)
     called = predicted_trend(forecast, backtest.sigma, step, known.flat_band, limits)
     happened = actual_trend(actual, sigma, step, known.flat_band)
-    # Without thresholds a point forecast calls the sign alone.
+    # A point forecast without thresholds calls only the sign.
     calls = (np.sign(predicted) + FLAT).astype(np.int8) if called is None else called[rows]
 
     def tail_windows(kind: Literal["crash", "spike"]) -> TailWindows | None:

@@ -1,9 +1,9 @@
-"""The verdict on one model's backtest in three lines and a summary, from fixed rules.
+"""The verdict on one model's backtest: three lines and a summary, from fixed rules.
 
-Claims come in two chains, each at half of 5 % one-sided: errors against naive, then against the
-hardest baseline, then symbol by symbol; the fan against past moves, then symbol by symbol. A link
-is claimed only where the one before it is, so that all claims of a screen together are false in at
-most 5 % of cases (a fixed sequence, Maurer, Hothorn & Lehmacher 1995).
+Claims form two chains, each at half of 5 % one-sided: errors against naive, then against the
+hardest baseline, then symbol by symbol; the fan against past moves, then symbol by symbol. A claim
+is made only if the previous claim of its chain holds, so the chance of any false claim on a screen
+is at most 5 % (a fixed sequence, Maurer, Hothorn & Lehmacher 1995).
 """
 
 from collections.abc import Mapping, Sequence
@@ -27,16 +27,16 @@ SHOWN_NAMES = {
     "seasonal_naive": "the same month a year before",
     "seasonal_drift": "the same month a year before and its growth",
 }
-_SAME = 5e-4  # skills below it are shown as no difference
+_SAME = 5e-4  # smaller skills are shown as no difference
 _HALF = 0.5
 _MOST_NAMES = 5
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """Verdict on one model: a word, and a line each on errors, direction, ranges or repetition.
+    """Verdict on one model: a word, and a line each on errors, direction, and ranges or copying.
 
-    hardest : the baseline with the lowest error, which the word refers to.
+    hardest : the baseline with the lowest error; the word compares the model with it.
     """
 
     word: Word
@@ -49,13 +49,13 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Summary:
-    """One model's evaluation in a few figures: the top of the JSON of `evaluate`.
+    """The main figures of one model's evaluation: the top of the JSON of `evaluate`.
 
     symbols, windows : their numbers. n_independent : windows that share no day. rmse, naive_rmse :
     over whole paths, in units of the last price. skill_naive : 1 - rmse / naive_rmse. p_naive : of
-    that difference, None where there is no test. direction_right, always_right : of
-    `direction_windows` at the last step, those that the model and the best constant answer called
-    right; windows after which the price is unchanged are in none of the three.
+    that difference, None if there is no test. direction_right, always_right : number of the
+    `direction_windows` at the last step that the model, and the best constant answer, called
+    correctly; all three exclude windows after which the price is unchanged.
     """
 
     model: str
@@ -96,13 +96,13 @@ def summary(result: Backtest, scores: Scores, model: str) -> Summary:
 
 
 def verdict(scores: Scores, model: str | None = None) -> Verdict:
-    """Judge a model (the network, unless named) in plain ASCII."""
+    """Judge a model, by default the network of the report, in plain ASCII."""
     own = scores.models[scores.model if model is None else model]
     if own.path.rmse is None:
-        nothing = f"Nothing to judge {own.model} by: none of its windows has its outcome yet."
+        nothing = f"Cannot judge {own.model}: no window has an outcome yet."
         return Verdict("too few", (nothing,))
     rivals = [name for name in scores.against if name != own.model]
-    # Naive, and the baseline with the lowest error: naive too where no other is harder.
+    # Naive, and the baseline with the lowest error, which may also be naive.
     first = "naive" if "naive" in rivals else next(iter(rivals), None)
     hardest = min(rivals, key=lambda name: scores.models[name].path.rmse or 0.0, default=None)
     claims = {name: _claim(test, own.path.skill[name]) for name, test in own.tests.items()}
@@ -122,11 +122,11 @@ def verdict(scores: Scores, model: str | None = None) -> Verdict:
 
 @dataclass(frozen=True)
 class Contribution:
-    """Whether a feature helps: the recipe against the same recipe without it, on the same windows.
+    """Whether a feature helps: the recipe with and without it, on the same windows.
 
-    loss : "crps" for fans, else "rmse". change : how much larger the loss is without it, as a share
-    of that with it, mean over the seeds; None where that is not defined. p : the largest of the
-    seeds, since all of them must show it; None where there is no test. n_seeds : fits of each.
+    loss : "crps" for fans, else "rmse". change : relative increase of the loss without the feature,
+    mean over the seeds; None if undefined. p : the largest p-value of the seeds, because all seeds
+    must show the effect; None if there is no test. n_seeds : fits of each recipe.
     """
 
     feature: str
@@ -157,7 +157,7 @@ class Contribution:
 
 
 def contribution(scores: Scores, pairs: Sequence[tuple[str, str]], feature: str) -> Contribution:
-    """Judge a feature by pairs of a recipe and the same one without it, one for each seed."""
+    """Judge a feature by pairs of a recipe with and without it, one pair per seed."""
     known = {(each.model, each.other, each.loss): each.test for each in scores.pairwise}
     loss: Loss = "crps" if (*pairs[0], "crps") in known else "squared"
     tests = [replace(known[one, other, loss], level=SIGNIFICANT) for one, other in pairs]
@@ -186,7 +186,7 @@ def contribution(scores: Scores, pairs: Sequence[tuple[str, str]], feature: str)
 
 
 def difference(skill: float, rival: str = "") -> str:
-    """Return a skill in words: "8.2 % less error than naive", or without a rival its beginning."""
+    """Return a skill in words: "8.2 % less error", plus "than naive" if a rival is given."""
     if abs(skill) < _SAME:
         return "the same error" + f" as {rival}" * bool(rival)
     words = f"{_size(skill)} {'less' if skill > 0.0 else 'more'} error"
@@ -208,7 +208,7 @@ def p_value(p: float) -> str:
 
 
 def _claim(test: LossTest, skill: float | None) -> Claim:
-    """Return the claim that both all phases and the windows shown support."""
+    """Return the claim if both the test over all phases and the shown windows support it."""
     if skill is None or abs(skill) < _SAME or (skill > 0.0) != (test.claim == "better"):
         return None
     return test.claim
@@ -235,11 +235,11 @@ def _errors(
 def _against(own: ModelScores, rival: str, claim: Claim, named: str = "") -> str:
     """Describe the difference in error and its p-value.
 
-    claim : the one that is allowed. named : the rival in words, where they are to be said.
+    claim : the allowed claim, or None. named : the rival in words, if the text is to name it.
     """
     skill, test = own.path.skill[rival], own.tests[rival]
     if skill is None and own.path.rmse:
-        return f"some error, where {shown_name(rival)} made none"
+        return f"some error, while {shown_name(rival)} has none"
     words = difference(skill or 0.0, named)
     if skill is None or abs(skill) < _SAME or test.test.p is None:
         return words
@@ -249,7 +249,7 @@ def _against(own: ModelScores, rival: str, claim: Claim, named: str = "") -> str
 
 
 def _why(test: LossTest) -> str:
-    """Give the reason why a difference is not claimed: its p, or phases that disagree."""
+    """Return why a difference is not claimed: its p-value, or phases that disagree."""
     p = p_value(test.test.p or 0.0)
     if test.test.p is not None and test.test.p < test.level and test.claim is None:
         signs = [each is not None and each > 0.0 for each in test.skills]
@@ -258,9 +258,9 @@ def _why(test: LossTest) -> str:
 
 
 def _symbols(tests: dict[str, SymbolTest], rival: str, level: float | None) -> list[str]:
-    """Name the symbols that a joint test finds better, where the claim for all of them holds.
+    """Name the symbols that a joint test finds better, if the claim over all symbols holds.
 
-    level : two-sided, of that claim; None where it is not made.
+    level : two-sided level of that claim; None if it is not made.
     """
     if level is None:
         return []
@@ -274,7 +274,7 @@ def _symbols(tests: dict[str, SymbolTest], rival: str, level: float | None) -> l
 
 
 def _copy(own: ModelScores, claim: Claim) -> list[str]:
-    """Report a model that repeats the last price, unless it clearly beats naive."""
+    """Report that a model repeats the last price, unless it clearly beats naive."""
     found = own.movement
     if (own.path.skill.get("naive") or 0.0) > _HALF or claim == "better":
         return []
@@ -312,7 +312,7 @@ def _direction(own: ModelScores) -> str:
 
 
 def _ranges(own: ModelScores) -> list[str]:
-    """Compare the whole fan with past moves, and judge what its range held."""
+    """Compare the whole fan with past moves, and judge the coverage of its range."""
     judged, level = judged_band(own), None
     assert judged is not None, "it has bands"
     if (against := fan_against(own, PAST_MOVES)) is None:
@@ -324,7 +324,7 @@ def _ranges(own: ModelScores) -> list[str]:
 
 
 def fan_against(own: ModelScores, rival: str) -> str | None:
-    """Compare the whole fan with another's in one sentence; None where either has no fan."""
+    """Compare the whole fan with a rival's in one sentence; None if either has no fan."""
     test, skill = own.crps_tests.get(rival), own.path.crps_skill.get(rival)
     if test is None or skill is None:
         return None
@@ -338,9 +338,9 @@ def fan_against(own: ModelScores, rival: str) -> str | None:
 
 
 def judged_band(own: ModelScores) -> Band | None:
-    """Return the 80 % band, or the widest, at the last step with windows enough to judge it.
+    """Return the 80 % band, or the nearest to it, at the last step with enough windows.
 
-    None for a point forecast. Where no step has enough it is that of the last step.
+    If no step has enough windows to judge it, the last step is used. None for a point forecast.
     """
     if not own.bands:
         return None
@@ -350,7 +350,7 @@ def judged_band(own: ModelScores) -> Band | None:
 
 
 def describe_band(band: Band) -> str:
-    """Describe what a band held: "the 80 % range held 76.0 % +- 5.9 at step 5, calibrated"."""
+    """Describe a band's coverage: "the 80 % range held 76.0 % +- 5.9 at step 5, calibrated"."""
     error = "" if band.standard_error is None else f" +- {100.0 * band.standard_error:.1f}"
     held = f"the {100.0 * band.nominal:.3g} % range held {100.0 * band.coverage:.1f} %{error}"
     good = {None: "too few windows to judge", True: "calibrated", False: "not calibrated"}
@@ -358,5 +358,5 @@ def describe_band(band: Band) -> str:
 
 
 def shown_name(rival: str) -> str:
-    """Return what a baseline is called on screens."""
+    """Return the name of a baseline as shown on screens."""
     return SHOWN_NAMES.get(rival, rival)

@@ -1,1 +1,1 @@
-"""From a trained network and a context to a forecast, and the baselines it has to beat."""
+"""Forecasts of a trained network, and the baselines that it has to beat."""

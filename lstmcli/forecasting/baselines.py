@@ -1,8 +1,8 @@
-"""The forecasts that any model must beat, in the same shape as a network's.
+"""Baselines: the forecasts that any model must beat, in the same form as a network's.
 
-Each takes one series of log prices and the row numbers of its cutoffs, and `median[i]` uses rows up
-to `cutoffs[i]` and none after (`drift` and `scaled_climatology` use only the first `fit_rows` rows
-besides, which must end at or before every cutoff). Fans are centred as their docstrings say.
+Each function takes one series of log prices and the row numbers of its cutoffs. `median[i]` uses
+rows up to `cutoffs[i]` and none after; baselines with `fit_rows` are fitted on only the first
+`fit_rows` rows, which must end at or before every cutoff. Each docstring gives the fan's centre.
 """
 
 import warnings
@@ -21,7 +21,7 @@ from lstmcli.forecasting.forecast import Forecast, ScaledFan, empirical_quantile
 ALWAYS_UP_MOVE = 1e-6
 CONE_SESSIONS = 250
 MIN_CLIMATOLOGY_MOVES = 50  # the outermost default levels, 2.5 and 97.5 %, need 40
-MIN_RETURNS = 100  # of a GARCH fit: fewer cannot hold five parameters
+MIN_RETURNS = 100  # for a GARCH fit; fewer cannot determine five parameters
 
 
 def naive(log_prices: Floats, cutoffs: Ints, horizon: int) -> Forecast:
@@ -31,10 +31,10 @@ def naive(log_prices: Floats, cutoffs: Ints, horizon: int) -> Forecast:
 
 
 def drift(log_prices: Floats, cutoffs: Ints, horizon: int, *, fit_rows: int) -> Forecast:
-    """Grow the last price by the mean log return of the first `fit_rows` rows at every step.
+    """Grow the last price at every step by the mean log return of the first `fit_rows` rows.
 
     `fit_rows` is the number of rows before the test span; the drift stays fixed until a refit.
-    Raises DataError with fewer than two such rows, or when they reach past a cutoff.
+    Raises DataError if there are fewer than two such rows, or if they extend beyond a cutoff.
     """
     _check_fit(cutoffs, fit_rows, needed=2)
     daily = (log_prices[fit_rows - 1] - log_prices[0]) / (fit_rows - 1)
@@ -42,9 +42,9 @@ def drift(log_prices: Floats, cutoffs: Ints, horizon: int, *, fit_rows: int) -> 
 
 
 def always_up(log_prices: Floats, cutoffs: Ints, horizon: int) -> Forecast:
-    """Rise by 1e-6 and stay: "up" to every count of directions, naive to every error.
+    """Predict a constant rise of 1e-6: the call is always "up", the price is naive.
 
-    Its errors are those of the naive forecast to 1e-6 of the last price.
+    The errors equal those of the naive forecast to within 1e-6 of the last price.
     """
     del log_prices
     return Forecast(np.broadcast_to(ALWAYS_UP_MOVE, (len(cutoffs), horizon)))
@@ -53,8 +53,8 @@ def always_up(log_prices: Floats, cutoffs: Ints, horizon: int) -> Forecast:
 def seasonal_naive(log_prices: Floats, cutoffs: Ints, horizon: int, *, period: int) -> Forecast:
     """Repeat the price of one season ago: row cutoff + h - period * ceil(h / period).
 
-    Hyndman & Athanasopoulos (2021), section 5.2. Raises DataError where a cutoff has less than one
-    season up to it.
+    Hyndman & Athanasopoulos (2021), section 5.2. Raises DataError if there is less than one season
+    of rows up to a cutoff.
     """
     first = int(np.min(cutoffs, initial=period)) + 1
     if first < period:
@@ -73,8 +73,8 @@ def seasonal_drift(
 ) -> Forecast:
     """Repeat the price of one season ago, times the mean growth from season to season.
 
-    The growth is the mean log ratio of the first `fit_rows` rows to those a season before. Raises
-    DataError where these are less than two seasons, or reach past a cutoff.
+    The growth is the mean log ratio of the first `fit_rows` rows to the rows one season earlier.
+    Raises DataError if these rows cover less than two seasons, or extend beyond a cutoff.
     """
     _check_fit(cutoffs, fit_rows, needed=2 * period)
     known = log_prices[:fit_rows]
@@ -95,8 +95,8 @@ def gaussian_cone(
 ) -> Forecast:
     """Return a normal fan around no change: trailing standard deviation times sqrt(h).
 
-    The deviation is that of the last `sessions` one-step log returns, or of all where there are
-    fewer. Raises DataError where a cutoff has fewer than 20 returns up to it.
+    The deviation is that of the last `sessions` one-step log returns, or of all returns if there
+    are fewer. Raises DataError if there are fewer than 20 returns up to a cutoff.
     """
     return _cone(trailing_sigma(log_prices, cutoffs, sessions), horizon, levels)
 
@@ -106,18 +106,18 @@ def ewma_cone(
 ) -> Forecast:
     """Return a normal fan around no change: RiskMetrics volatility (lambda 0.94) times sqrt(h).
 
-    Raises DataError where a cutoff has fewer than 20 returns up to it.
+    Raises DataError if there are fewer than 20 returns up to a cutoff.
     """
     return _cone(_sigma_at(log_prices, cutoffs), horizon, levels)
 
 
 def fewest_climatology_rows(horizon: int) -> int:
-    """Return how many rows `scaled_climatology` must be fitted on at least."""
+    """Return the minimum number of rows to fit `scaled_climatology` on."""
     return EWMA_START + horizon + MIN_CLIMATOLOGY_MOVES
 
 
 def climatology_fits(log_prices: Floats, horizon: int, *, fit_rows: int) -> bool:
-    """Say whether the first `fit_rows` rows hold enough moves for `scaled_climatology`."""
+    """Return whether the first `fit_rows` rows hold enough moves for `scaled_climatology`."""
     if fit_rows < fewest_climatology_rows(horizon):
         return False
     sigma = ewma_sigma(log_prices[:fit_rows])[: fit_rows - horizon]
@@ -133,13 +133,13 @@ def scaled_climatology(
     fit_rows: int,
     steps: Sequence[int] | None = None,
 ) -> Forecast:
-    """Repeat the distribution of past moves, as multiples of the volatility of their day.
+    """Repeat the distribution of past moves, scaled to the current volatility.
 
-    For each step h the empirical quantiles of (log price at t + h - log price at t) / (EWMA sigma
-    at t * sqrt(h)) over the rows t with t + h < fit_rows, times the sigma at the cutoff and
-    sqrt(h). It keeps the drift, the skew and the fat tails of the series, and is the hardest of the
-    fans to beat. `steps` are those of 1..horizon that are wanted, all unless given. Raises
-    DataError when `fit_rows` leave fewer than 50 moves of some step, or reach past a cutoff.
+    For each step h, the fan is the empirical quantiles of (log price at t + h - log price at t) /
+    (EWMA sigma at t * sqrt(h)) over the rows t with t + h < fit_rows, times sigma at the cutoff
+    and sqrt(h). It keeps the drift, skew and fat tails of the series, and is the hardest of these
+    fans to beat. `steps` selects steps from 1..horizon, all by default. Raises DataError if
+    `fit_rows` leaves fewer than 50 moves at some step, or extends beyond a cutoff.
     """
     _check_fit(cutoffs, fit_rows, needed=fewest_climatology_rows(horizon))
     steps = tuple(range(1, horizon + 1) if steps is None else steps)
@@ -152,13 +152,13 @@ def scaled_climatology(
 def climatology(log_prices: Floats, steps: Sequence[int], *, levels: Sequence[float]) -> Floats:
     """Return the empirical quantiles of past moves as multiples of EWMA sigma * sqrt(h), (H, Q).
 
-    steps : the H steps. Raises DataError when the prices leave fewer than 50 moves of some step.
+    steps : the H steps. Raises DataError if there are fewer than 50 usable moves at some step.
     """
     sigma = ewma_sigma(log_prices)
     scaled = np.empty((len(steps), len(levels)))
     for row, h in enumerate(steps):
         moves, scale = log_prices[h:] - log_prices[:-h], sigma[:-h]
-        usable = scale > 0.0  # neither before the volatility starts nor where prices stand still
+        usable = scale > 0.0  # drops the rows before the volatility starts, and constant prices
         if np.count_nonzero(usable) < MIN_CLIMATOLOGY_MOVES:
             raise DataError(
                 "Too few price changes for a climatology",
@@ -194,7 +194,7 @@ def _check_fit(cutoffs: Ints, fit_rows: int, *, needed: int) -> None:
         )
     if len(cutoffs) and fit_rows - 1 > int(np.min(cutoffs)):
         raise DataError(
-            "A baseline would see rows after a cutoff",
+            "A baseline would use rows after a cutoff",
             why=f"it is fitted on the rows before {fit_rows}, but the first cutoff is row "
             f"{int(np.min(cutoffs))}",
             next_step="Fit on the rows up to the first cutoff, or start the evaluation later.",
@@ -207,12 +207,12 @@ def _steps(horizon: int) -> Floats:
 
 @dataclass(frozen=True)
 class GjrState:
-    """The fitted parameters, and the variance that the recursion has reached at the cutoff.
+    """Fitted GJR-GARCH parameters, and the state of the variance recursion at the cutoff.
 
     variance[t + 1] = omega + (alpha + gamma * (r[t] < 0)) * r[t]^2 + beta * variance[t], and
     r[t] / sqrt(variance[t]) is Student's t with `nu` degrees of freedom, scaled to variance 1.
 
-    next_variance : that of the first step after the cutoff.
+    next_variance : the variance of the first step after the cutoff.
     """
 
     omega: float
@@ -233,13 +233,13 @@ def gjr_garch(
     paths: int = 1000,
     seed: int = 0,
 ) -> Forecast:
-    """Return empirical quantiles of simulated cumulative log returns, with no drift.
+    """Return empirical quantiles of simulated cumulative log returns, without drift.
 
-    log_prices : (T,). cutoffs : (N,) row numbers; the forecast from a cutoff uses the `rows`
-    returns up to it, none after, and random numbers that depend on `seed` and the cutoff's row
-    number alone; a cone that replaces a failed fit uses all rows up to it. About 20 ms a cutoff.
-    Raises UsageError where `arch` is not installed, DataError where a cutoff has fewer than 20
-    returns up to it.
+    log_prices : (T,). cutoffs : (N,) row numbers. The forecast from a cutoff uses the last `rows`
+    returns up to it and none after, and random numbers that depend only on `seed` and the cutoff's
+    row number. If the fit fails, `ewma_cone` over all rows up to the cutoff replaces it. Takes
+    about 20 ms per cutoff. Raises UsageError if `arch` is not installed, DataError if there are
+    fewer than 20 returns up to a cutoff.
     """
     arch_model = _arch_model()
     wanted = np.array([0.5, *levels])
@@ -248,7 +248,7 @@ def gjr_garch(
     for i, cutoff in enumerate(np.asarray(cutoffs).tolist()):
         known = log_prices[: cutoff + 1]
         returns = np.diff(known[-(rows + 1) :])
-        # Unit variance: the optimiser wants returns of about one percent, whatever the series.
+        # Scale to unit variance, because the optimiser of arch expects returns of about 1.
         scale = float(returns.std()) if returns.size else 0.0
         fits = returns.size >= MIN_RETURNS and np.isfinite(scale) and scale > 1e-12
         state = fit_gjr(arch_model, returns / scale) if fits else None
@@ -265,13 +265,13 @@ def gjr_garch(
 
 
 def fit_gjr(arch_model: Any, returns: Floats) -> GjrState | None:
-    """Fit by maximum likelihood on returns (R,) of about unit variance; None where that failed.
+    """Fit by maximum likelihood on returns (R,) of about unit variance; None if the fit fails.
 
-    arch_model : the function of that name of the package `arch`.
+    arch_model : the function `arch.arch_model`.
     """
     model = arch_model(returns, mean="Zero", vol="GARCH", p=1, o=1, q=1, dist="t", rescale=False)
     with warnings.catch_warnings(), np.errstate(all="ignore"):
-        # arch also changes the filters while it fits; its warnings are the None of this function.
+        # arch changes the warning filters while it fits; this function returns None instead.
         warnings.simplefilter("ignore")
         try:
             fit = model.fit(disp="off", show_warning=False)
@@ -286,7 +286,7 @@ def fit_gjr(arch_model: Any, returns: Floats) -> GjrState | None:
 
 
 def simulate_gjr(state: GjrState, draws: Floats) -> Floats:
-    """Return the returns (P, H) that standardised draws (P, H) make from the cutoff on."""
+    """Simulate returns (P, H) after the cutoff from standardised draws (P, H)."""
     returns = np.empty_like(draws)
     variance = np.full(draws.shape[0], state.next_variance)
     for step in range(draws.shape[1]):
@@ -298,7 +298,7 @@ def simulate_gjr(state: GjrState, draws: Floats) -> Floats:
 
 
 def _draw(nu: float, shape: tuple[int, int], generator: np.random.Generator) -> Floats:
-    # A Student's t has variance nu / (nu - 2).
+    # Scale to variance 1: Student's t has variance nu / (nu - 2).
     return generator.standard_t(nu, shape) * float(np.sqrt((nu - 2.0) / nu))
 
 

@@ -1,10 +1,10 @@
-"""Conformal calibration: widen or narrow fans until their coverage is the nominal one.
+"""Conformal calibration: widen or narrow fans until their coverage equals the nominal coverage.
 
-For each central band and step one factor multiplies the distance of both its levels from the
-median, so that the median does not change and a scaled series has a scaled fan. Factors come from
-validation windows alone, are smooth over the steps, and shrink towards 1 (no change) where
-validation holds few independent windows. Overlapping windows are dependent, which voids the finite
-sample guarantee of the papers: this is an empirical correction, judged by its coverage.
+For each central band and step, one factor multiplies the distance of both levels from the median,
+so the median does not change and scaling a series scales its fan. The factors come only from
+validation windows, are smoothed over the steps, and shrink towards 1 (no change) if there are few
+independent windows. Overlapping windows are dependent, so the finite sample guarantee of the papers
+does not hold: this is an empirical correction, judged by its coverage.
 """
 
 import math
@@ -16,14 +16,14 @@ import numpy as np
 from lstmcli.arrays import Floats
 from lstmcli.forecasting.forecast import central_bands
 
-_PRIOR = 100.0  # independent windows at which half of the log factor is believed
+_PRIOR = 100.0  # independent windows at which half of the fitted log factor is applied
 _DEGREE = 2  # of the polynomial in the log of the step
 _LARGEST = 10.0
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """Factors of the distances from the median.
+    """Factors on the distances from the median.
 
     factors : (H, Q) float64, positive; 0 marks the median, from which distances are measured.
     """
@@ -34,17 +34,17 @@ class Calibration:
 def fit_calibration(
     quantiles: Floats, levels: Sequence[float], actual: Floats, *, n_independent: Floats
 ) -> Calibration:
-    """Fit on the validation windows of all symbols, in any order.
+    """Fit the factors on the validation windows of all symbols, in any order.
 
-    quantiles : (N, H, Q) log moves, in the order of `levels`, which ascend and hold 0.5.
+    quantiles : (N, H, Q) log moves, in the order of `levels`, which ascend and include 0.5.
     actual : (N, H), NaN where the outcome is not known yet.
-    n_independent : (H,) validation windows of that many steps that do not overlap in time,
-        whatever the number of symbols.
+    n_independent : (H,) number of validation windows of each length that do not overlap in time,
+        not multiplied by the number of symbols.
     """
     assert quantiles.shape == (*actual.shape, len(levels)), (
         "shapes of quantiles and outcomes differ"
     )
-    assert n_independent.shape == actual.shape[1:], "n_independent is not one a step"
+    assert n_independent.shape == actual.shape[1:], "n_independent needs one value per step"
     assert np.isfinite(quantiles).all(), "quantiles are not finite"
     middle = list(levels).index(0.5)
     factors = np.ones(quantiles.shape[1:])
@@ -56,17 +56,17 @@ def fit_calibration(
     ]
     for index, level in enumerate(levels):
         if index != middle and bands:
-            # A level without a mirror image follows the band that ends nearest to it.
+            # A level without a mirror image uses the factor of the band that ends nearest to it.
             apart = [abs(nominal / 2 - abs(level - 0.5)) for nominal, *_ in bands]
             factors[:, index] = fitted[int(np.argmin(apart))]
     return Calibration(factors)
 
 
 def calibrate(quantiles: Floats, calibration: Calibration) -> Floats:
-    """Return the adjusted quantiles, (..., n, Q) for the first n of the H steps fitted.
+    """Return the adjusted quantiles, (..., n, Q) for the first n of the H fitted steps.
 
-    The median is unchanged and no two quantiles cross, whatever the factors: distances from the
-    median never decrease outwards. Raises ValueError when shapes differ.
+    The median does not change, and quantiles never cross whatever the factors, because distances
+    from the median are kept non-decreasing outwards. Raises ValueError if the shapes do not match.
     """
     steps, count = quantiles.shape[-2:]
     factors = calibration.factors
@@ -81,16 +81,16 @@ def calibrate(quantiles: Floats, calibration: Calibration) -> Floats:
 
 
 def _scores(quantiles: Floats, actual: Floats, low: int, middle: int, high: int) -> Floats:
-    """Return the factor at which each band would just hold the outcome, (N, H); NaN unknown.
+    """Return the factor at which each band just contains the outcome, (N, H); NaN if unknown.
 
     max((median - y) / (median - low), (y - median) / (high - median)): the score of conformalized
-    quantile regression, Romano, Patterson & Candes (2019), eq. 6, in relative form: their distance
-    would not follow the scale of the series.
+    quantile regression, Romano, Patterson & Candes (2019), eq. 6, as a ratio instead of a distance,
+    because a distance would not scale with the series.
     """
     moved = actual - quantiles[..., middle]
     edge = np.where(moved > 0, quantiles[..., high], quantiles[..., low])
     width = np.abs(edge - quantiles[..., middle])
-    scores = np.full(actual.shape, np.inf)  # beyond a side of no width
+    scores = np.full(actual.shape, np.inf)  # stays infinite on a side without width
     np.divide(np.abs(moved), width, out=scores, where=width > 0)
     scores[moved == 0] = 0.0
     scores[np.isnan(moved)] = np.nan
@@ -98,10 +98,10 @@ def _scores(quantiles: Floats, actual: Floats, low: int, middle: int, high: int)
 
 
 def _fit_band(scores: Floats, nominal: float, n_independent: Floats) -> Floats:
-    """Return the factors of one band from its scores (N, H), smooth and shrunk: (H,)."""
+    """Return the smoothed and shrunk factors of one band from its scores (N, H): (H,)."""
     known = (~np.isnan(scores)).sum(axis=0)
     # Vovk, Gammerman & Shafer (2005); Romano et al. (2019), eq. 8: the ceil((n + 1) nominal)-th
-    # smallest of n scores. Where that is beyond the last (theirs is infinite) it is the last.
+    # smallest of n scores. If that rank exceeds n, use the largest score (the papers use infinity).
     ranks = np.ceil(np.round((known + 1) * nominal, 9)).astype(np.int64)
     ascending = np.sort(scores.T, axis=1)  # NaN last
     at = np.clip(ranks, 1, np.maximum(known, 1)) - 1
@@ -113,7 +113,7 @@ def _fit_band(scores: Floats, nominal: float, n_independent: Floats) -> Floats:
 
 
 def _smoothed(values: Floats, weights: Floats) -> Floats:
-    """Return a weighted least-squares polynomial in the log of the step; 0 without weights."""
+    """Fit a weighted polynomial in the log of the step and return its values; 0 without weights."""
     used = weights > 0
     if not used.any():
         return np.zeros_like(values)
@@ -126,5 +126,5 @@ def _smoothed(values: Floats, weights: Floats) -> Floats:
 
 
 def _outwards(distances: Floats) -> Floats:
-    """Make distances from the median, the nearest first, never decrease."""
+    """Make distances from the median non-decreasing outwards; the nearest comes first."""
     return np.maximum.accumulate(np.maximum(distances, 0.0), axis=-1)

@@ -1,9 +1,9 @@
-"""What a forecast depends on: the gates over its window, and the effect of masking bars.
+"""Explain a forecast: the gates over its window, and the effect of masking bars.
 
-In place of a masked bar the network reads the mean of its window. Masking changes the input of the
-network, so it works for every network and head. What is computed outside of it stays: the price or
-volatility that the answer is scaled by, and the share that a masked bar has in averages of others.
-A recursion moves its window on, and a masked bar stays masked until it leaves the window.
+A masked bar is replaced by the mean of its window. Masking changes only the input of the network,
+so it works for every network and head. Everything computed outside the network stays the same: the
+price or volatility that scales its output, and the share of a masked bar in the averages of other
+bars. In a recursion the window moves on; a masked bar stays masked until it leaves the window.
 """
 
 from collections.abc import Callable, Sequence
@@ -25,18 +25,18 @@ from lstmcli.networks.recurrent import gates
 
 BAND = 0.8
 _COPIES = 512  # masked copies of the window in one pass
-_ROWS = 2**20  # of all copies in one pass: the states of a long window take memory
+_ROWS = 2**20  # in all copies of one pass; the states of a long window take much memory
 
 Reading = Callable[[Tensor, int], Tensor]
-"""(window (N, M, F), bars it has moved on by) -> (N, M, F) that the network reads instead."""
+"""(window (N, M, F), bars that it has moved) -> the window (N, M, F) that the network reads."""
 
 
 @dataclass(frozen=True)
 class Effect:
-    """What masking does to a number of the forecast, as a share of it: 0.01 is one percent more.
+    """The relative effect of masking on a figure of the forecast: 0.01 is one percent more.
 
-    alone : (M, S) each of the M bars read masked by itself. with_older : (M, S) that bar and all
-    before it. S : the steps asked for.
+    alone : (M, S) with one of the M bars masked. with_older : (M, S) with that bar and all bars
+    before it masked. S : the number of requested steps.
     """
 
     alone: Floats
@@ -45,7 +45,7 @@ class Effect:
 
 @dataclass(frozen=True)
 class Gate:
-    """How open one gate of one layer was at each bar, mean over its cells and the members: (M,)."""
+    """How open a gate of a layer was at each bar, (M,): the mean over cells and members."""
 
     layer: int
     name: str
@@ -54,9 +54,9 @@ class Gate:
 
 @dataclass(frozen=True)
 class InputEffect:
-    """What reading one input as 0, its neutral value, does to the median and the width: (S,).
+    """The relative effect of setting one input to 0, its neutral value: (S,) each.
 
-    width : None for a point forecast.
+    median : on the forecast price. width : on the 80 % band; None for a point forecast.
     """
 
     name: str
@@ -66,12 +66,12 @@ class InputEffect:
 
 @dataclass(frozen=True)
 class Explanation:
-    """What one forecast depends on.
+    """The explanation of one forecast.
 
-    dates : (M,) the bars that the network read, the last the cutoff. steps : (S,).
-    median : of the forecast price. width : of the 80 % band of log moves, None for a point
-    forecast. gates : empty where the network has none. inputs : the parts of all inputs, where some
-    are the user's own.
+    dates : (M,) the bars that the network read, ending at the cutoff. steps : (S,).
+    median : effects on the forecast price. width : effects on the 80 % band of log moves, None for
+    a point forecast. gates : empty if the network has none. inputs : the effect of each input if
+    some are the user's own, else empty.
     """
 
     symbol: str
@@ -84,9 +84,9 @@ class Explanation:
 
 
 def explain(model: TrainedModel, series: Series, row: int, *, steps: Sequence[int]) -> Explanation:
-    """Explain the forecast from the cutoff `row` at some steps, from the rows up to it alone.
+    """Explain the forecast from the cutoff `row` at some steps, using only rows up to it.
 
-    The copies of the window, each with other bars masked, go through the network together.
+    The network reads many copies of the window in one batch, each with different bars masked.
     """
     at = [step - 1 for step in steps]
     windows: list[Tensor] = []
@@ -96,9 +96,9 @@ def explain(model: TrainedModel, series: Series, row: int, *, steps: Sequence[in
         return x
 
     whole = _forecast_reading(keep, model, series, np.array([row]), max(steps))
-    window = windows[0]  # of the first call; all members of an ensemble read the same
+    window = windows[0]  # from the first call; all members of an ensemble read the same window
     bars = window.shape[1]
-    # First each bar alone, then each with all before it.
+    # Mask each bar alone first, then each bar with all bars before it.
     first = np.r_[np.arange(bars), np.zeros(bars, dtype=int)]
     last = np.tile(np.arange(bars), 2)
     size = min(_COPIES, max(1, _ROWS // bars))
@@ -123,7 +123,7 @@ def explain(model: TrainedModel, series: Series, row: int, *, steps: Sequence[in
 def _input_effects(
     model: TrainedModel, series: Series, row: int, whole: Forecast, steps: Sequence[int]
 ) -> tuple[InputEffect, ...]:
-    """Return what each input does to a forecast, `whole`; none where all are of the bars."""
+    """Return the effect of each input on the forecast `whole`; empty without own inputs."""
     if not model.settings.window.inputs:
         return ()
     names, at = network_inputs(model.settings), [step - 1 for step in steps]
@@ -145,16 +145,16 @@ def _forecast_reading(
     """Forecast while the body of each member reads its windows through `reading`."""
     with ExitStack() as stack:
         for member in model.members:
-            calls = count()  # of this member: at each the window has moved on by one bar
+            calls = count()  # of this member; the window moves on by one bar per call
             hook = partial(lambda calls, _, x: (reading(x[0], next(calls)),), calls)
             stack.enter_context(next(member.children()).register_forward_pre_hook(hook))
-        # All in one batch: a reading has one answer for each of them.
+        # One batch for all, because `reading` holds one mask per row of the batch.
         seen = [series.until(rows)]
         return forecast(model, seen, [rows], horizon=horizon, batch_size=len(rows))
 
 
 def _masked(first: Ints, last: Ints) -> Reading:
-    """Replace the bars `first` to `last` of each copy, (N,) each, by the mean of its window."""
+    """Return a reading that replaces bars first..last, (N,) each, by the mean of the window."""
 
     def reading(x: Tensor, moved: int) -> Tensor:
         bars = np.arange(x.shape[1]) + moved
@@ -174,7 +174,7 @@ def _width(fan: Forecast, at: Sequence[int]) -> Floats:
 
 
 def _mean_gates(model: TrainedModel, window: Tensor) -> tuple[Gate, ...]:
-    """Return the mean openness over cells and members of every gate of every layer."""
+    """Return every gate of every layer, averaged over cells and members."""
     members = [gates(next(member.children()), window) for member in model.members]
     return tuple(
         Gate(

@@ -1,7 +1,7 @@
-"""The one form of every forecast, from a network or a baseline.
+"""The data type of all forecasts, whether from a network or a baseline.
 
-The fans of many windows take memory. Fans that differ only in scale are stored as their factors
-(`ScaledFan`), and an array is computed only for the part that is read.
+The fans of many windows take much memory. Fans that differ only in scale are stored as factors
+(`ScaledFan`), and reading a part computes an array for that part only.
 """
 
 from collections.abc import Iterable, Sequence
@@ -18,7 +18,7 @@ _SAME_LEVEL = 1e-9
 
 
 class Fan(Protocol):
-    """Quantiles of N windows at H steps and Q levels: an array, or indexed like one."""
+    """Quantiles of N windows at H steps and Q levels, as an array or an array-like object."""
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -33,10 +33,10 @@ class Fan(Protocol):
 
 @dataclass(frozen=True)
 class ScaledFan:
-    """A fan of windows i, steps h, levels q that is scale[i] * root[h] * table[kind[i], h, q].
+    """A fan stored as factors: fan[i, h, q] = scale[i] * root[h] * table[kind[i], h, q].
 
-    scale : (N,), or (N, H) where it differs by step. kind : (N,). root : (H,).
-    table : (K, H, Q), of any precision; or (K, H), of one level.
+    scale : (N,), or (N, H) if it differs by step. kind : (N,). root : (H,).
+    table : (K, H, Q), of any precision; or (K, H), for one level.
     """
 
     scale: Floats
@@ -50,7 +50,7 @@ class ScaledFan:
         return len(self.scale), *self.table.shape[1:]
 
     def level(self, number: int) -> "ScaledFan":
-        """Return one of its levels, (N, H)."""
+        """Return one level, (N, H)."""
         return ScaledFan(self.scale, self.kind, self.root, self.table[..., number])
 
     def __getitem__(self, index: Any, /) -> Floats:
@@ -73,7 +73,7 @@ class ScaledFan:
 
 @dataclass(frozen=True)
 class Forecast:
-    """Forecasts from N cutoffs as cumulative log moves away from the last price.
+    """Forecasts from N cutoffs, as cumulative log moves from the last price.
 
     `median[i, column(h)]` uses rows up to cutoff i and none after; the price forecast for step h is
     `last_close[i] * exp(median[i, column(h)])`.
@@ -81,9 +81,9 @@ class Forecast:
     median : (N, H); after `compact` possibly a ScaledFan, indexed like an array.
     quantiles : (N, H, Q), or None for a point forecast.
     levels : the Q probability levels, ascending; empty for a point forecast.
-    spread : (N, H) standard deviation of the median over the members of an ensemble, else None.
-    steps : (H,) the step of each column: 1..H unless only some were kept.
-    replaced : how many of the N come from a simpler method, where this one failed.
+    spread : (N, H) standard deviation of the median over the members of an ensemble, or None.
+    steps : (H,) the step of each column: 1..H unless only some steps were kept.
+    replaced : how many of the N come from a simpler method because this one failed.
     """
 
     median: Floats
@@ -112,7 +112,7 @@ class Forecast:
         return Forecast(_part(self.median, index), fan, self.levels, spread, self.steps)
 
     def at(self, steps: Sequence[int]) -> "Forecast":
-        """Return some of its steps."""
+        """Return the forecasts at some of the steps."""
         first, *others = (self.column(step) for step in steps)
         adjoin = others == list(range(first + 1, first + 1 + len(others)))
         columns = slice(first, first + len(steps)) if adjoin else [first, *others]
@@ -122,7 +122,7 @@ class Forecast:
 
 
 def central_bands(levels: Sequence[float]) -> tuple[tuple[float, int, int], ...]:
-    """Return the central bands that the levels form, widest first, as (nominal, low, high).
+    """Return the central bands of the levels, widest first, as (nominal, low, high).
 
     nominal : the coverage, 0.8 for levels 0.1 and 0.9. low, high : indices of the two levels.
     """
@@ -136,7 +136,7 @@ def central_bands(levels: Sequence[float]) -> tuple[tuple[float, int, int], ...]
 def join_forecasts(parts: Iterable[Forecast], count: int) -> Forecast:
     """Concatenate forecasts of the same kind, `count` in total.
 
-    Each part is copied as it comes, so that no more than one is in memory with the whole.
+    Each part is copied on arrival, so memory holds the result and at most one part.
     """
     first, done, replaced = None, 0, 0
     scaled: dict[str, list[ScaledFan]] = {}
@@ -170,10 +170,10 @@ def join_forecasts(parts: Iterable[Forecast], count: int) -> Forecast:
 
 
 def empirical_quantiles(values: Floats, levels: Sequence[float]) -> Floats:
-    """Return the quantiles of the known values, (N,) -> (Q,); NaN where there are none.
+    """Return the quantiles of the known values, (N,) -> (Q,); NaN if no value is known.
 
-    The same as `np.nanquantile`, bit for bit. It sorts once, where NumPy partitions for each level,
-    which took 5 to 20 times as long at 21 levels.
+    The result equals `np.nanquantile` bit for bit. This function sorts once; NumPy partitions once
+    per level, which took 5 to 20 times as long at 21 levels.
     """
     ranked = np.sort(values[~np.isnan(values)])
     if not ranked.size:
@@ -182,12 +182,12 @@ def empirical_quantiles(values: Floats, levels: Sequence[float]) -> Floats:
     below = np.floor(rank).astype(np.int64)
     low, high = ranked[below], ranked[np.minimum(below + 1, ranked.size - 1)]
     share, gap = rank - below, high - low
-    # From the nearer side, as NumPy does.
+    # Interpolate from the nearer side, as NumPy does.
     return np.asarray(np.where(share < 0.5, low + gap * share, high - gap * (1 - share)))
 
 
 def compact(forecast: Forecast) -> Forecast:
-    """Store the medians as factors too: as a level of the fan, or one path for all."""
+    """Store the medians as factors too: as a level of the fan, or as one shared path."""
     median, fan = forecast.median, forecast.quantiles
     if _is_constant(median):
         return forecast
@@ -213,7 +213,7 @@ def _join_scaled(fans: Sequence[ScaledFan]) -> ScaledFan:
 
 
 def _part(values: Any, index: Any) -> Any:
-    """Return a part; a constant array stays one number in memory."""
+    """Return a part of an array; a constant array still takes the memory of one number."""
     part = values[index]
     return np.broadcast_to(values[:1, :1], part.shape) if _is_constant(values) else part
 
@@ -227,7 +227,7 @@ def _at(values: Any, columns: slice | list[int]) -> Any:
 
 
 def _is_constant(values: Any) -> bool:
-    """Say whether an array is one number broadcast, which takes no memory."""
+    """Return whether an array is one broadcast number, which takes almost no memory."""
     if not isinstance(values, np.ndarray):
         return False
     return values.size > 0 and not any(values.strides)

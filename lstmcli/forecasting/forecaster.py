@@ -1,6 +1,7 @@
-"""The forecasts of a trained model from cutoffs of any number of series, a batch at a time.
+"""Forecasts of a trained model from the cutoffs of any number of series, in batches.
 
-`_har_fan` answers all steps at once; `_recurse` predicts the next row and appends it to the window.
+`_har_fan` forecasts all steps at once; `_recurse` predicts the next row and appends it to the
+window, step by step.
 """
 
 from collections.abc import Sequence
@@ -30,8 +31,8 @@ from lstmcli.forecasting.har import Har, har_inputs
 from lstmcli.forecasting.model import TrainedModel, location_of, log_ranges
 from lstmcli.networks.build import body_and_head
 
-# Windows at a time. On a CPU more are no faster, and 512 took up to 150 MB more: blocks that one
-# step of a path leaves do not fit the next.
+# Windows per batch. On a CPU more are no faster, and 512 took up to 150 MB more, because the memory
+# blocks that one step of a path frees do not fit the next step.
 _BATCH = {"cpu": 64, "cuda": 512}
 _FURTHEST_MOVE = 1e6
 
@@ -44,14 +45,14 @@ def forecast(
     horizon: int | None = None,
     batch_size: int | None = None,
 ) -> Forecast:
-    """Forecast `horizon` steps (the trained number unless given) from each series' cutoff rows.
+    """Forecast `horizon` steps (default: the trained horizon) from each series' cutoff rows.
 
-    The N forecasts are in the order of the series, then of their cutoffs. Each is a function of
-    the rows up to and including its cutoff, and of nothing else: of the last `context_length`, and
-    a linear fan of all of them. That fan alone answers where a cutoff has fewer rows than the
-    network reads. batch_size : windows at a time, what suits the device unless given.
+    The N forecasts are in the order of the series, then of their cutoffs. Each depends only on rows
+    up to and including its cutoff: the network reads the last `context_length` rows, the linear fan
+    all of them. If a cutoff has fewer rows than the network needs, the linear fan is used alone.
+    batch_size : windows per batch, by default chosen for the device.
 
-    Raises DataError where a cutoff has too few rows before it, UsageError for a horizon beyond that
+    Raises DataError if a cutoff has too few rows before it, UsageError if the horizon exceeds that
     of the fan.
     """
     window = model.settings.window
@@ -67,7 +68,7 @@ def forecast(
         raise UsageError(
             "the horizon is too long",
             where=f"--horizon {steps}",
-            why=f"this model answers {window.horizon} steps at once and cannot go beyond",
+            why=f"this model forecasts at most {window.horizon} steps",
             next_step="Train with --set window.horizon=N.",
         )
     batch_size = batch_size or _BATCH[model.device.type]
@@ -96,10 +97,11 @@ def forecast_alike(
     *,
     horizon: int | None = None,
 ) -> Forecast:
-    """Return the same forecasts to the last bit, whichever others are made in the same call.
+    """Forecast with results that are bit-identical whatever other cutoffs are in the call.
 
-    The last bits of a matrix product depend on how many rows it has and on the position of a row.
-    So the network computes in float64, and its results are rounded to the float32 of its weights.
+    The last bits of a matrix product depend on the number of rows and on the position of a row.
+    Therefore the network computes in float64 and the results are rounded to float32, the precision
+    of its weights.
     """
 
     def rounded(values: Floats) -> Floats:
@@ -133,7 +135,8 @@ def _har_fan(
         locations.append(np.full(len(rows), location_of(har, each.symbol, settings)))
     scale, spread = np.concatenate(scales), None
     if settings.model.network != "har":
-        # What each member multiplies the scale of each cutoff and step by: (members, N, n).
+        # Each member's factor on the scale of each cutoff and step, (members, N, n). It stays 1 for
+        # cutoffs with fewer rows than the network reads.
         factors = np.ones((len(model.members), *scale.shape))
         known = np.concatenate([rows >= length - 1 for rows in cutoffs])
         windows = join(series, inputs=window.inputs, fitted=model.inputs).to(model.device)
@@ -158,7 +161,7 @@ def _har_fan(
 
 
 def _answers(model: TrainedModel, read: Tensor, horizon: int) -> Tensor:
-    """Return what the head of each member says after rows (N, M, F): (members, N, n) or more."""
+    """Return the output of each member's head for rows (N, M, F): (members, N, n, ...)."""
     found, steps = [], torch.arange(horizon, device=read.device)
     for member in model.members:
         member.eval()
@@ -169,7 +172,7 @@ def _answers(model: TrainedModel, read: Tensor, horizon: int) -> Tensor:
 
 
 def _fan(model: TrainedModel, contexts: Tensor, horizon: int) -> Forecast:
-    """Forecast `horizon` steps with a fan of version 0.2, from contexts (N, L, C) of raw values."""
+    """Forecast `horizon` steps with a version 0.2 fan, from contexts (N, L, C) of raw values."""
     with torch.inference_mode():
         frame = volatility_frame(contexts, model.settings.window.features)
         fans = _answers(model, frame.x, horizon)  # (members, N, H, Q), see `unit`
@@ -193,13 +196,13 @@ def _recurse(
     inputs: Sequence[int],
     horizon: int,
 ) -> Forecast:
-    """Forecast from contexts (N, L, C) of raw values, on the network's device.
+    """Forecast step by step from contexts (N, L, C) of raw values, on the network's device.
 
-    months : (N, L) of their rows, where it reads them. extras : (N, L + horizon, E) own inputs,
-    those of bars to come as they are known at the cutoff. inputs : the columns that it reads.
+    months : (N, L) of their rows; None if the network does not read them. extras : (N, L + horizon,
+    E) own inputs, for future bars as known at the cutoff. inputs : the columns the network reads.
 
-    A path moves at most a million-fold either way from the value at the cutoff, so that a log move
-    always exists and every scaled value is a float32, however badly the network was trained.
+    A path moves at most by a factor of a million from the value at the cutoff. So log moves are
+    finite and scaled values fit into float32, however badly the network was trained.
     """
     network, settings = model.network, model.settings.window
     network.eval()

@@ -1,16 +1,16 @@
-"""`har`: a linear fan, fitted in a fraction of a second, that a network must beat to be kept.
+"""`har`: a linear fan, fitted in a fraction of a second; a network is kept only if it beats it.
 
 Corsi (2009), "A Simple Approximate Long-Memory Model of Realized Volatility", explains volatility
-by its averages over a week, a month and longer. Here the inputs are ratios of such averages to the
-exponentially weighted volatility of the day, the mean of a symbol's whole past (the anchor) and
+by its averages over a week, a month and longer. Here the inputs are ratios of these averages to the
+exponentially weighted volatility of the day, the mean over a symbol's whole past (the anchor) and
 the direction of its latest moves:
 
     log scale[h] = log sigma + 0.5 log h + inputs @ coefficients[h]
     quantile[h, q] = scale[h] * (table[h, q] + sharpe * sqrt(h))
 
-The coefficients are pooled over symbols, the table holds the quantiles of what the scale leaves
-unexplained, and the location is one Sharpe ratio, shrunk to a prior: between stocks the differences
-of past growth are noise.
+The coefficients are pooled over symbols, the table holds the quantiles of the moves divided by the
+scale, and the location is one Sharpe ratio, shrunk to a prior because differences in past growth
+between stocks are noise.
 """
 
 import math
@@ -35,33 +35,33 @@ INPUTS = (
     *("return", "loss", "5-row trend", "22-row trend", "range"),
 )
 _ARRAYS = ("center", "spread", "knots", "coefficients", "table")  # the first fields of a Har
-FEWEST_ROWS = 60  # of a series, to be forecast; fewer show no volatility
-ANCHOR_ROWS = 250  # fewer say nothing of the long run
+FEWEST_ROWS = 60  # needed to forecast a series; fewer do not determine a volatility
+ANCHOR_ROWS = 250  # fewer do not determine a long-run mean
 _FURTHEST = 8.0
 _LARGEST_RETURN = 6.0  # deviations
 _LARGEST_MOVE = 20.0
-_RIDGE, _RIDGE_ROWS = 0.005, 20.0  # the latter over the rows: a fit on few of them stays calm
-_FURTHEST_FROM_MEAN = 5.0  # deviations of an input; beyond, no row has said what follows
+_RIDGE, _RIDGE_ROWS = 0.005, 20.0  # _RIDGE_ROWS / rows is added: a fit on few rows needs more
+_FURTHEST_FROM_MEAN = 5.0  # deviations of an input; training rows rarely lie further out
 _NEWTON_STEPS = 25
 _CLOSE_ENOUGH = 1e-9
 _KNOTS = 12
 _SMALLEST = 1e-12
 _DAYS = 365.25
-_EVERY = 3  # rows: neighbours say nearly the same
-_MOST_ROWS = 60_000  # more say nothing new, and take memory
-PRIOR_ROWS = 20_000.0  # rows at which own data weigh as much as the coefficients started from
+_EVERY = 3  # fit on every third row at most, because neighbouring rows are nearly the same
+_MOST_ROWS = 60_000  # more rows take memory and hardly change the fit
+PRIOR_ROWS = 20_000.0  # rows at which own data weigh as much as the starting coefficients
 
 
 @dataclass(frozen=True)
 class Har:
     """A fitted linear fan of P inputs, K knots, H steps and Q levels.
 
-    center, spread : (P,) which standardise the inputs. knots : (K,) steps; between them
-    coefficients are linear in log h. coefficients : (K, 1 + P), the intercept first.
+    center, spread : (P,) standardise the inputs. knots : (K,) steps; between them the coefficients
+    are linear in log h. coefficients : (K, 1 + P), the intercept first.
     table : (H, Q) quantiles of move / scale around its mean. levels : (Q,) ascending.
-    sharpe : mean move / scale of one step. grows : whether it is that of prices that are expected
-    to grow, which says nothing of others. years, rows : what it was fitted on, the latter of all
-    symbols together. bars_per_year : of their calendar.
+    sharpe : mean of move / scale for one step. grows : whether `sharpe` comes from prices that are
+    expected to grow; it then says nothing about other prices. years, rows : size of the training
+    data, rows summed over all symbols. bars_per_year : of their calendar.
     """
 
     center: Floats
@@ -77,9 +77,9 @@ class Har:
     bars_per_year: float
 
     def scale(self, inputs: Floats, sigma: Floats) -> Floats:
-        """Return the scale of the move to each step, (N, H), from what `har_inputs` returns.
+        """Return the scale of the move to each step, (N, H), from the result of `har_inputs`.
 
-        inputs : (N, P). sigma : (N,). 0 where a price has not moved yet.
+        inputs : (N, P). sigma : (N,). The scale is 0 if the price has not moved yet.
         """
         steps = np.arange(1, len(self.table) + 1)
         logs = self.design(inputs) @ self.at_steps(len(steps)).T
@@ -87,40 +87,40 @@ class Har:
         return np.asarray(np.nan_to_num(sigma)[:, None] * np.sqrt(steps) * np.exp(logs))
 
     def arrays(self) -> dict[str, Floats]:
-        """Return all of it but the levels as arrays of float64; `har_of` is the inverse."""
+        """Return all fields but the levels as float64 arrays; `har_of` is the inverse."""
         numbers = self.sharpe, self.grows, self.years, self.rows, self.bars_per_year
         found = {name: np.asarray(getattr(self, name), np.float64) for name in _ARRAYS}
         return found | {"numbers": np.array(numbers, dtype=np.float64)}
 
     def at_steps(self, horizon: int) -> Floats:
-        """Return the coefficients of every step, linear in its log between knots: (H, 1 + P)."""
+        """Return the coefficients of every step, (H, 1 + P), linear in log h between knots."""
         logs = np.log(np.arange(1, horizon + 1))
         knots = np.log(self.knots)
         return np.column_stack([np.interp(logs, knots, each) for each in self.coefficients.T])
 
     def at_levels(self, levels: Sequence[float]) -> "Har | None":
-        """Return the same at some of its levels; None where it lacks one."""
+        """Return the fan restricted to some levels, or None if it lacks one of them."""
         if not set(levels) <= set(self.levels):
             return None
         columns = [self.levels.index(each) for each in levels]
         return replace(self, table=self.table[:, columns], levels=tuple(levels))
 
     def design(self, inputs: Floats) -> Floats:
-        """Return standardised inputs after a column of ones; an unknown value is the mean."""
+        """Return a column of ones and the standardised inputs; unknown values become the mean."""
         standard = np.nan_to_num((inputs - self.center) / self.spread)
         standard = np.clip(standard, -_FURTHEST_FROM_MEAN, _FURTHEST_FROM_MEAN)
         return np.column_stack([np.ones(len(standard)), standard])
 
     def location(self, prior: float, prior_years: float) -> float:
-        """Return the Sharpe ratio of one step, drawn towards a yearly `prior` of so many years."""
+        """Return the one-step Sharpe ratio, shrunk to the yearly `prior` worth `prior_years`."""
         known = 0.0 if self.grows and not prior else self.years
         each = prior / math.sqrt(self.bars_per_year)
         return (known * self.sharpe + prior_years * each) / max(known + prior_years, _SMALLEST)
 
     def forecast(self, scale: Floats, location: Floats) -> Forecast:
-        """Return the fan of N windows of some scale (N, n) at the first n steps.
+        """Return the fan of N windows at the first n steps, from their scale (N, n).
 
-        location : (N,) of each window, as `location` returns it.
+        location : (N,) for each window, from the method `location`.
         """
         root = np.sqrt(np.arange(1, scale.shape[1] + 1))
         values, kind = np.unique(location, return_inverse=True)
@@ -137,19 +137,19 @@ def prior_sharpe(
 ) -> float:
     """Return the yearly Sharpe ratio expected of a symbol before its prices are seen.
 
-    0 for Yahoo's currencies, futures, rates and coins, which pay nothing for being held.
+    It is 0 for Yahoo's currencies, futures, rates and coins, which earn no premium for holding.
     """
     return (by_symbol or {}).get(symbol, 0.0 if _WITHOUT_GROWTH.search(symbol) else usual)
 
 
 def bars_per_year(dates: Days) -> float:
-    """Return how many of the dates (T,) lie in a year; at most one a day."""
+    """Return the average number of the dates (T,) per year; at most one per day."""
     days = (dates[-1] - dates[0]) / np.timedelta64(1, "D") if len(dates) > 1 else 0.0
     return float(np.clip((len(dates) - 1) / max(days, 1.0) * _DAYS, 1.0, _DAYS))
 
 
 def har_of(arrays: Mapping[str, Floats], levels: Sequence[float]) -> Har:
-    """Make a fit of its arrays, which have the shapes of `har_shapes`."""
+    """Restore a fit from its arrays, which have the shapes of `har_shapes`."""
     sharpe, grows, years, rows, yearly = arrays["numbers"].tolist()
     numbers = sharpe, bool(grows), years, int(rows), yearly
     center, spread, steps, coefficients, table = (arrays[name] for name in _ARRAYS)
@@ -171,7 +171,7 @@ def har_shapes(horizon: int, levels: int) -> dict[str, tuple[int, ...]]:
 
 
 def _knots(horizon: int) -> Ints:
-    """Return the steps that are fitted, evenly in the log of the step."""
+    """Return the steps to fit, evenly spaced in the log of the step."""
     return np.unique(np.geomspace(1, horizon, _KNOTS).round().astype(np.int64))
 
 
@@ -180,11 +180,11 @@ def har_inputs(
     log_ranges: Floats | None = None,
     rows: slice | Ints = slice(None),
 ) -> tuple[Floats, Floats]:
-    """Return the inputs (N, P), NaN where unknown, and the volatility (N,) of some rows of T.
+    """Return the inputs (N, P), NaN where unknown, and the volatility (N,) at N of the T rows.
 
-    Row t uses rows up to t. The volatility is that of `ewma_sigma`, NaN also where the price has
-    not moved for so long that there is none. log_ranges : (T,) log(high / low), NaN where unknown.
-    rows : N of them, all by default.
+    Row t uses rows up to t. The volatility is that of `ewma_sigma`, and NaN also if it is zero
+    because the price stood still. log_ranges : (T,) log(high / low), NaN where unknown.
+    rows : the N rows, all by default.
     """
     every = ewma_sigma(log_prices)
     every[~(every > 0.0)] = np.nan
@@ -217,9 +217,9 @@ def fit_har(
 ) -> Har:
     """Fit on the log prices of S series, each (T,); no move ends after the last row of its series.
 
-    priors : by series, of `prior_sharpe`. ranges : by series as for `har_inputs`. start : a fit of
-    the same horizon and levels that few rows are drawn towards. Raises DataError where no price
-    moves.
+    priors : by series, from `prior_sharpe`. ranges : by series, as `log_ranges` of `har_inputs`.
+    start : a fit of the same horizon and levels, towards which a fit on few rows is shrunk. Raises
+    DataError if no price moves.
     """
     every = max(_EVERY, sum(map(len, series)) // _MOST_ROWS)
     pairs = zip(series, ranges or repeat(None), strict=False)
@@ -254,9 +254,10 @@ def fit_har(
 
 
 class _Known(NamedTuple):
-    """Rows of one series that are fitted on, and what is known at each; usable : how many could be.
+    """The rows of one series used to fit, with their inputs and volatility.
 
-    prices : (T,) log prices. rows, sigma : (N,). inputs : (N, P).
+    prices : (T,) log prices. rows, sigma : (N,). inputs : (N, P). usable : number of rows with a
+    volatility, before thinning.
     """
 
     prices: Floats
@@ -289,8 +290,8 @@ def _sizes(known: Sequence[_Known], design: Sequence[Floats], h: int) -> tuple[F
 def _gamma_regression(x: Floats, sizes: Floats, toward: Floats, prior: float) -> Floats:
     """Return b that minimises mean(sizes * exp(-x @ b) + x @ b) + penalty, by Newton's method.
 
-    The quasi-likelihood of a positive value whose deviation is proportional to its mean
-    (McCullagh & Nelder 1989, chapter 8). It is convex. prior : rows that `toward` is worth.
+    This is the quasi-likelihood of a positive value whose deviation is proportional to its mean
+    (McCullagh & Nelder 1989, chapter 8). It is convex. prior : weight of `toward`, in rows.
     """
     if not len(x):  # no series is long enough for this step
         return toward
@@ -322,10 +323,10 @@ def _gamma_regression(x: Floats, sizes: Floats, toward: Floats, prior: float) ->
 
 
 def _residuals(known: Sequence[_Known], fitted: Har, grow: Mask) -> tuple[Floats, float, Floats]:
-    """Return the table (H, Q), the Sharpe ratio of one step and the moves behind each step (H, 1).
+    """Return the table (H, Q), the one-step Sharpe ratio, and the number of moves by step (H, 1).
 
-    Each symbol's mean residual of a step is taken out: growth is the location's. grow : (S,) whose
-    it is.
+    Each symbol's mean residual at each step is subtracted, because the location models growth.
+    grow : (S,) the series that determine the Sharpe ratio.
     """
     horizon, parts = len(fitted.table), []
     for each in known:
@@ -335,7 +336,7 @@ def _residuals(known: Sequence[_Known], fitted: Har, grow: Mask) -> tuple[Floats
         moves[ahead > last] = np.nan
         parts.append(moves / fitted.scale(each.inputs, each.sigma))
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)  # a step that no series is long enough for
+        warnings.simplefilter("ignore", RuntimeWarning)  # no series may be long enough for a step
         growth = np.concatenate([part[:, -1] for part in compress(parts, grow)]) / np.sqrt(horizon)
         sharpe = float(np.nan_to_num(np.nanmean(growth)))
         for part in parts:
@@ -347,18 +348,18 @@ def _residuals(known: Sequence[_Known], fitted: Har, grow: Mask) -> tuple[Floats
 
 
 class _Sums:
-    """Sums of the last values of (T,), the first of which is unknown."""
+    """Trailing sums over T values, of which the first is unknown."""
 
     def __init__(self, values: Floats) -> None:
         self._sums = np.concatenate([[0.0], np.cumsum(values[1:])])
 
     def of(self, k: int, at: Ints) -> Floats:
-        """Return the sum of the last k values up to each row (N,), NaN where there are fewer."""
+        """Return the sum of the last k values up to each row (N,), NaN if there are fewer."""
         return np.where(at >= k, self._sums[at] - self._sums[np.maximum(at - k, 0)], np.nan)
 
 
 def _standard(inputs: Floats) -> tuple[Floats, Floats]:
-    """Return mean and deviation of the known values of each input, (P,) and (P,); else 0 and 1."""
+    """Return mean and deviation of the known values of each input, (P,) each; 0 and 1 if none."""
     known = np.isfinite(inputs)
     count = np.maximum(known.sum(axis=0), 1)
     center = np.where(known, inputs, 0.0).sum(axis=0) / count
@@ -367,7 +368,7 @@ def _standard(inputs: Floats) -> tuple[Floats, Floats]:
 
 
 def _parkinson(log_ranges: Floats) -> Floats:
-    """Return the volatility of the daily range, an exponential mean over the known ones: (T,).
+    """Return the exponentially weighted volatility of the known daily ranges: (T,).
 
     Parkinson (1980): the mean square of log(high / low), divided by 4 log 2.
     """
@@ -377,7 +378,7 @@ def _parkinson(log_ranges: Floats) -> Floats:
 
 
 def _anchor(sigma: Floats) -> Floats:
-    """Return the mean log volatility of all rows up to each, less that of the row: (T,)."""
+    """Return the mean log volatility of all rows up to each row, minus that of the row: (T,)."""
     logs = np.log(sigma)
     known = np.isfinite(logs)
     mean = np.cumsum(np.where(known, logs, 0.0)) / np.maximum(np.cumsum(known), 1)

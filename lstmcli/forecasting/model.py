@@ -1,4 +1,4 @@
-"""A trained model as a value: the network with all that a forecast needs besides the prices."""
+"""A trained model: the network and everything else that a forecast needs, except prices."""
 
 from dataclasses import dataclass, replace
 from typing import Any
@@ -21,14 +21,14 @@ from lstmcli.networks.heads import NextStep, QuantileFan, ScaleCorrection
 
 @dataclass(frozen=True)
 class TrainedModel:
-    """A network on its device, with the settings and the scale it was fitted with.
+    """A network on its device, with its settings and fitted scales.
 
-    fitted : the scale of the training rows, None where each window scales itself.
+    fitted : the scale of the training rows, None if each window is scaled by itself.
     trained_on : the symbols of the training rows.
-    calibration : the conformal adjustment of the fan, None before or without it.
-    inputs : the scale of the own inputs, fitted on the training rows; None where it reads none.
+    calibration : the conformal adjustment of the fan, or None.
+    inputs : the scale of the own inputs, fitted on the training rows; None without own inputs.
     har : the linear fan that the network corrects; None for point forecasts, and for the fans of
-        version 0.2 and before.
+        version 0.2 and earlier.
     """
 
     network: nn.Module
@@ -47,12 +47,12 @@ class TrainedModel:
 
     @property
     def levels(self) -> tuple[float, ...]:
-        """The levels of its quantiles; none for a point forecast."""
+        """The quantile levels; empty for a point forecast."""
         return self.settings.levels
 
     @property
     def fewest_rows(self) -> int:
-        """How many rows of a series a forecast needs at least."""
+        """The minimum number of rows that a forecast needs."""
         length = self.settings.window.context_length
         return length if self.har is None else min(length, FEWEST_ROWS)
 
@@ -62,15 +62,15 @@ class TrainedModel:
         return next(self.network.parameters(), torch.empty(0)).device
 
     def to(self, device: torch.device) -> "TrainedModel":
-        """Return the model on a device, to which its network moves."""
+        """Return the model on a device; this moves its network."""
         fitted = None if self.fitted is None else self.fitted.to(device)
         return replace(self, network=self.network.to(device), fitted=fitted)
 
 
 def series_for(settings: Settings, prices: Prices) -> Series:
-    """Return the series that a model of these settings reads from a price table.
+    """Return the series that a model with these settings reads from a price table.
 
-    The probabilistic recipe uses features where they exist; the others require them.
+    The probabilistic recipe skips features that are missing; the other recipes require them.
     """
     series = make_series(
         prices,
@@ -85,7 +85,7 @@ def series_for(settings: Settings, prices: Prices) -> Series:
 
 
 def log_ranges(series: Series, settings: Settings) -> Floats | None:
-    """Return log(high / low) of each bar, (T,); None where the model does not read them."""
+    """Return log(high / low) of each bar, (T,); None if the model does not read both."""
     columns = ["close", *(name for name in settings.window.bars if name != "close")]
     if not {"high", "low"} <= set(columns):
         return None
@@ -94,19 +94,19 @@ def log_ranges(series: Series, settings: Settings) -> Floats | None:
 
 
 def location_of(har: Har, symbol: str, settings: Settings) -> float:
-    """Return the Sharpe ratio of one step that a symbol is forecast with."""
+    """Return the one-step Sharpe ratio used to forecast a symbol."""
     own = settings.forecast
     prior = prior_sharpe(symbol, own.prior_sharpe, own.prior_by_symbol)
     return har.location(prior, own.prior_years)
 
 
 def num_columns(settings: Settings) -> int:
-    """Return C, the columns of a series: the forecast price and the features besides it."""
+    """Return C, the number of columns of a series: the forecast price and its features."""
     return 1 + len(set(settings.window.bars) - {"close", "month"})
 
 
 def network_inputs(settings: Settings) -> tuple[str, ...]:
-    """Return the names of the F values that the network reads of each bar, in order."""
+    """Return the names of the F values that the network reads from each bar, in order."""
     features, own = settings.window.bars, [each.text for each in settings.window.inputs]
     if settings.model.head == "direct":
         return (*input_names(features), *own)
@@ -115,9 +115,9 @@ def network_inputs(settings: Settings) -> tuple[str, ...]:
 
 
 def new_network(settings: Settings, *, corrects: bool = True) -> nn.Module:
-    """Build the untrained network that the settings describe, on the CPU: one for each member.
+    """Build the untrained network of the settings on the CPU, with one network per member.
 
-    corrects : whether a direct head corrects a linear fan, as all do since version 0.3.
+    corrects : whether a direct head corrects a linear fan, as all heads do since version 0.3.
     """
     if settings.model.network == "har":
         return nn.Identity()  # the linear fan alone

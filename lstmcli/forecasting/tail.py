@@ -1,10 +1,10 @@
 """Chances beyond the outermost quantiles of a fan: a generalised Pareto tail on each side.
 
-A move is measured in the distance from the median to the outermost quantile of its side, so that
-the sizes of calm and wild days, and of different symbols, are alike. The chance of more than z > 1
-of these distances is `rate * (1 + shape * (z - 1) / scale) ** (-1 / shape)` (Pickands 1975; Coles
-2001, chapter 4). A symbol has few moves beyond 1, so its own are joined by those of other series,
-which together never count for more than `_POOL_WORTH` of its own.
+A move is measured in units of the distance from the median to the outermost quantile of its side,
+which makes calm and volatile days, and different symbols, comparable. The chance of a move beyond
+z > 1 is `rate * (1 + shape * (z - 1) / scale) ** (-1 / shape)` (Pickands 1975; Coles 2001, chapter
+4). A symbol has few moves beyond 1, so the fit adds moves of other series, which together never
+count for more than `_POOL_WORTH` of its own.
 """
 
 from collections.abc import Sequence
@@ -15,11 +15,11 @@ import numpy as np
 
 from lstmcli.arrays import Floats
 
-SMALLEST = 1e-7  # no chance is given as less
+SMALLEST = 1e-7  # lower limit of every chance
 _POOL_WORTH = 100.0  # moves beyond a quantile
-_RATE_WORTH = 2000.0  # moves: what the level of the quantile, or the pool, says of the rate
-# What is believed where no move lies beyond; of many moves it changes little. Of the 21 shipped
-# series the shapes are 0.16 and 0.32 and the scales 0.26 and 0.28; Gaussian walks have -0.1, 0.2.
+_RATE_WORTH = 2000.0  # moves: the weight of the quantile's level, or of the pool, in the rate
+# The prior, used if no move lies beyond the quantile; with many moves it changes little. The 21
+# shipped series have shapes 0.16 and 0.32 and scales 0.26 and 0.28; Gaussian walks -0.1 and 0.2.
 _SHAPE, _SHAPE_DEVIATION = 0.2, 0.15
 _LOG_SCALE, _LOG_SCALE_DEVIATION = float(np.log(0.3)), 1.0
 _LOWEST_SHAPE, _HIGHEST_SHAPE = -0.25, 0.9
@@ -27,14 +27,14 @@ _LEAST = 1e-12
 
 
 class Side(NamedTuple):
-    """One tail: the chance to be beyond the quantile, and the Pareto beyond it."""
+    """One tail: the chance of a move beyond the quantile, and the Pareto parameters beyond it."""
 
     rate: float
     shape: float
     scale: float
 
     def chance(self, beyond: Floats) -> Floats:
-        """Return the chance of moves beyond so many distances, each at least 1: (N,)."""
+        """Return the chance of moves beyond `beyond` distances, each at least 1: (N,)."""
         excess = np.maximum(beyond - 1.0, 0.0) / self.scale
         if abs(self.shape) < _LEAST:
             return np.asarray(self.rate * np.exp(-excess))
@@ -45,9 +45,9 @@ class Side(NamedTuple):
 
 @dataclass(frozen=True)
 class Tail:
-    """Both tails of a fan at one step, and how many moves they were fitted on.
+    """Both tails of a fan at one step, and the number of moves that they were fitted on.
 
-    own, pooled : moves of the series itself, and of the `series` others.
+    own, pooled : moves of the series itself, and of `series` other series.
     """
 
     below: Side
@@ -57,19 +57,20 @@ class Tail:
     series: int
 
     def probability(self, z: Floats) -> Floats:
-        """Return the two-sided chance of moves as far out as z: (N,), from `distances`.
+        """Return the two-sided chance of moves at least as far out as z: (N,).
 
-        It is twice that of the side; NaN between the outermost quantiles, which the fan describes.
+        z : (N,), from `distances`. The chance is twice the one-sided chance, and NaN between the
+        outermost quantiles, where the fan itself gives the chance.
         """
         found = 2.0 * np.where(z > 0, self.above.chance(np.abs(z)), self.below.chance(np.abs(z)))
         return np.where(np.abs(z) > 1.0, np.clip(found, SMALLEST, 1.0), np.nan)
 
 
 def distances(quantiles: Floats, median: Floats, actual: Floats) -> Floats:
-    """Return how far outcomes lie from the median, in distances to the outermost quantile: (N,).
+    """Return the moves from the median in units of the distance to the outermost quantile: (N,).
 
-    quantiles : (N, Q), ascending. median, actual : (N,). Negative below the median; NaN where the
-    outcome is unknown or the fan has no width.
+    quantiles : (N, Q), ascending. median, actual : (N,). The result is negative below the median,
+    and NaN if the outcome is unknown or the fan has no width.
     """
     moved = actual - median
     width = np.where(moved > 0, quantiles[:, -1] - median, median - quantiles[:, 0])
@@ -86,11 +87,11 @@ def fit_tail(
     steps: int = 1,
     gap: int = 1,
 ) -> Tail:
-    """Fit on the distances of training moves: (N,) of the series, and of each other series.
+    """Fit both tails on the distances of training moves, (N,) for the series and each other one.
 
-    levels : the chance below and above the outermost quantiles that the fan means, 0.025 twice.
-    steps : of a move; those from neighbouring cutoffs overlap. gap : rows between cutoffs of the
-    pool; those of the series follow each other.
+    levels : nominal chance below the lowest and above the highest quantile, e.g. 0.025 each.
+    steps : length of a move; moves from neighbouring cutoffs overlap. gap : rows between cutoffs of
+    the pool; cutoffs of the series itself are one row apart.
     """
     own = own[np.isfinite(own)]
     others = np.concatenate([*pool, own[:0]])
@@ -104,7 +105,7 @@ def fit_tail(
 def _side(
     own: Floats, pool: Floats, mirrored: Floats, *, level: float, worth: tuple[float, float]
 ) -> Side:
-    """Fit one side, on which distances are positive; the other side stands in for a pool."""
+    """Fit one side, where distances are positive; the other side replaces a missing pool."""
     each, of_pool = worth
     pooled = of_pool * len(pool)
     usual = (of_pool * np.count_nonzero(pool > 1) + _RATE_WORTH * level) / (pooled + _RATE_WORTH)
@@ -118,7 +119,7 @@ def _side(
 
 
 def _pareto(excesses: Floats, weights: Floats) -> tuple[float, float]:
-    """Return shape and scale of the greatest posterior likelihood of weighted excesses."""
+    """Return the shape and scale that maximise the posterior of the weighted excesses."""
     from scipy.optimize import minimize
 
     def loss(at: Floats) -> float:
@@ -131,7 +132,7 @@ def _pareto(excesses: Floats, weights: Floats) -> tuple[float, float]:
         logs = np.log(inside) * (1.0 / shape + 1.0) if abs(shape) > 1e-9 else excesses / scale
         return float(weights @ (at[1] + logs) + prior)
 
-    exact = {"xatol": 1e-9, "fatol": 1e-9, "maxiter": 1000}  # so that processors agree
+    exact = {"xatol": 1e-9, "fatol": 1e-9, "maxiter": 1000}  # the same result on all processors
     start = np.array([_SHAPE, _LOG_SCALE])
     found = minimize(loss, start, method="Nelder-Mead", options=exact).x
     return float(found[0]), float(np.exp(found[1]))

@@ -36,7 +36,7 @@ def test_a_series_that_starts_after_validation_does_says_that_and_what_to_do() -
     reason = failures["NEW"].reason
     assert re.match(rf"needs {CONTEXT + PURGE} rows before {plan.validation_start}, has 0 ", reason)
     assert "its 70 rows run from 2001-04-09 to " in reason
-    assert "Train the others, then it --from their model; or leave it out." in reason
+    assert "Train it --from a model of the others, or leave it out." in reason
     make_plan([part("NEW", 330, 70)], SETTINGS)
 
 

@@ -67,9 +67,9 @@ def test_a_leak_is_shown_and_named_in_one_line_with_exit_code_1(home: Path, leak
     assert_one_error(
         Outcome(1, "", outcome.err),
         1,
-        "what comes after a cutoff was used (forecast stage, prices, cutoff 2018-",
+        "data after a cutoff was used (forecast stage, prices, cutoff 2018-",
         "step 1, forecasts of tiny/v0001, median",
-        "when other bars took the place of those after 2018-",
+        "when the bars after 2018-",
     )
 
 

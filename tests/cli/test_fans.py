@@ -123,7 +123,7 @@ def test_picture_that_cannot_be_drawn_is_refused_before_any_work(fan_home: Path)
     for arguments, words in (
         (("--plot", "fan.gif"), "expected .png or .svg"),
         (("--plot", "-", "--format", "csv"), "two results on standard output"),
-        (("--horizon", "11"), "answers 10 steps at once"),
+        (("--horizon", "11"), "forecasts at most 10 steps"),
     ):
         assert_one_error(in_process("predict", *arguments, folder=fan_home), 2, words)
 
@@ -164,7 +164,7 @@ def test_series_that_stands_still_is_left_out_by_name_and_the_others_are_trained
     assert not (fan_home / "data/models/mixed").exists()
     done = in_process(*arguments, "--csv", "one.csv", folder=fan_home)
     assert done.code == 3
-    assert "failed: flat: no variation (flat): Close stands still from" in done.err
+    assert "failed: flat: no variation (flat): Close does not change from" in done.err
     kept = json.loads((fan_home / "data/models/mixed/v0001/metadata.json").read_text())
     assert [each["symbol"] for each in kept["data"]["symbols"]] == ["one"]
 
@@ -178,7 +178,7 @@ def test_series_that_stood_still_is_left_out_by_name_and_the_others_are_judged(
     assert_one_error(in_process(*arguments, folder=fan_home), 4, "no variation", "flat")
     done = in_process(*arguments, "--csv", "one.csv", "--format", "json", folder=fan_home)
     assert done.code == 3
-    assert "failed: flat: no variation (flat): Close stands still from" in done.err
+    assert "failed: flat: no variation (flat): Close does not change from" in done.err
     alone = json.loads(output(fan_home, "evaluate", "--csv", "one.csv", "--format", "json"))
     assert json.loads(done.out)["scores"] == alone["scores"]
 

@@ -68,7 +68,7 @@ def test_one_that_cannot_be_refreshed_is_reported_and_old(server: StandIn, home:
     assert [each["symbol"] for each in document["incomplete"]] == ["^VIX"]
     assert [each["symbol"] for each in document["forecasts"]] == ["AAPL"]
     day = BARS.index[-6].date()
-    words = f"AAPL: ^VIX, which is read with it, ends on {day}, 5 bars before it"
+    words = f"AAPL: ^VIX, one of its inputs, ends on {day}, 5 bars earlier"
     for outcome in (done, in_process("predict", "AAPL", folder=home)):
         assert words in outcome.err
     assert "Run: lstmcli fetch ^VIX" in outcome.err

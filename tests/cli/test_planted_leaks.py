@@ -115,7 +115,7 @@ def test_kept_weights_that_were_fitted_on_test_rows(other: Path, monkeypatch: Pl
     with monkeypatch.context() as plant:
         plant.setattr(fit, "make_samples", leaky)
         train(other)
-    words = ("the kept model is not the one that its training rows give", "kept stage")
+    words = ("the saved model differs from a refit on its training rows", "kept stage")
     assert_caught(other, *words, windows=1)
 
 
@@ -180,7 +180,7 @@ def test_thresholds_fitted_on_test_windows_by_training(other: Path, monkeypatch:
 
     monkeypatch.setattr(learn, "learn_trend", leaky)
     train(other)
-    words = ("what comes after a cutoff was used", "fit stage", "trend thresholds")
+    words = ("data after a cutoff was used", "fit stage", "trend thresholds")
     assert_caught(other, *words, windows=1)
 
 
@@ -285,8 +285,8 @@ def test_a_child_of_the_ready_made_model_that_forgets_its_days(other: Path) -> N
     series = ("--csv", "prices.csv", "--model", "child/v0001")
     outcome = audit(other, "--n-windows", 1, *series)
     assert outcome.code == 1, outcome.out
-    assert "it says that it was trained up to '2015-12-31'" in outcome.err
-    assert "what it started from up to '2018-01-16'" in outcome.err
+    assert "it records training up to '2015-12-31'" in outcome.err
+    assert "its starting model up to '2018-01-16'" in outcome.err
 
 
 def test_a_network_that_says_the_same_to_everything(honest: Path, monkeypatch: Plant) -> None:

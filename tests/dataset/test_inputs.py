@@ -1,4 +1,4 @@
-"""Own inputs: how they are written, transformed, scaled and lagged, and joined as known then."""
+"""Own inputs: parsing, transforms, scaling, lags, and joins without later bars."""
 
 from dataclasses import replace
 from datetime import date, datetime
@@ -35,14 +35,14 @@ def sessions(symbol: str, first: str = "2023-01-02", last: str = "2024-06-28") -
 
 
 def series_on(symbol: str, days: NDArray[np.datetime64], interval: str = "1d") -> Prices:
-    """Return prices whose close is the number of days since 1970, so that it tells its day."""
+    """Return prices whose close is the number of days since 1970, to identify the day."""
     index = pd.DatetimeIndex(days.astype("datetime64[ns]"), name="Date")
     close = days.astype("datetime64[D]").astype(np.int64).astype(np.float64)
     return Prices(symbol, pd.DataFrame({"Close": close}, index=index), interval, f"{symbol}.csv")
 
 
 def joined(own: Prices, other: Prices) -> NDArray[np.datetime64]:
-    """Return the day of the other bar that is joined to each own bar, NaT where none is."""
+    """Return the day of the other bar that is joined to each own bar, or NaT if there is none."""
     found = join_known(own, other)
     days = np.nan_to_num(found, nan=-1e9).astype(np.int64).astype("datetime64[D]")
     return np.where(np.isnan(found), np.datetime64("NaT"), days)
@@ -83,14 +83,14 @@ def test_tokyo_is_known_in_new_york_the_same_day_and_new_york_in_tokyo_the_day_a
     assert at(tokyo, joined(tokyo, york), "2024-03-11") == "2024-03-08"  # a Monday
 
 
-def test_a_calendar_that_is_not_known_counts_the_day_before() -> None:
+def test_with_an_unknown_calendar_the_previous_day_counts() -> None:
     days = np.busday_offset(np.datetime64("2023-01-02"), np.arange(300))
     own, other = series_on("own series", days), series_on("other series", days)
     assert joined(own, other)[1:].tolist() == days[:-1].tolist()
     assert np.isnat(joined(own, other)[0])
 
 
-def test_an_old_value_is_held_for_ten_days_and_then_missing() -> None:
+def test_an_old_value_is_used_for_ten_days_and_then_missing() -> None:
     own = series_on(NEW_YORK, sessions(NEW_YORK))
     other = series_on("^VIX", sessions(NEW_YORK, last="2024-06-03"))
     found = joined(own, other)
@@ -98,8 +98,8 @@ def test_an_old_value_is_held_for_ten_days_and_then_missing() -> None:
     assert at(own, found, "2024-06-14") == "NaT"
     noted = with_inputs(own, [OwnInput.parse("symbol:^VIX")], lambda name, prices: other)
     old, missing = noted.notes
-    assert old.startswith("^VIX, which is read with it, ends on 2024-06-03, 18 bars before it")
-    words = "symbol:^VIX has no value in 10 of 374 rows, the last among them: read as its average."
+    assert old.startswith("^VIX, one of its inputs, ends on 2024-06-03, 18 bars earlier")
+    words = "symbol:^VIX has no value in 10 of 374 rows, including the last: its average is used."
     assert missing == words
 
 
@@ -119,7 +119,7 @@ def test_weeks_and_months_are_joined_by_their_last_day_and_lengths_are_not_mixed
 
 
 def closing(symbol: str, day: np.datetime64) -> datetime:
-    """Return when a session ends, as the library of exchange calendars has it."""
+    """Return the close of a session according to the library of exchange calendars."""
     if symbol == COIN:
         return datetime.fromisoformat(f"{day + np.timedelta64(1, 'D')}T00:00:00+00:00")
     calendar = library_calendar(CALENDARS[symbol])
@@ -146,7 +146,7 @@ def test_no_join_takes_a_bar_whose_session_had_not_closed(
             assert np.isnat(found)
 
 
-def test_of_bars_within_a_day_the_last_value_is_that_of_the_day(tmp_path: Path) -> None:
+def test_intraday_bars_give_their_last_value_to_the_day(tmp_path: Path) -> None:
     times = [f"{day} {hour}:00" for day in sessions(NEW_YORK)[:5] for hour in (10, 12, 15)]
     lines = [f"{time},{100 + row},{row}\n" for row, time in enumerate(times)]
     (tmp_path / "bars.csv").write_text("Date,Close,Mood\n" + "".join(lines))
@@ -183,7 +183,7 @@ def test_the_change_of_a_series_is_its_log_return() -> None:
 
 
 @for_each("text", ["column:X:log", "column:Y", "column:Close"])
-def test_what_cannot_be_made_is_an_error_that_names_the_column(text: str) -> None:
+def test_an_input_that_cannot_be_computed_is_an_error_naming_the_column(text: str) -> None:
     words = {
         "column:X:log": r"cannot take the log of column:X .*found -1 on 2000-01-04",
         "column:Y": r"no column Y, which the model reads \(AAA in AAA.csv\): found Close, column:X",
@@ -193,7 +193,7 @@ def test_what_cannot_be_made_is_an_error_that_names_the_column(text: str) -> Non
         raw_inputs(with_column(np.array([1.0, -1.0, 2.0])), [OwnInput.parse(text)])
 
 
-def test_scales_are_of_training_rows_and_a_level_keeps_its_zero() -> None:
+def test_scales_use_training_rows_and_a_level_keeps_zero_at_zero() -> None:
     inputs = [OwnInput.parse(each) for each in ("column:X", "column:X:level")]
     rows = np.array([[1.0, 1.0], [3.0, 3.0], [np.nan, np.nan]])
     fitted = fit_inputs([rows], inputs)
@@ -201,7 +201,7 @@ def test_scales_are_of_training_rows_and_a_level_keeps_its_zero() -> None:
     np.testing.assert_allclose(fitted.scale.numpy(), [1.0, np.sqrt(5.0)])
     later = scale_inputs(np.array([[4.0, 0.0], [np.nan, np.nan], [1e9, -1e9]]), fitted)
     assert later.tolist() == [[2.0, 0.0], [0.0, 0.0], [8.0, -8.0]]
-    with pytest.raises(DataError, match="no value of column:X in the rows to train on"):
+    with pytest.raises(DataError, match="no value of column:X in the training rows"):
         fit_inputs([np.full((3, 2), np.nan)], inputs)
 
 
@@ -222,7 +222,7 @@ def test_a_lag_reads_earlier_bars_of_its_own_series_and_none_of_another() -> Non
     assert second == [0, 0, 5, 6, 7, 8, 8]
 
 
-def test_of_bars_to_come_only_what_is_known_at_the_cutoff_is_read() -> None:
+def test_future_inputs_are_read_only_as_known_at_the_cutoff() -> None:
     inputs = [OwnInput.parse("column:X@2"), OwnInput.parse("column:X")]
     values = np.arange(8.0) / 2
     series = make_series(with_column(values), features=["close"], inputs=inputs)

@@ -1,4 +1,4 @@
-"""Each scaling and the season against loops, the way back, and what must never be NaN."""
+"""Each scaling and the season against loops, their inverses, and values that are never NaN."""
 
 import math
 from datetime import date, timedelta
@@ -74,7 +74,7 @@ def twin(window: NDArray[np.float64], scaling: str, fitted: Scale | None) -> NDA
 
 
 @for_each("scaling", SCALINGS)
-def test_a_frame_is_what_a_loop_over_windows_gives(scaling: str) -> None:
+def test_a_frame_agrees_with_a_loop_over_windows(scaling: str) -> None:
     contexts = a_batch()
     fitted = a_scale(contexts, scaling)
     expected = [twin(window, scaling, fitted) for window in contexts.numpy()]
@@ -82,7 +82,7 @@ def test_a_frame_is_what_a_loop_over_windows_gives(scaling: str) -> None:
     np.testing.assert_allclose(frame.x.numpy(), np.stack(expected), rtol=1e-9, atol=1e-12)
 
 
-def test_batch_scaling_takes_these_very_windows_unless_a_scale_is_given() -> None:
+def test_batch_scaling_uses_the_given_windows_unless_a_scale_is_given() -> None:
     contexts = a_batch()
     alone = make_frame(contexts, "batch").x
     torch.testing.assert_close(alone, make_frame(contexts, "batch", fit_batch_scale(contexts)).x)
@@ -135,7 +135,7 @@ VOLUMES = {
 @for_each("own", [True, False], ids=["own scale", "another's scale"])
 @for_each("volume", VOLUMES.values(), ids=VOLUMES.keys())
 @for_each("prices", WINDOWS.values(), ids=WINDOWS.keys())
-def test_what_the_network_reads_is_always_a_moderate_number(
+def test_the_network_inputs_are_always_moderate_numbers(
     prices: list[float], volume: list[float], own: bool, scaling: str
 ) -> None:
     window = torch.tensor([prices, volume], dtype=torch.float64).T.repeat(2, 1)
@@ -167,7 +167,7 @@ def test_missing_values_become_the_neutral_value_and_leave_the_rest_alone() -> N
     assert torch.equal(holed.x, frame.x)
 
 
-def test_the_first_and_last_known_values_pass_over_what_cannot_divide() -> None:
+def test_the_first_and_last_known_values_skip_values_that_cannot_divide() -> None:
     columns = [[NAN, 0.0, 3.0, 4.0], [1.0, 2.0, 0.0, NAN], [NAN, NAN, 0.0, NAN]]
     contexts = torch.tensor(columns, dtype=torch.float64).T[None]
     assert first_known(contexts).tolist() == [[3.0, 1.0, 1.0]]
@@ -190,14 +190,14 @@ def test_months_are_those_of_the_calendar_before_1970_and_after(days: list[date]
 
 
 @given(st.dates(date(1850, 1, 1), date(2100, 12, 31)))
-def test_the_month_after_is_that_of_the_day_after_its_last(day: date) -> None:
+def test_the_next_month_is_that_of_the_day_after_the_last_day(day: date) -> None:
     after = day.replace(day=28)
     while after.month == day.month:
         after += timedelta(days=1)
     assert next_month(torch.tensor([day.month - 1])).tolist() == [after.month - 1]
 
 
-def test_sine_and_cosine_stand_beside_the_rows_that_they_belong_to() -> None:
+def test_sine_and_cosine_are_appended_to_their_own_rows() -> None:
     x = torch.from_numpy(np.random.default_rng(0).normal(size=(2, 5, 3)))
     months = torch.tensor([[9, 10, 11, 0, 1, 2, 3], [4, 5, 6, 7, 8, 9, 10]])
     found = with_season(x, months)  # the first two rows went into the scaling
@@ -215,7 +215,7 @@ def test_without_months_only_the_rows_are_left() -> None:
     assert torch.equal(with_season(x, None), x.float())
 
 
-def test_a_month_counts_for_two_inputs() -> None:
+def test_the_month_makes_two_inputs() -> None:
     for features, expected in (
         ('["close", "volume"]', ("close", "volume")),
         (
@@ -227,7 +227,7 @@ def test_a_month_counts_for_two_inputs() -> None:
         assert network_inputs(settings) == expected
 
 
-def test_one_bar_for_every_month_passes_whichever_day_it_is_dated_by() -> None:
+def test_one_bar_for_every_month_passes_whatever_its_day() -> None:
     check_months(MONTHLY, "AAA")
     check_months(MONTHLY + (np.arange(len(MONTHLY)) % 28).astype("timedelta64[D]"), "AAA")
 
@@ -241,8 +241,6 @@ def test_one_bar_for_every_month_passes_whichever_day_it_is_dated_by() -> None:
     ],
     ids=["one is missing", "two in one", "daily"],
 )
-def test_other_bars_are_refused_with_the_first_pair_that_is_wrong(
-    dates: np.ndarray, words: str
-) -> None:
+def test_other_bars_are_refused_with_the_first_wrong_pair(dates: np.ndarray, words: str) -> None:
     with pytest.raises(DataError, match=rf"not one bar for every month \(AAA\): {words}"):
         check_months(dates, "AAA")

@@ -1,4 +1,4 @@
-"""A price table becomes columns: the forecast price first, features in the order asked for."""
+"""A price table becomes columns: the forecast price first, features in the requested order."""
 
 from typing import Any
 
@@ -41,7 +41,7 @@ def test_features_keep_their_order_and_bars_are_adjusted_like_the_price() -> Non
     np.testing.assert_array_equal(series.last_close, CLOSE)
 
 
-def test_the_price_is_a_column_even_where_the_network_does_not_read_it() -> None:
+def test_the_price_is_a_column_even_if_the_network_does_not_read_it() -> None:
     series = make_series(make_prices(**TABLE), features=["volume"], price="close")
     assert (series.inputs, series.price) == ((1,), "Close")
     np.testing.assert_array_equal(series.values[:, 0], CLOSE)

@@ -94,7 +94,7 @@ def test_the_corrected_lab_has_3992_rows_before_705_test_rows() -> None:
     train_fraction=st.floats(0.3, 0.95),
     validation_fraction=st.floats(0.10, 0.15),
 )
-def test_no_label_of_a_part_reaches_a_row_of_the_next(
+def test_no_label_of_a_part_reaches_into_the_next_part(
     rows: int,
     context_length: int,
     horizon: int,
@@ -147,7 +147,7 @@ def test_an_embargo_is_counted_on_the_dates_of_all_series_together() -> None:
 
 
 @given(ahead=st.integers(1, 40), embargo=st.integers(0, 60))
-def test_an_embargo_longer_than_the_rows_ends_late_enough_for_those_to_come(
+def test_an_embargo_longer_than_the_rows_ends_late_enough_for_future_rows(
     ahead: int, embargo: int
 ) -> None:
     whole = series_of(random_walk(400))

@@ -1,4 +1,4 @@
-"""The inputs against loops over single rows, what they may know, and what must never be NaN."""
+"""The inputs against loops over single rows, without later rows, and never NaN."""
 
 import math
 
@@ -50,7 +50,7 @@ def mean_path(values: list[float], decay: float) -> list[float]:
 
 
 def twin(window: NDArray[np.float64]) -> tuple[list[list[float]], list[float]]:
-    """Return inputs and sigma of one window (L, 5) that is nowhere constant, row by row."""
+    """Compute inputs and sigma of one window (L, 5) without constant stretches, row by row."""
     close, opened, high, low, volume = (window[:, c].tolist() for c in range(5))
     squares = [math.log(close[i] / close[i - 1]) ** 2 for i in range(1, len(close))]
     sigma, shorter, longer = (
@@ -89,7 +89,7 @@ def assert_sane(frame: VolatilityFrame) -> None:
 
 
 @for_each("length", [3, EWMA_START, EWMA_START + 1, EWMA_START + 2, LENGTH])
-def test_the_frame_is_that_of_a_loop_over_rows(length: int) -> None:
+def test_the_frame_agrees_with_a_loop_over_rows(length: int) -> None:
     contexts = a_batch(length=LENGTH)[:, :length]
     frame = volatility_frame(contexts, FEATURES)
     assert frame.x.shape == (3, length - 1, 7)
@@ -100,7 +100,7 @@ def test_the_frame_is_that_of_a_loop_over_rows(length: int) -> None:
         np.testing.assert_allclose(frame.sigma[n].numpy(), sigma, rtol=1e-12)
 
 
-def test_sigma_is_the_volatility_that_the_baselines_are_measured_in() -> None:
+def test_sigma_equals_the_volatility_of_the_baselines() -> None:
     contexts = a_batch()
     sigma = volatility_frame(contexts, ["close"]).sigma
     for n in range(len(contexts)):
@@ -121,7 +121,7 @@ def test_sigma_is_the_volatility_that_the_baselines_are_measured_in() -> None:
         (FEATURES, 7),
     ],
 )
-def test_a_frame_has_as_many_inputs_as_are_counted(features: list[str], count: int) -> None:
+def test_a_frame_has_the_named_number_of_inputs(features: list[str], count: int) -> None:
     order = ["close", *(name for name in features if name != "close")]
     columns = [FEATURES.index(name) for name in order]
     contexts = a_batch()
@@ -138,7 +138,7 @@ def test_a_frame_has_as_many_inputs_as_are_counted(features: list[str], count: i
 
 @for_each("changed", [EWMA_START + 1, 40, LENGTH - 1])
 @for_each("factor", [1e6, 0.0])
-def test_no_row_knows_what_follows_it(changed: int, factor: float) -> None:
+def test_no_row_depends_on_later_rows(changed: int, factor: float) -> None:
     contexts = a_batch()
     other = contexts.clone()
     other[:, changed:, 1:] *= factor
@@ -151,7 +151,7 @@ def test_no_row_knows_what_follows_it(changed: int, factor: float) -> None:
 
 
 @for_each("level", [1e-6, 0.1, 1.0, 1e6])
-def test_a_constant_series_gives_finite_inputs_and_a_least_sigma(level: float) -> None:
+def test_a_constant_series_gives_finite_inputs_and_the_minimum_sigma(level: float) -> None:
     frame = volatility_frame(torch.full((2, LENGTH, 5), level, dtype=torch.float64), FEATURES)
     assert_sane(frame)
     assert (frame.sigma == 1e-8).all()
@@ -161,7 +161,7 @@ def test_a_constant_series_gives_finite_inputs_and_a_least_sigma(level: float) -
 
 @for_each("column", [1, 2, 3, 4])
 @for_each("value", [0.0, NAN, -1.0])
-def test_a_missing_value_is_neutral_where_it_is_missing_alone(column: int, value: float) -> None:
+def test_a_missing_value_makes_only_its_own_input_neutral(column: int, value: float) -> None:
     contexts = a_batch()
     expected = volatility_frame(contexts, FEATURES)
     contexts[:, 45, column] = value

@@ -1,4 +1,4 @@
-"""Gathers of windows against plain loops, and without a copy of every window."""
+"""Gathering windows against plain loops, without a copy of every window."""
 
 import numpy as np
 
@@ -6,7 +6,7 @@ from lstmcli.dataset.windows import context_months, contexts, flat_cutoffs, futu
 from tests.synthetic import series_of
 
 
-def test_windows_of_two_series_are_what_a_loop_over_their_rows_gives() -> None:
+def test_windows_of_two_series_agree_with_a_loop_over_their_rows() -> None:
     first = series_of(np.arange(10.0), np.arange(10.0) * 10)
     second = series_of(np.arange(100.0, 107.0), np.arange(100.0, 107.0) * 10, symbol="BBB")
     cutoffs = [np.array([2, 5]), np.array([3, 2, 4])]

@@ -1,4 +1,4 @@
-"""Pools and backtests that tests of scores are made of."""
+"""Pools and backtests for tests of scores."""
 
 from typing import Any
 
@@ -43,7 +43,7 @@ def panel(
     step_size: int = 5,
     quantiles: bool = True,
 ) -> Any:
-    """Return random walks, a model that knows a little, and the baselines."""
+    """Return random walks, a model with a little skill, and the baselines."""
     generator, rows = np.random.default_rng(0), n_symbols * n_cutoffs
     actual = np.cumsum(generator.normal(0, 0.01, (rows, horizon)), axis=1)
     median = 0.2 * actual + generator.normal(0, 0.002, actual.shape)

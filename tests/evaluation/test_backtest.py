@@ -30,7 +30,7 @@ LENGTH, HORIZON = 5, 3
 
 
 def ending(series: Series, rows: Rows) -> Forecast:
-    """Forecast the number of the last row that can be seen, to tell what was handed over."""
+    """Forecast the number of the last visible row, to show which rows were passed."""
     assert len(rows), "a series without cutoffs takes no part"
     return Forecast(np.full((len(rows), HORIZON), float(len(series))))
 
@@ -45,7 +45,7 @@ def ran(cutoffs: Sequence[Rows] = CUTOFFS) -> Backtest:
     )
 
 
-def test_every_field_is_what_a_loop_over_symbols_and_cutoffs_gives() -> None:
+def test_every_field_agrees_with_a_loop_over_symbols_and_cutoffs() -> None:
     result = ran()
     n = 0
     for series, rows in zip([FIRST, SECOND], CUTOFFS, strict=True):
@@ -73,7 +73,7 @@ def test_a_forecaster_sees_no_row_after_the_last_cutoff() -> None:
         assert ran(cutoffs).forecasts["ending"].median[:, 0].tolist() == expected
 
 
-def test_each_cutoff_is_forecast_by_the_latest_whose_turn_has_come() -> None:
+def test_each_cutoff_uses_the_latest_forecaster_available() -> None:
     def saying(number: int) -> Forecaster:
         return one_by_one(lambda series, rows: Forecast(np.full((len(rows), HORIZON), number)))
 
@@ -100,7 +100,7 @@ def test_in_turn_each_forecaster_sees_no_row_after_its_own_last_cutoff() -> None
     assert seen == [16, 37]
 
 
-def test_forecasts_joined_must_be_as_many_as_announced() -> None:
+def test_joining_too_few_forecasts_is_an_error() -> None:
     part = Forecast(np.zeros((2, HORIZON)), spread=np.ones((2, HORIZON)))
     joined = join_forecasts(iter([part, part]), 4)
     assert joined.spread is not None
@@ -110,7 +110,7 @@ def test_forecasts_joined_must_be_as_many_as_announced() -> None:
             join_forecasts(parts, count)
 
 
-def test_the_sigma_of_a_constant_context_can_be_divided_by() -> None:
+def test_the_sigma_of_a_constant_context_is_not_zero() -> None:
     constant = series_of(np.full(20, 5.0))
     sigma = context_sigma(constant, np.array([9, 12]), LENGTH)
     assert (sigma > 0).all()
@@ -118,7 +118,7 @@ def test_the_sigma_of_a_constant_context_can_be_divided_by() -> None:
     assert (moves / sigma[:, None] == 0).all()
 
 
-def test_a_short_past_gives_the_volatility_of_all_its_rows_and_of_none_later() -> None:
+def test_a_short_past_uses_all_rows_up_to_the_cutoff_for_sigma() -> None:
     returns = np.diff(FIRST.log_prices)
     at, lengths = np.array([2, 3, 9]), np.array([4, 3, 40], dtype=np.int32)
     expected = [returns[:2].std(ddof=1), returns[1:3].std(ddof=1), returns[:9].std(ddof=1)]

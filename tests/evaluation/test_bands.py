@@ -93,7 +93,7 @@ def test_windows_that_all_overlap_have_no_error():
     assert (found.standard_error, found.good) == (None, None)
 
 
-def test_point_forecasts_and_futures_have_no_bands():
+def test_point_forecasts_and_unknown_outcomes_have_no_bands():
     assert bands(Forecast(np.zeros((3, 1))), 1, np.zeros(3), daily(3)) == ()
     assert checked(np.full(3, np.nan)) == ()
 
@@ -139,7 +139,7 @@ def test_crps_needs_an_inner_level():
         crps(np.zeros((1, 1, 1)), (0.01,), np.zeros((1, 1)))
 
 
-def test_an_outcome_on_the_edge_of_a_band_is_inside_of_it_and_not_above_its_level():
+def test_an_outcome_on_the_edge_of_a_band_is_inside_it_and_not_above_its_level():
     fan, levels = np.array([[[-0.1, 0.0, 0.1]]]), (0.1, 0.5, 0.9)
     for edge, below in ((-0.1, [1.0, 1.0, 1.0]), (0.1, [0.0, 0.0, 1.0])):
         steps = reduce_fan(fan, levels, np.array([[edge]]), daily(1))[1]
@@ -147,7 +147,7 @@ def test_an_outcome_on_the_edge_of_a_band_is_inside_of_it_and_not_above_its_leve
         assert [each.below for each in level_scores(steps, (1,), (1,))] == below
 
 
-def test_a_step_that_has_not_happened_has_no_levels():
+def test_a_step_without_outcomes_has_no_level_scores():
     fan, actual = np.zeros((6, 3, 2)), np.zeros((6, 3))
     actual[:, 2] = np.nan
     steps = reduce_fan(fan, (0.1, 0.9), actual, daily(6))[1]
@@ -203,7 +203,7 @@ def test_the_test_runs_on_windows_that_do_not_overlap():
     assert (found.n, found.statistic, found.p) == (20, *map(pytest.approx, stats.chisquare(counts)))
 
 
-def test_few_windows_and_several_symbols_say_why_there_is_no_test():
+def test_with_few_windows_or_several_symbols_the_missing_test_has_a_reason():
     actual = np.random.default_rng(4).normal(size=60)
     assert "13 windows; a test needs 20" in histogram(actual[:13]).test.why
     pooled = histogram(actual, symbols=2)
@@ -211,6 +211,6 @@ def test_few_windows_and_several_symbols_say_why_there_is_no_test():
     assert pooled.n == 30
 
 
-def test_point_forecasts_and_futures_have_no_histogram():
+def test_point_forecasts_and_unknown_outcomes_have_no_histogram():
     assert pit_histogram(Forecast(np.zeros((3, 1))), 1, np.zeros(3), daily(3)) is None
     assert histogram(np.full(3, np.nan)) is None

@@ -1,4 +1,4 @@
-"""Pairs of models and single symbols: what is compared, on which windows, and named."""
+"""Comparisons of pairs of models and of single symbols, and the windows that they use."""
 
 from typing import Any
 
@@ -47,7 +47,7 @@ def intervals_of(backtest, reduced):
     return skill_intervals(observed, pool.reach)
 
 
-def test_each_network_meets_every_other_once_and_every_baseline():
+def test_each_network_is_compared_once_with_every_other_and_every_baseline():
     _, paths, evidence, intervals = everything(panel())
     pairs = pairwise(["net", "gaussian_cone"], paths, evidence, intervals)
     assert [(pair.model, pair.other, pair.loss) for pair in pairs] == [
@@ -63,8 +63,8 @@ def test_each_network_meets_every_other_once_and_every_baseline():
     assert pairs[0].interval == intervals["squared", "net", "gaussian_cone"]
 
 
-def test_losses_of_windows_apart_are_joined_to_the_same_evidence():
-    """Five phases forecast one after the other decide as all cutoffs at once do."""
+def test_five_phases_joined_give_the_evidence_of_all_cutoffs():
+    """Five phases forecast one after another give the same tests as all cutoffs at once."""
     whole = panel(n_symbols=3, n_cutoffs=120, step_size=1)
     found = evidence_of(*(part(whole, phase) for phase in range(5)))
     expected = evidence_of(whole)
@@ -120,7 +120,7 @@ def test_windows_without_outcome_leave_every_test_undefined():
 
 
 def evidence(gains, *, reach=1):
-    """Evidence in which naive costs 1 and the model so much less, (D, S); NaN for no window."""
+    """Evidence where naive has loss 1 and the model 1 - gain, (D, S); NaN for no window."""
     gain = gains.T.ravel()
     there, none = ~np.isnan(gain), np.zeros((gain.size, reach))
     windows = backtest_of(none, {"naive": Forecast(none)}, symbols=gains.shape[1])
@@ -130,7 +130,7 @@ def evidence(gains, *, reach=1):
     return found
 
 
-def test_the_symbol_that_is_better_is_found_among_those_that_are_not():
+def test_the_one_better_symbol_is_found_among_the_others():
     gains = np.random.default_rng(0).normal(0, 0.1, (100, 8))
     gains[:, 3] += 0.1
     found = symbol_tests(evidence(gains), "squared", "net", "naive")
@@ -142,7 +142,7 @@ def test_the_symbol_that_is_better_is_found_among_those_that_are_not():
 
 
 @for_each(("symbols", "common", "reach"), [(10, 0.0, 1), (10, 0.9, 1), (5, 0.5, 5)])
-def test_some_symbol_is_named_by_luck_about_as_seldom_as_the_level_says(symbols, common, reach):
+def test_any_symbol_is_named_by_chance_about_as_rarely_as_the_level_states(symbols, common, reach):
     generator = np.random.default_rng(symbols)
     named = []
     for _ in range(80):
@@ -155,8 +155,8 @@ def test_some_symbol_is_named_by_luck_about_as_seldom_as_the_level_says(symbols,
     assert np.mean(named) < 0.10
 
 
-def test_a_symbol_with_few_windows_of_its_own_is_not_tested():
-    """Of three windows the error is a matter of luck: it was "better" in 8.5 % of panels."""
+def test_a_symbol_with_few_windows_is_not_tested():
+    """The error of three windows is mostly chance: it was "better" in 8.5 % of panels."""
     gains = np.random.default_rng(3).normal(0, 0.1, (60, 3))
     gains[3:, 2] = np.nan
     found = symbol_tests(evidence(gains), "squared", "net", "naive")

@@ -35,13 +35,13 @@ def test_a_single_missing_call_counts_as_a_miss():
     assert two_way(np.array([0.1, 0.0]), np.array([0.1, -0.1]), daily(2)).accuracy == 0.5
 
 
-def test_what_has_not_happened_is_left_out():
+def test_unknown_outcomes_are_left_out():
     predicted, actual = np.array([0.1, 0.1, 0.1]), np.array([0.1, -0.1, np.nan])
     found = two_way(predicted, actual, daily(3))
     assert (found.n_windows, found.accuracy) == (2, 0.5)
     nothing = two_way(predicted, np.full(3, np.nan), daily(3))
     assert (nothing.n_windows, nothing.accuracy, nothing.always) == (0, None, None)
-    assert nothing.why == "no window has its outcome yet"
+    assert nothing.why == "no window has an outcome yet"
 
 
 def test_symbols_of_one_date_share_its_weight_and_count_as_one_trial():
@@ -52,7 +52,7 @@ def test_symbols_of_one_date_share_its_weight_and_count_as_one_trial():
     assert two_way(np.full(4, 0.1), actual, daily(2, symbols=2)).test.why is not None
 
 
-def test_the_thirteen_of_the_lab_prove_nothing():
+def test_the_thirteen_windows_of_the_lab_prove_nothing():
     """11 of 13 rises: always-up scores 84.6 %, and even 13 of 13 would not be significant."""
     actual = np.array([1.0] * 11 + [-1.0] * 2)
     found = two_way(np.ones(13), actual, daily(13))
@@ -104,8 +104,8 @@ def test_a_fan_that_knows_more_than_the_base_rate_has_skill_and_is_reliable():
     assert [each.n_windows for each in found.reliability[::9]] == [0, 0]
 
 
-def test_a_chance_of_a_tenth_is_none_below_a_tenth():
-    """A fan from 10 to 90 % gives no other chance to what lies beyond it: 1 - 0.9 in floats."""
+def test_a_chance_of_exactly_a_tenth_is_in_the_second_bin():
+    """A fan from 10 to 90 % gives a value beyond it the chance 1 - 0.9, in floats."""
     found = scored([-0.5, 1.5], [-0.1, 0.1])
     assert [k for k, each in enumerate(found.reliability) if each.n_windows] == [1, 9]
 
@@ -141,7 +141,7 @@ def test_a_copy_of_the_last_price_is_a_flat_line():
 
 
 def test_correlations_are_taken_within_symbols():
-    """Two symbols at far levels would otherwise correlate whatever is forecast."""
+    """Two symbols at distant price levels would otherwise correlate whatever the forecast."""
     generator = np.random.default_rng(5)
     last = np.concatenate([np.full(20, 1.0), np.full(20, 1000.0)])
     symbol = np.repeat([0, 1], 20)
@@ -158,8 +158,8 @@ def test_nothing_to_compare_leaves_movement_undefined():
     assert not found.copy
 
 
-def test_moves_that_know_nothing_are_a_copy_and_moves_that_know_a_little_are_none():
-    """Both are closer to the last price than to the next; the moves tell them apart."""
+def test_random_moves_are_a_copy_and_slightly_skilled_moves_are_not():
+    """Both are closer to the last price than to the next; only the moves distinguish them."""
     generator = np.random.default_rng(6)
     actual = generator.normal(0, 0.05, 100)
     last = 100 * np.exp(np.cumsum(actual) - actual)
@@ -183,7 +183,7 @@ def test_moves_that_know_nothing_are_a_copy_and_moves_that_know_a_little_are_non
     ).copy  # too few windows to tell
 
 
-def test_a_season_of_months_is_no_copy_although_its_last_step_hardly_moves():
+def test_a_monthly_season_is_not_a_copy_although_its_last_step_hardly_moves():
     """Twelve months ahead the price is much the same; on the way there it is not."""
     generator = np.random.default_rng(7)
     season = 0.3 * np.sin(2.0 * np.pi * np.arange(1, 13) / 12.0)
@@ -196,7 +196,7 @@ def test_a_season_of_months_is_no_copy_although_its_last_step_hardly_moves():
     assert found.of_moves > 0.8
 
 
-def test_every_step_weighs_alike_in_the_correlation_of_moves():
+def test_every_step_has_equal_weight_in_the_correlation_of_moves():
     """The first step is known and the second, a hundred times as wide, is not."""
     first, second, guess = np.random.default_rng(8).normal(0, 0.01, (3, 200))
     actual, predicted = np.c_[first, 100 * second], np.c_[first, 100 * guess]

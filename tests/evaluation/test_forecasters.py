@@ -1,4 +1,4 @@
-"""What prices a fan can be learned from and judged on."""
+"""Prices that a fan can be fitted and judged on."""
 
 import numpy as np
 import pytest
@@ -15,9 +15,7 @@ FEWEST = fewest_climatology_rows(HORIZON)
 
 
 @given(rows=st.integers(FEWEST, 200), still=st.integers(1, 200))
-def test_series_are_let_through_that_a_climatology_can_be_fitted_on_and_no_others(
-    rows: int, still: int
-) -> None:
+def test_only_series_that_a_climatology_can_be_fitted_on_pass(rows: int, still: int) -> None:
     prices = random_walk(210)
     prices[:still] = 100.0
     series = series_of(prices)
@@ -25,14 +23,16 @@ def test_series_are_let_through_that_a_climatology_can_be_fitted_on_and_no_other
     try:
         scaled_climatology(series.log_prices, cutoffs, HORIZON, levels=(0.1,), fit_rows=rows)
     except DataError:
-        with pytest.raises(DataError, match=r"no variation \(AAA\): Close stands still from 2000"):
+        with pytest.raises(
+            DataError, match=r"no variation \(AAA\): Close does not change from 2000"
+        ):
             check_moves(series, rows, HORIZON)
     else:
         check_moves(series, rows, HORIZON)
 
 
 @given(rows=st.integers(22, FEWEST - 1))
-def test_of_fewer_rows_than_a_climatology_needs_all_but_its_start_must_follow_a_move(
+def test_in_short_series_all_but_the_first_rows_must_follow_a_price_change(
     rows: int,
 ) -> None:
     prices = random_walk(FEWEST)

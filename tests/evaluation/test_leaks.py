@@ -1,4 +1,4 @@
-"""Rewriting later bars and comparing, on runs that are a line of arithmetic each."""
+"""Replacing later bars and comparing runs, each of which is one line of arithmetic."""
 
 from collections.abc import Callable, Sequence
 from datetime import date
@@ -91,7 +91,7 @@ def noisy(day: np.datetime64) -> list[Prices]:
 
 
 def audit(walk: Walk) -> list[Comparison]:
-    """Compare what is said up to some cutoffs with noise after each."""
+    """Compare the forecasts up to some cutoffs, with noise after each."""
     true = walk(PRICES)
     found = []
     for day in sample_days(true.cutoff, generator()):
@@ -133,21 +133,21 @@ def test_a_forecast_that_reads_ahead_is_named_with_symbol_cutoff_and_step(ahead:
 
 
 def controlled(walk: Walk) -> list[Comparison]:
-    """Hold that noise after the tenth cutoff is noticed."""
+    """Run the control with noise after the tenth cutoff."""
     day = DAYS[CUTOFFS[9]]
     runs = (window_figures(walk(each)) for each in (PRICES, noisy(day)))
     ours, theirs = ([each for each in run if each.kind == "forecasts"] for run in runs)
     return merged(compare("control", day, ours, theirs))
 
 
-def test_forecasts_that_notice_noise_pass_the_control() -> None:
+def test_forecasts_that_react_to_noise_pass_the_control() -> None:
     (found,) = controlled(backtest_by(lambda close, row: float(close[row])))
     assert (found.stage, found.kind) == ("control", "forecasts")
     assert found.numbers == 2 * (len(CUTOFFS) - 10) * 3 * HORIZON
     assert found.difference is None
 
 
-def test_forecasts_that_do_not_notice_noise_fail_the_control_symbol_by_symbol() -> None:
+def test_forecasts_that_ignore_noise_fail_the_control_symbol_by_symbol() -> None:
     honest = backtest_by(lambda close, row: float(close[row]))
 
     def walk(prices: Sequence[Prices]) -> Backtest:
@@ -192,12 +192,12 @@ def test_the_smallest_change_is_a_difference(
 @for_each(
     ("stage", "words"),
     [
-        ("kept", r"^the kept model is not the one that its training rows give \(kept stage.*"
+        ("kept", r"^the saved model differs from a refit on its training rows \(kept stage.*"
          r"found 1\.0, a refit on the rows up to 2000-01-10 gives 0\.0"),
         ("repeat", r"proves nothing here .*w\[0\]\): .*gave 1\.0 and then 0"),
     ],
 )  # fmt: skip
-def test_a_difference_of_a_kept_model_or_of_a_repetition_is_no_leak_of_the_code(
+def test_a_difference_in_a_saved_model_or_a_repetition_has_its_own_message(
     stage: Stage, words: str
 ) -> None:
     (found,) = compare(stage, DAYS[5], [weights([1.0])], [weights([0.0])])
@@ -205,7 +205,7 @@ def test_a_difference_of_a_kept_model_or_of_a_repetition_is_no_leak_of_the_code(
         raise leak_error(found)
 
 
-def test_what_only_one_run_has_is_a_difference_unless_they_are_fits() -> None:
+def test_figures_of_only_one_run_are_a_difference_except_in_fits() -> None:
     both = [weights(np.ones(2))]
     more = [Figures("model", "history", "epoch 9", np.array(1.0)), *both]
     for one, other in ((more, both), (both, more)):
@@ -245,7 +245,7 @@ def test_every_value_after_the_day_changes_and_no_other_does(kept: int, seed: in
     assert not (noise == before[kept:].to_numpy()).any()
 
 
-def test_noise_does_not_depend_on_what_stood_there() -> None:
+def test_noise_does_not_depend_on_the_replaced_values() -> None:
     close = random_walk(600)
     other = close.copy()
     other[30:] *= 7
@@ -273,7 +273,7 @@ def test_noise_looks_like_prices(seed: int, shift: float) -> None:
     assert [each for each in notes if "missing in" in each or "lay " in each] == []
 
 
-def test_bars_are_cut_and_left_out_after_the_day() -> None:
+def test_without_removes_all_or_the_first_bars_after_the_day() -> None:
     table = make_prices(Close=random_walk(ROWS))
     assert without(table, DAYS[19]).frame.equals(table.frame[:20])
     fewer = without(table, DAYS[19], 2).frame

@@ -1,4 +1,4 @@
-"""Losses, element by element."""
+"""Elementwise losses."""
 
 import math
 
@@ -19,7 +19,7 @@ def test_the_path_error_is_the_price_error_over_the_last_price(forecast, actual,
     assert float(found) == pytest.approx(expected, abs=1e-12)
 
 
-def test_what_has_not_happened_has_no_loss():
+def test_unknown_outcomes_have_no_loss():
     actual = np.array([0.1, np.nan])
     for loss in (metrics.squared_error, metrics.absolute_error):
         assert np.isnan(loss(np.zeros(2), actual)).tolist() == [False, True]
@@ -45,7 +45,7 @@ def test_the_mase_scale_is_the_mean_absolute_change():
     assert metrics.mase_scale(np.array([10.0])) is None
 
 
-def test_skill_is_the_share_of_the_error_that_is_saved():
+def test_skill_is_the_relative_reduction_of_the_error():
     assert metrics.skill(3.0, 4.0) == 0.25
     assert metrics.skill(3.0, 0.0) is None
     assert metrics.skill(None, 1.0) is None

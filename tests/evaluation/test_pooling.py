@@ -60,7 +60,7 @@ def test_symbols_are_grouped_in_the_order_given(symbols):
     assert [names[each] for each in group] == symbols
 
 
-def test_means_leave_out_what_has_not_happened():
+def test_means_leave_out_unknown_outcomes():
     found = mean_known(np.array([[1.0, np.nan, 3.0], [np.nan, np.nan, np.nan]]), axis=1)
     np.testing.assert_array_equal(found, [2.0, np.nan])
     assert float_or_none(found[1]) is None
@@ -77,8 +77,8 @@ def test_windows_of_one_series_that_do_not_overlap_are_counted(step_size, horizo
     assert pool.reach == reach == -(-horizon // step_size)
 
 
-def test_the_hole_of_one_symbol_of_many_makes_windows_no_longer():
-    """Diebold-Mariano over thirty overlaps in place of five is wrong in 11 % at nominal 5 %."""
+def test_a_data_hole_in_one_of_many_symbols_does_not_lengthen_windows():
+    """Diebold-Mariano over 30 overlaps instead of 5 rejects in 11 % at a nominal 5 %."""
     days = DAY + np.arange(300)
     halted = np.delete(days, slice(100, 200))
     of = [(days, 4), (halted, 1)]
@@ -103,7 +103,7 @@ def test_chosen_windows_never_overlap_and_no_more_fit_greedily(rows):
             free_from = end[cutoff == date].max()
 
 
-def test_nothing_gives_nothing():
+def test_an_empty_pool_has_no_observations():
     none = np.array([], dtype="datetime64[D]")
     assert Pool(none, none).apart.shape == (0,)
     assert Pool(none, none).reach == 1
@@ -138,7 +138,7 @@ def without(sessions, seed, share):
     return sessions[np.random.default_rng(seed).random(sessions.size) >= share]
 
 
-def test_a_share_and_a_coin_have_the_shares_count():
+def test_a_share_and_a_coin_have_as_many_observations_as_the_share():
     share, coin = without(WEEKDAYS, 1, 0.035), EVERY_DAY
     alone = Pool(*windows_of(share, 50))
     both = pool_of([(*windows_of(share, 50), 0), (*windows_of(coin, 50), 1)])
@@ -147,7 +147,7 @@ def test_a_share_and_a_coin_have_the_shares_count():
 
 
 def test_two_coins_never_decide_for_many_shares():
-    """Blocks that hold the coins alone are neither evidence nor part of a mean."""
+    """Blocks that hold only the coins are neither evidence nor part of a mean."""
     share = without(WEEKDAYS, 1, 0.035)[:1500]
     shares = [(*windows_of(share, 50), 0)] * 11
     pool = pool_of([*shares, *[(*windows_of(EVERY_DAY, 50), 1)] * 2])
@@ -159,7 +159,7 @@ def test_two_coins_never_decide_for_many_shares():
     assert pool.mean(values) == 1.0
 
 
-def test_a_block_weighs_every_symbol_alike_however_many_windows_it_has():
+def test_a_block_weights_symbols_equally_whatever_their_number_of_windows():
     share, coin = windows_of(WEEKDAYS, 5), windows_of(EVERY_DAY, 1)
     pool = pool_of([(*share, 0), (*coin, 1)])
     values = np.where(pool.symbol == 0, 1.0, 3.0)

@@ -44,7 +44,7 @@ def test_prices_and_changes_are_read_once_each() -> None:
 
 
 @for_each("text", ["0", "-180", "-100%", "abc", "1,900", "$5", "", "nan", "1e3", "10%%"])
-def test_what_is_no_price_is_refused(text: str) -> None:
+def test_invalid_prices_are_refused(text: str) -> None:
     with pytest.raises(UsageError, match="not a price"):
         asked_prices([text])
 
@@ -86,7 +86,7 @@ def test_past_moves_agree_with_their_slow_twin() -> None:
         assert found.past_loss[step - 1] == pytest.approx(loss, nan_ok=True)
 
 
-def test_without_prices_there_is_still_a_loss_and_the_reverse() -> None:
+def test_a_loss_needs_no_prices_and_prices_need_no_loss() -> None:
     log_prices = np.linspace(0.0, 1.0, 30)
     assert asked_of(log_prices, 1.0, (), horizon=3, loss=True).past_below.shape == (0, 3)
     assert asked_of(log_prices, 1.0, asked_prices([2]), horizon=3).past_loss is None
@@ -136,7 +136,7 @@ def test_a_level_beyond_every_fan_has_no_score() -> None:
     assert scored(Forecast(np.zeros((4, 1))), 0.0) is None
 
 
-def test_base_rates_are_each_symbol_s_own() -> None:
+def test_each_symbol_has_its_own_base_rate() -> None:
     rising, falling = np.arange(40.0) * 0.01, -np.arange(40.0) * 0.06
     found = past_beyond({"A": rising, "B": falling, "C": rising[:2]}, (-0.1, 0.1), (1, 20))
     assert found[-0.1, 1] == {"A": 0.0, "B": 0.0, "C": 0.0}

@@ -132,7 +132,7 @@ def test_a_backtest_up_to_a_step_is_that_of_a_shorter_horizon():
     assert found.models["net"].steps.mae == expected.models["net"].steps.mae[:4]
 
 
-def test_windows_that_a_model_was_fitted_on_enter_no_test_and_no_band():
+def test_training_windows_are_left_out_of_tests_and_bands():
     backtest = panel(n_symbols=2, n_cutoffs=160, step_size=1)
     known = backtest.cutoff < backtest.cutoff[40]
     found, alone = (
@@ -154,7 +154,7 @@ def test_windows_that_a_model_was_fitted_on_enter_no_test_and_no_band():
     assert nothing.models["net"].direction[0].two_way.test.p is None
 
 
-def test_a_fan_is_scored_on_crps_and_bands_and_a_point_is_not():
+def test_only_fans_have_crps_and_bands():
     found = score(panel(n_cutoffs=200), "net", Yardsticks())
     net = found.models["net"]
     assert net.path.crps < found.models["gaussian_cone"].path.crps
@@ -193,7 +193,7 @@ def test_three_way_calls_come_from_the_fan_or_from_thresholds_or_not_at_all():
     assert last["drift"].spike.calls.up == last["drift"].spike.calls_always.up == 1.0
 
 
-def test_futures_that_have_not_happened_are_no_windows():
+def test_windows_without_outcomes_are_not_counted():
     backtest = panel(n_symbols=1, n_cutoffs=30)
     backtest.actual[-1] = np.nan
     backtest.actual[-2, 2:] = np.nan
@@ -221,14 +221,14 @@ def test_a_symbol_without_a_scale_leaves_mase_to_the_others():
 
 
 @for_each("wrong", [np.nan, np.inf, 400.0])
-def test_a_forecast_that_is_no_number_is_an_error_and_not_a_missing_future(wrong):
+def test_a_nan_forecast_is_an_error_and_not_an_unknown_outcome(wrong):
     backtest = panel()
     backtest.forecasts["net"].median[3, 2] = wrong
     with pytest.raises(DataError, match=r"not a usable number \(net\): found 1 of 600"):
         score(backtest, "net", Yardsticks())
 
 
-def test_what_does_not_line_up_or_does_not_exist_is_an_error():
+def test_mismatched_shapes_and_unknown_models_are_errors():
     backtest = panel()
     with pytest.raises(DataError, match="No forecasts to score"):
         score(backtest, "other", Yardsticks())
@@ -237,7 +237,7 @@ def test_what_does_not_line_up_or_does_not_exist_is_an_error():
         score(backtest, "net", Yardsticks())
 
 
-def test_calendars_count_the_windows_of_which_anything_has_happened():
+def test_calendars_count_the_windows_with_any_outcome():
     backtest = replace(panel(n_symbols=2, n_cutoffs=30), calendar=np.repeat([0, 1], 30))
     backtest.actual[[29, 59, 58]] = np.nan
     found = score(backtest, "net", Yardsticks())

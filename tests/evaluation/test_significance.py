@@ -56,7 +56,7 @@ def test_a_test_of_direction_says_why_it_is_undefined(called, actual, why):
 
 
 @for_each("n", [20, 40, 99])
-def test_few_windows_of_one_series_take_fishers_exact_test(n):
+def test_few_windows_of_one_series_use_fishers_exact_test(n):
     generator = np.random.default_rng(n)
     called, actual = generator.random((2, n)) < 0.5
     found = direction_test(called, actual, daily(n))
@@ -84,8 +84,8 @@ def test_the_permutation_agrees_with_a_plain_loop_over_the_same_orders():
     assert test.statistic == pytest.approx((found - np.mean(drawn)) / np.std(drawn))
 
 
-def test_symbols_that_rise_more_often_than_others_are_no_view_on_dates():
-    """Always up for the symbol that rises, always down for the one that falls: no timing."""
+def test_symbols_that_rise_more_often_are_no_evidence_of_direction():
+    """Always "up" for a rising symbol and "down" for a falling one shows no timing skill."""
     generator = np.random.default_rng(11)
     actual = np.concatenate([generator.random(60) < 0.8, generator.random(60) < 0.2])
     called = np.repeat([True, False], 60)
@@ -163,7 +163,7 @@ def test_the_exact_interval_agrees_with_scipy(n, share, confidence):
     assert found.high == pytest.approx(expected.high, abs=1e-9)
 
 
-def test_hits_between_whole_numbers_lie_between_their_intervals():
+def test_fractional_hits_have_an_interval_between_those_of_whole_numbers():
     low, middle, high = (clopper_pearson(hits, 20) for hits in (12, 12.5, 13))
     assert low.low < middle.low < high.low
     assert low.high < middle.high < high.high
@@ -224,7 +224,7 @@ def test_the_bootstrap_is_undefined_against_a_baseline_without_error():
     assert "no error" in found.why
 
 
-def test_a_pair_has_the_same_interval_whoever_is_beside_it():
+def test_the_interval_of_a_pair_does_not_depend_on_other_models():
     losses = dict(zip("abc", np.random.default_rng(0).gamma(2.0, 1.0, (3, 40)), strict=True))
     both = bootstrap_skills(
         losses, [("c", "b"), ("a", "b")], block=2, generator=np.random.default_rng(1)

@@ -59,7 +59,7 @@ def test_a_forecast_that_never_changes_is_called_flat():
     assert found.tolist() == [FLAT] * 3
 
 
-def test_thresholds_leave_out_what_has_not_happened_and_need_something():
+def test_thresholds_skip_unknown_outcomes_and_need_at_least_one():
     actual = np.array([[1.0], [-1.0], [np.nan]])
     assert np.isfinite(fit_thresholds(np.array([[1.0], [2.0], [9.0]]), actual).low).all()
     with pytest.raises(DataError, match="No training window"):
@@ -90,8 +90,8 @@ def test_a_fan_calls_its_most_probable_class():
     assert found.tolist() == [DOWN, DOWN, FLAT, FLAT, UP]
 
 
-def test_a_symmetric_cone_leans_neither_way_however_it_is_rounded():
-    """Of 0.1 + 0.2 and 0.3 one is larger: 84 % of a cone's calls were down, the others up."""
+def test_a_symmetric_cone_has_no_direction_whatever_the_rounding():
+    """Rounding, as in 0.1 + 0.2 > 0.3, made 84 % of a cone's calls down and the others up."""
     levels = tuple(np.round(np.arange(0.05, 0.96, 0.05), 2).tolist())
     sigma = np.random.default_rng(0).uniform(0.005, 0.03, 200)
     cone = np.sort(stats.norm.ppf(levels)) * sigma[:, None]
@@ -99,7 +99,7 @@ def test_a_symmetric_cone_leans_neither_way_however_it_is_rounded():
     assert set(predicted_trend(forecast, sigma, 1, 0.25, None).tolist()) == {FLAT}
 
 
-def test_classes_that_never_happened_do_not_enter_the_balance():
+def test_balanced_accuracy_skips_classes_that_never_occurred():
     both_up = np.array([UP, UP], dtype=np.int8)
     assert three_way(both_up, both_up, daily(2)).balanced_accuracy == 1
     assert three_way(both_up[:0], both_up[:0], daily(0)) is None

@@ -55,7 +55,7 @@ def test_a_terrible_model_is_worse():
     assert "Direction: right less often than always saying" in str(found)
 
 
-def test_a_model_like_any_other_may_owe_its_difference_to_chance():
+def test_a_model_without_skill_may_differ_by_chance():
     found = judge(noise)
     assert found.word == "not proven"
     assert "which may be chance (p = 0." in found.lines[0]
@@ -72,7 +72,7 @@ def test_few_windows_allow_no_claim_and_print_no_p(sign, words):
     assert "p < " not in str(found)
 
 
-def test_naive_comes_first_and_the_harder_baseline_stands_in_the_same_line():
+def test_naive_and_the_harder_baseline_share_one_line():
     generator = np.random.default_rng(3)
     actual = generator.normal(0.02, 0.01, (49, 1))
     found = judge(lambda a, _: np.full(a.shape, 0.01), actual=actual, drift=0.02)
@@ -81,13 +81,13 @@ def test_naive_comes_first_and_the_harder_baseline_stands_in_the_same_line():
     assert found.word == "worse"
 
 
-def test_nothing_is_claimed_of_a_harder_baseline_before_naive():
-    """Better than an estimated drift, which is no wonder where naive is true."""
+def test_a_claim_against_a_harder_baseline_requires_one_against_naive():
+    """Better than an estimated drift, which is easy if naive is the true model."""
     found = judge(noise, up=0.5, drift=0.05)
     assert "drift" not in str(found)
 
 
-def test_a_baseline_that_a_lucky_sample_makes_harder_is_no_claim_without_naive():
+def test_a_baseline_harder_by_chance_gives_no_claim_without_naive():
     """It is a little nearer to every outcome than the drift that the sample happens to have."""
     actual = np.random.default_rng(4).normal(0, 0.02, (49, 1))
     drift = float(actual.mean())
@@ -97,7 +97,7 @@ def test_a_baseline_that_a_lucky_sample_makes_harder_is_no_claim_without_naive()
     assert "Better" not in str(found)
 
 
-def test_phases_that_disagree_keep_a_small_p_from_being_a_claim():
+def test_phases_that_disagree_prevent_a_claim_despite_a_small_p():
     better = panel(n_symbols=1, n_cutoffs=120, step_size=1)
     rows = np.arange(120) % 5 == 2
     better.forecasts["net"].median[rows] = -0.3 * better.actual[rows]
@@ -116,7 +116,7 @@ def test_several_models_on_one_screen_share_the_level():
     assert two.models["net"].tests["naive"].level == 0.025
 
 
-def test_a_flat_line_is_said_to_repeat_the_last_price():
+def test_a_flat_line_is_reported_to_repeat_the_last_price():
     found = judge(lambda actual, _: np.full(actual.shape, 1e-5))
     assert "Its forecasts hardly move: in effect they repeat the last price." in found.lines
     better = judge(lambda actual, _: 0.04 * actual)  # which hardly moves either
@@ -125,7 +125,7 @@ def test_a_flat_line_is_said_to_repeat_the_last_price():
 
 
 @pytest.mark.parametrize(("known", "copies"), [(0.0, True), (0.2, False)])
-def test_moves_that_know_nothing_may_just_repeat_the_last_price(known, copies):
+def test_only_moves_without_correlation_are_reported_not_to_follow_the_actual_ones(known, copies):
     generator = np.random.default_rng(1)
     moves = generator.normal(0, 0.02, 60)
     own = generator.normal(0, 0.005, (60, 1)) + known * moves[:, None]
@@ -174,7 +174,7 @@ def test_no_symbol_is_named_where_the_hardest_baseline_is_not_beaten():
     assert "Symbol by symbol" not in str(found)
 
 
-def test_no_call_of_direction_is_said():
+def test_a_missing_call_of_direction_is_reported():
     found = judge(lambda actual, _: np.zeros(actual.shape))
     assert "No direction: it predicts no move, so it makes no call." in found.lines
 
@@ -186,7 +186,7 @@ def test_a_model_that_always_says_the_same_has_no_view_on_direction(call, word):
     assert not any(each.startswith("Direction") for each in found.lines)
 
 
-def test_a_single_window_shows_no_habit():
+def test_a_single_call_is_not_reported_as_always_the_same():
     (line,) = [each for each in judge(noise, n=1).lines if "irection" in each]
     assert line.startswith("Direction: right ")
 
@@ -199,13 +199,13 @@ def test_a_single_window_shows_no_habit():
         (lambda actual: 3e-4 * actual, 400, "the same error; "),
     ],
 )
-def test_a_gain_too_small_to_be_shown_is_no_claim(net, n, line):
+def test_a_gain_too_small_to_show_is_not_claimed(net, n, line):
     found = judge(lambda actual, _: net(actual), n=n)
     assert found.word == "not proven"
     assert found.lines[0].startswith(f"Against naive: {line}")
 
 
-@for_each(("move", "line"), [(0.01, "some error, where naive made none"), (0.0, "the same error")])
+@for_each(("move", "line"), [(0.01, "some error, while naive has none"), (0.0, "the same error")])
 def test_any_error_is_more_than_none(move, line):
     still = np.zeros((30, 1))
     found = judge(lambda actual, _: np.full(actual.shape, move), n=30, actual=still)
@@ -248,10 +248,10 @@ def test_the_largest_step_that_can_be_judged_is_judged_and_named():
     assert any(" at step 1, " in each for each in verdict(found).lines)
 
 
-def test_a_future_without_outcome_leaves_nothing_to_judge():
+def test_windows_without_outcomes_cannot_be_judged():
     found = said(backtest_of([[np.nan]], {"net": Forecast(np.zeros((1, 1)))}))
     assert found.word == "too few"
-    assert str(found) == "Nothing to judge net by: none of its windows has its outcome yet."
+    assert str(found) == "Cannot judge net: no window has an outcome yet."
 
 
 def test_numbers_keep_four_digits_and_p_values_two():

@@ -70,7 +70,7 @@ def test_drift_is_the_mean_log_return_of_the_rows_before_the_test_span(log_price
     np.testing.assert_allclose(found, [expected] * 4, rtol=1e-9)
 
 
-def test_always_up_is_up_and_otherwise_naive(log_prices):
+def test_always_up_calls_up_with_the_errors_of_naive(log_prices):
     found = made("always_up", log_prices).median
     assert (found > 0).all()
     assert found.max() <= 1e-6
@@ -113,7 +113,7 @@ def test_the_trailing_deviation_agrees_with_its_slow_twin(log_prices):
     assert trailing_sigma(log_prices, cutoffs, 250).tolist() == expected
 
 
-def test_the_climatology_of_some_steps_is_that_of_all(log_prices):
+def test_the_climatology_at_some_steps_equals_that_at_all_steps(log_prices):
     whole = made("scaled_climatology", log_prices)
     some = made("scaled_climatology", log_prices, steps=(2, HORIZON))
     assert some.steps == (2, HORIZON)
@@ -171,8 +171,8 @@ def test_the_climatology_leaves_out_days_without_volatility():
         ("seasonal_naive", [10], {"period": 12}, "found 11 rows .* expected at least 12"),
         ("seasonal_drift", CUTOFFS, {"fit_rows": 9}, "found 9, expected at least 10"),
         ("drift", CUTOFFS, {"fit_rows": 1}, "found 1, expected at least 2"),
-        ("drift", [298, 350], {}, "see rows after a cutoff"),
-        ("scaled_climatology", [298, 350], {}, "see rows after a cutoff"),
+        ("drift", [298, 350], {}, "use rows after a cutoff"),
+        ("scaled_climatology", [298, 350], {}, "use rows after a cutoff"),
         ("scaled_climatology", CUTOFFS, {"fit_rows": 76}, "found 76, expected at least 77"),
         ("ewma_cone", [19], {}, "found 19 returns"),
         ("gaussian_cone", [19], {}, "found 19 returns"),

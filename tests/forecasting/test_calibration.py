@@ -1,4 +1,4 @@
-"""The adjustment mends a known fault, leaves alone what little evidence speaks against."""
+"""Calibration corrects a known error, and hardly changes a fan on little evidence."""
 
 import math
 from statistics import NormalDist
@@ -44,7 +44,7 @@ def fitted(
     levels: tuple[float, ...] = LEVELS,
     count: float | Array = 1e9,
 ) -> Calibration:
-    """Return the fit where so many of the windows are independent: of each step, or at all."""
+    """Return the fit for a number of independent windows: for each step, or for all."""
     independent = np.broadcast_to(count, actual.shape[1]).astype(float)
     return fit_calibration(quantiles, levels, actual, n_independent=independent)
 
@@ -69,7 +69,7 @@ def conformal_factor(
 
 
 @for_each("count", [5, 19, 99, 400])
-def test_up_to_three_steps_factors_are_those_of_a_loop_over_windows(count: int) -> None:
+def test_up_to_three_steps_factors_agree_with_a_loop_over_windows(count: int) -> None:
     quantiles, actual = fans(count, 3, too_narrow=1.3)
     median = quantiles[..., MIDDLE, None]
     skewed = np.where(NORMAL < 0, 1.6, 0.7)
@@ -97,7 +97,7 @@ def test_log_factors_are_smoothed_by_weight_and_shrunk(count: int) -> None:
         np.testing.assert_allclose(factors[:, band[0]], expected, rtol=1e-9)
 
 
-def test_outcomes_that_are_unknown_do_not_count() -> None:
+def test_unknown_outcomes_do_not_count() -> None:
     quantiles, actual = fans(200, 4, too_narrow=1.5)
     known = fitted(quantiles, actual)
     more = np.concatenate([quantiles, 50 * quantiles]), np.concatenate([actual, actual * math.nan])
@@ -105,7 +105,7 @@ def test_outcomes_that_are_unknown_do_not_count() -> None:
     np.testing.assert_array_equal(found.factors, known.factors)
 
 
-def test_a_step_that_nothing_is_known_of_follows_its_neighbours() -> None:
+def test_a_step_without_outcomes_follows_its_neighbours() -> None:
     quantiles, actual = fans(3000, 5, too_narrow=1.5)
     actual[:, 2] = math.nan
     factors = fitted(quantiles, actual).factors
@@ -113,7 +113,7 @@ def test_a_step_that_nothing_is_known_of_follows_its_neighbours() -> None:
 
 
 @pytest.mark.parametrize("count", [0, 4])
-def test_without_any_outcome_nothing_is_done(count: int) -> None:
+def test_without_any_outcome_the_fan_does_not_change(count: int) -> None:
     quantiles, actual = fans(count, 5)
     calibration = fitted(quantiles, actual * math.nan)
     np.testing.assert_allclose(calibrate(quantiles, calibration), quantiles, rtol=1e-12)
@@ -128,7 +128,7 @@ def test_fans_of_no_width_give_bounded_factors() -> None:
 
 
 @given(seed=st.integers(0, 10_000), spread=st.floats(0, 3), size=st.sampled_from([1e-8, 1.0, 1e3]))
-def test_whatever_the_factors_nothing_crosses_and_the_median_stays(
+def test_quantiles_never_cross_and_the_median_stays_whatever_the_factors(
     seed: int, spread: float, size: float
 ) -> None:
     generator = np.random.default_rng(seed)

@@ -1,4 +1,4 @@
-"""Masking one bar at a time, by hand; what is ignored moves nothing; nothing later is seen."""
+"""Explanations against masking one bar at a time by hand, and without later rows."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -42,7 +42,7 @@ def point_model() -> TrainedModel:
 
 
 def shaken(model: TrainedModel) -> TrainedModel:
-    """Return the model with weights that follow what they read."""
+    """Return the model with weights that react to their inputs."""
     generator = torch.Generator().manual_seed(1)
     with torch.no_grad():
         for weight in model.network.parameters():
@@ -106,7 +106,7 @@ def nothing(x: Tensor, moved: int) -> Tensor:
 
 
 @pytest.mark.parametrize("members", [1, 3])
-def test_width_and_median_of_a_fan_are_those_of_one_masked_window_at_a_time(members: int) -> None:
+def test_effects_on_a_fan_agree_with_masking_one_window_at_a_time(members: int) -> None:
     model = fan_model(members)
     found = explain(model, SERIES, ROW, steps=STEPS)
     assert found.width is not None
@@ -130,7 +130,7 @@ def test_width_and_median_of_a_fan_are_those_of_one_masked_window_at_a_time(memb
     assert np.abs(found.width.alone).max() > 1e-3
 
 
-def test_paths_of_a_recursion_are_those_of_one_masked_window_at_a_time() -> None:
+def test_effects_on_a_recursion_agree_with_masking_one_window_at_a_time() -> None:
     model = point_model()
     found = explain(model, SERIES, ROW, steps=STEPS)
     assert found.width is None
@@ -154,7 +154,7 @@ def test_a_calibrated_fan_is_explained_as_it_is_forecast() -> None:
 
 
 @EACH
-def test_gates_are_the_mean_over_cells_and_members_of_the_window_that_is_read(
+def test_gates_are_means_over_cells_and_members(
     model: TrainedModel,
 ) -> None:
     found = explain(model, SERIES, ROW, steps=STEPS)
@@ -197,7 +197,7 @@ def test_nothing_after_the_cutoff_is_seen_and_the_bars_are_those_up_to_it(
 
 
 @EACH
-def test_copies_in_other_batches_say_what_one_pass_says(
+def test_effects_do_not_depend_on_the_batch_size(
     model: TrainedModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     expected = explain(model, SERIES, ROW, steps=STEPS)
@@ -211,7 +211,7 @@ def test_copies_in_other_batches_say_what_one_pass_says(
         np.testing.assert_allclose(found.with_older, expected.median.with_older, atol=1e-6)
 
 
-def test_the_model_forecasts_as_before_also_when_explaining_broke_off(
+def test_the_model_is_unchanged_even_if_explaining_fails(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     model = point_model()

@@ -1,4 +1,4 @@
-"""The shape of a forecast: which column holds which step, and parts of it."""
+"""The shape of a forecast: the step of each column, and parts of it."""
 
 import warnings
 from typing import Any
@@ -21,7 +21,7 @@ QUANTILES = np.arange(2 * 5 * 3, dtype=np.float64).reshape(2, 5, 3)
 FAN = Forecast(QUANTILES[..., 1], QUANTILES, (0.1, 0.5, 0.9), QUANTILES[..., 0])
 
 
-def test_columns_are_the_steps_from_one_unless_said() -> None:
+def test_columns_are_the_steps_from_one_by_default() -> None:
     assert FAN.steps == (1, 2, 3, 4, 5)
     assert FAN.column(4) == 3
 
@@ -38,7 +38,7 @@ def test_empirical_quantiles_are_those_of_numpy(values: list[float], levels: lis
 
 
 @given(st.lists(st.integers(1, 5), min_size=1, max_size=5, unique=True))
-def test_some_steps_keep_their_numbers(steps: list[int]) -> None:
+def test_selected_steps_keep_their_numbers(steps: list[int]) -> None:
     found = FAN.at(steps)
     assert found.steps == tuple(steps)
     assert found.quantiles is not None
@@ -53,7 +53,7 @@ def test_some_steps_keep_their_numbers(steps: list[int]) -> None:
     assert join_forecasts([found, found], 4).steps == found.steps
 
 
-def test_a_fan_made_of_its_parts_is_what_the_parts_make() -> None:
+def test_a_scaled_fan_equals_the_product_of_its_factors() -> None:
     generator = np.random.default_rng(0)
     scale, kind = generator.random(6), np.array([0, 1, 2, 2, 1, 0], np.int32)
     root, table = np.sqrt([1.0, 5.0]), generator.normal(size=(3, 2, 4))
@@ -88,7 +88,7 @@ def test_a_fan_made_of_its_parts_is_what_the_parts_make() -> None:
         assert not made.median.any()
 
 
-def test_joined_fans_keep_each_its_own_table() -> None:
+def test_joined_fans_keep_their_own_tables() -> None:
     scale, kind, root = np.ones(2), np.arange(2, dtype=np.int32), np.ones(1)
     fans = [ScaledFan(scale, kind, root, np.full((2, 1, 1), value)) for value in (1.0, 2.0)]
     joined = join_forecasts([Forecast(np.zeros((2, 1)), each, (0.5,)) for each in fans], 4)
@@ -100,7 +100,7 @@ def test_joined_fans_keep_each_its_own_table() -> None:
     [slice(1, 3), np.array([2, 0]), np.array([True, False, True, False]), np.zeros(0, np.int64)],
     ids=["slice", "numbers", "mask", "none"],
 )
-def test_some_rows_of_a_constant_are_one_number_still(index: Any) -> None:
+def test_rows_of_a_constant_array_still_take_one_number(index: Any) -> None:
     constant = Forecast(np.broadcast_to(0.25, (4, 5)))
     found = constant.rows(index)
     assert found.median.shape == constant.median[index].shape
@@ -125,7 +125,7 @@ def test_parts_without_windows_add_nothing(made: Forecast, at: int) -> None:
     assert empty.levels == made.levels
 
 
-def test_a_step_that_there_is_not_is_refused() -> None:
+def test_an_unknown_step_is_refused() -> None:
     with pytest.raises(ValueError, match="not in tuple"):
         FAN.at((1, 5)).column(2)
 

@@ -1,5 +1,4 @@
-"""Forecasts from rows of many series against one window and step at a time, whatever the weights
-are; each from its own past, and nothing else."""
+"""Forecasts of many series against single windows and steps, for any weights, from past rows."""
 
 import math
 from dataclasses import replace
@@ -85,7 +84,7 @@ def twin(model: TrainedModel, window: Floats, scaling: str, *, rebase: bool) -> 
 
 
 @for_each(("scaling", "rebase"), CASES)
-def test_recursion_is_what_a_loop_over_windows_and_steps_gives(scaling: str, rebase: bool) -> None:
+def test_recursion_agrees_with_a_loop_over_windows_and_steps(scaling: str, rebase: bool) -> None:
     model = a_model(scaling, rebase=rebase)
     found = forecast(model, [FIRST, SECOND], CUTOFFS, horizon=6)
     expected = [
@@ -99,7 +98,7 @@ def test_recursion_is_what_a_loop_over_windows_and_steps_gives(scaling: str, reb
 
 
 @pytest.mark.parametrize("season", [True, False])
-def test_recursion_from_year_to_year_is_what_a_loop_over_windows_and_steps_gives(
+def test_seasonal_recursion_agrees_with_a_loop_over_windows_and_steps(
     season: bool,
 ) -> None:
     months = np.arange("1990-01", "1995-01", dtype="datetime64[M]").astype("datetime64[D]")
@@ -201,7 +200,7 @@ def test_a_cutoff_with_too_short_a_past_is_a_data_error_naming_the_symbol() -> N
         forecast(model, [FIRST, SECOND], [np.array([20]), np.array([20, 6])])
 
 
-def test_a_series_without_cutoffs_takes_no_part() -> None:
+def test_a_series_without_cutoffs_is_skipped() -> None:
     model = a_model("relative")
     none = np.array([], dtype=np.int64)
     some = forecast(model, [SECOND, FIRST], [none, np.array([30])]).median
@@ -210,7 +209,7 @@ def test_a_series_without_cutoffs_takes_no_part() -> None:
 
 
 @for_each("model", [*map(a_model, SCALINGS), fan_model()])
-def test_forecast_alike_does_not_depend_on_what_else_is_forecast(model: TrainedModel) -> None:
+def test_forecast_alike_does_not_depend_on_other_cutoffs(model: TrainedModel) -> None:
     rows = np.random.default_rng(0).permutation(np.arange(64, 80))
     together = forecast_alike(model, [FIRST], [rows])
     for size in (1, 3, 8):
@@ -237,7 +236,7 @@ def test_untrained_network_is_a_volatility_cone() -> None:
     assert found.median == pytest.approx(np.zeros((1, 7)), abs=1e-7)
 
 
-def test_quantiles_of_members_are_averaged_and_their_spread_is_theirs() -> None:
+def test_quantiles_and_spread_are_the_mean_and_deviation_over_members() -> None:
     both, rows = fan_model(members=2), [np.array([60, 79])]
     singles = [forecast(replace(both, network=each), [FIRST], rows) for each in both.members]
     found = forecast(both, [FIRST], rows)
@@ -248,7 +247,7 @@ def test_quantiles_of_members_are_averaged_and_their_spread_is_theirs() -> None:
     assert singles[0].spread is None
 
 
-def test_the_linear_fan_alone_answers_where_rows_are_too_few_for_the_network() -> None:
+def test_with_too_few_rows_for_the_network_the_linear_fan_is_used_alone() -> None:
     model = fan_model(length=65)
     plain = replace(model, network=untrained(model.settings).network)
     both = [fan(each, FIRST, 63, 64) for each in (model, plain)]
@@ -260,7 +259,7 @@ def test_shorter_horizon_is_the_first_steps_and_a_longer_one_is_refused() -> Non
     model = fan_model()
     whole, cut = fan(model, FIRST, 79), fan(model, FIRST, 79, horizon=3)
     assert cut == pytest.approx(whole[:, :3], rel=1e-5, abs=1e-7)
-    with pytest.raises(UsageError, match="answers 7 steps at once"):
+    with pytest.raises(UsageError, match="forecasts at most 7 steps"):
         fan(model, FIRST, 79, horizon=8)
 
 

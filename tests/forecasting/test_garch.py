@@ -1,4 +1,4 @@
-"""The GJR-GARCH fan against arch itself, slow twins, and everything that could break a fit."""
+"""The GJR-GARCH fan against arch itself and slow twins, and data on which a fit fails."""
 
 import sys
 import warnings
@@ -54,14 +54,14 @@ def test_nothing_after_the_cutoff_nor_before_the_trailing_rows_changes_the_fan(c
     np.testing.assert_array_equal(before.median, after.median)
 
 
-def test_garch_forecasts_cutoffs_alike_together_and_alone(clustered):
+def test_garch_forecasts_do_not_depend_on_other_cutoffs(clustered):
     together = garch(clustered, 700, 1000, 1399)
     for i, cutoff in enumerate((700, 1000, 1399)):
         alone = garch(clustered, cutoff)
         np.testing.assert_array_equal(together.quantiles[i], alone.quantiles[0])
 
 
-def test_the_seed_decides(clustered):
+def test_the_seed_determines_the_fan(clustered):
     first, again, other = (garch(clustered, 1200, seed=seed).quantiles for seed in (1, 1, 2))
     np.testing.assert_array_equal(first, again)
     assert not np.array_equal(first, other)
@@ -159,7 +159,7 @@ def test_too_few_returns_even_for_the_cone_are_refused(clustered):
 
 
 @pytest.mark.parametrize("error", [ValueError("no"), np.linalg.LinAlgError("singular")])
-def test_a_fit_that_breaks_or_does_not_converge_is_none(error, returns):
+def test_a_fit_that_fails_or_does_not_converge_is_none(error, returns):
     class Breaks:
         def fit(self, **_):
             raise error

@@ -29,7 +29,7 @@ YEAR = 252.0
 
 
 def garch(rows: int, seed: int) -> Floats:
-    """Return log prices whose volatility comes in clusters, as that of stocks does."""
+    """Return log prices whose volatility is clustered, like that of stocks."""
     random = np.random.default_rng(seed)
     variance, moves = 1e-4, np.empty(rows)
     for row, draw in enumerate(random.standard_t(5, rows) * math.sqrt(3 / 5)):
@@ -63,7 +63,7 @@ def slow_inputs(x: Floats, t: int) -> list[float]:
     return [*ratios, anchor, latest, min(latest, 0.0), *trends]
 
 
-def test_inputs_are_those_described() -> None:
+def test_inputs_agree_with_their_description() -> None:
     x = garch(700, 1)
     found, sigma = har_inputs(x)
     for t in (251, 400, 699):
@@ -113,8 +113,8 @@ def test_the_fit_minimises_the_quasi_likelihood() -> None:
     np.testing.assert_allclose(found, truth, atol=0.05)
 
 
-def test_the_scale_follows_the_volatility_to_come(panel: list[Floats], fitted: Har) -> None:
-    """It explains the size of the next moves better than a constant multiple of sigma does."""
+def test_the_scale_follows_future_volatility(panel: list[Floats], fitted: Har) -> None:
+    """It explains the size of the next moves better than a constant multiple of sigma."""
     x = garch(3000, 99)
     inputs, sigma = har_inputs(x)
     rows = np.arange(300, 2900, 20)
@@ -124,7 +124,7 @@ def test_the_scale_follows_the_volatility_to_come(panel: list[Floats], fitted: H
     assert error < 0.9 * np.std(np.log(realised / sigma[rows]))
 
 
-def test_bands_cover_what_they_say(fitted: Har) -> None:
+def test_bands_have_their_nominal_coverage(fitted: Har) -> None:
     inside = []
     for seed in range(50, 70):
         x = garch(1500, seed)
@@ -149,7 +149,7 @@ def test_quantiles_never_cross_and_the_median_is_one_of_them(
     np.testing.assert_allclose(part, fan[5:9][:, [0, 3]][..., 1])
 
 
-def test_the_location_is_drawn_towards_the_prior(fitted: Har) -> None:
+def test_the_location_is_shrunk_towards_the_prior(fitted: Har) -> None:
     years, daily = fitted.years, 0.30 / math.sqrt(YEAR)
     expected = (years * fitted.sharpe + 20 * daily) / (years + 20)
     assert fitted.location(0.30, 20) == pytest.approx(expected)
@@ -157,7 +157,7 @@ def test_the_location_is_drawn_towards_the_prior(fitted: Har) -> None:
     assert fitted.location(0.0, 20) == 0.0  # the growth of stocks says nothing of a currency
 
 
-def test_currencies_among_stocks_have_no_part_in_their_growth(panel: list[Floats]) -> None:
+def test_currencies_do_not_affect_the_growth_of_stocks(panel: list[Floats]) -> None:
     grown = [panel[0] + 0.01 * np.arange(3000), *panel[1:]]
     options: dict[str, Any] = {"horizon": 20, "levels": LEVELS, "bars_per_year": YEAR}
     priors = [0.0, *[0.3] * 5]
@@ -177,7 +177,7 @@ def test_priors_follow_the_spelling_of_the_symbol() -> None:
     }  # fmt: skip
 
 
-def test_bars_of_a_year_are_counted() -> None:
+def test_bars_per_year_follow_from_the_dates() -> None:
     weekdays = np.busday_offset(np.datetime64("2000-01-03"), np.arange(2610))
     assert bars_per_year(weekdays) == pytest.approx(261, abs=0.5)
     days = np.datetime64("2000-01-03") + np.arange(1000)
@@ -201,7 +201,9 @@ def test_growth_is_in_the_location_alone(panel: list[Floats], fitted: Har) -> No
     np.testing.assert_allclose(found.table, fitted.table, atol=0.25)
 
 
-def test_a_month_of_equal_closes_is_missing_and_harms_nothing(panel: list[Floats]) -> None:
+def test_a_month_of_equal_closes_has_no_volatility_and_leaves_the_fit_finite(
+    panel: list[Floats],
+) -> None:
     still = np.concatenate([np.full(40, panel[0][0]), panel[0]])
     found = fit_har([still, *panel[1:]], horizon=20, levels=LEVELS, bars_per_year=YEAR)
     inputs, sigma = har_inputs(still)

@@ -1,4 +1,4 @@
-"""Tails against scipy's own fit, by what they claim of moves that were not seen, and shrinkage."""
+"""Tails against SciPy's own fit and the frequency of unseen moves, and their shrinkage."""
 
 import numpy as np
 import pytest
@@ -34,7 +34,7 @@ def test_with_many_moves_the_fit_is_that_of_scipy() -> None:
 
 
 @for_each("degrees", [3.0, 5.0, 1000.0])
-def test_chances_are_the_true_ones_of_moves_that_were_not_seen(degrees: float) -> None:
+def test_chances_agree_with_the_frequency_of_unseen_moves(degrees: float) -> None:
     law, generator = t(degrees), np.random.default_rng(2)
     far = np.array([-1, 1]) * law.ppf(1 - 0.0005)  # 0.001, two-sided
     found = []
@@ -44,7 +44,7 @@ def test_chances_are_the_true_ones_of_moves_that_were_not_seen(degrees: float) -
     assert np.exp(np.log(found).mean(axis=0)) == pytest.approx(0.001, rel=0.25)
 
 
-def test_a_short_series_takes_the_tail_of_the_others_and_a_long_one_its_own() -> None:
+def test_a_short_series_uses_the_tail_of_the_others_and_a_long_one_its_own() -> None:
     generator = np.random.default_rng(3)
     wild = [scaled(generator.standard_t(2.5, 5000)) for _ in range(4)]
     calm = scaled(generator.normal(size=50_000))
@@ -58,13 +58,13 @@ def test_a_short_series_takes_the_tail_of_the_others_and_a_long_one_its_own() ->
     assert (short.own, short.pooled, short.series) == (100, 20_000, 4)
 
 
-def test_without_any_move_there_is_an_assumed_tail_at_the_levels_of_the_fan() -> None:
+def test_without_moves_the_tail_is_the_prior_at_the_levels_of_the_fan() -> None:
     tail = fit_tail(np.empty(0), [], levels=(0.025, 0.05))
     assert (tail.below.rate, tail.above.rate) == pytest.approx((0.025, 0.05))
     assert tail.below.scale == pytest.approx(0.3, rel=0.01)
 
 
-def test_chances_fall_outwards_and_are_none_between_the_quantiles() -> None:
+def test_chances_fall_outwards_and_are_nan_between_the_quantiles() -> None:
     tail = fit_tail(scaled(np.random.default_rng(4).normal(size=3000)), [], levels=LEVELS)
     chances = tail.probability(np.array([-50.0, -2.0, -1.01, -0.9, 0.0, 1.0, 1.01, 2.0, 50.0]))
     assert np.isnan(chances[3:6]).all()

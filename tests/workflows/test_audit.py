@@ -227,7 +227,7 @@ def test_kept_weights_are_those_that_training_gives_but_for_rounding(alone: Path
     report = audit(source(alone), models=["near/v0001", "other/v0001", "old/v0001"], n_windows=1)
     found = {(each.model, each.stage) for each in report.comparisons if each.difference}
     assert found == {("other/v0001", "kept")}
-    assert "the kept model is not the one that its training rows give" in message(report)
+    assert "the saved model differs from a refit on its training rows" in message(report)
     (note,) = [each for each in report.notes if "rounded otherwise" in each]
     assert note.startswith("near/v0001")
     assert "0.01 are allowed" in note
