@@ -1,4 +1,4 @@
-"""What Python users give as data, folders, days and settings, as the workflows take it."""
+"""Convert the data, folders, days and settings of Python callers for the workflows."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 
 class FileOptions(TypedDict, total=False):
-    """How files and frames are read, as the options of the commands; see `lstmcli train --help`."""
+    """Options for reading files and frames, as in `lstmcli train --help`."""
 
     sep: str
     decimal: str
@@ -53,7 +53,7 @@ def source_of(
     resample: Literal["1d"] | None = None,
     strict: bool = False,
 ) -> Source:
-    """Return where the prices come from that are given as data; None for none."""
+    """Return the source of the prices for `data`, which may be None."""
     from lstmcli.market.columns import Reading, parse_columns
     from lstmcli.market.symbols import split_symbols
 
@@ -92,7 +92,7 @@ def source_of(
 
 
 def _entries(data: Any) -> list[tuple[str | None, Any]]:
-    """Return the parts of the data with their names, which are those of series."""
+    """Return the parts of the data, each with the name of its series or None."""
     if data is None:
         return []
     if isinstance(data, Mapping):
@@ -104,14 +104,14 @@ def _entries(data: Any) -> list[tuple[str | None, Any]]:
 
 
 def _is_file(text: str) -> bool:
-    """Whether a text means a file: it has the ending of one, or a folder in front."""
+    """Whether a text is a path: it has a file extension or a folder."""
     return bool(_FILE.fullmatch(text)) or any(sep and sep in text for sep in (os.sep, os.altsep))
 
 
 def _table(data: Any) -> Any:
     from lstmcli.reading.frames import frame_table
 
-    if hasattr(data, "to_pandas"):  # of pyarrow, polars and others
+    if hasattr(data, "to_pandas"):  # pyarrow, polars and others
         data = data.to_pandas()
     if not isinstance(data, pd.DataFrame | pd.Series):
         raise UsageError(
@@ -119,7 +119,7 @@ def _table(data: Any) -> Any:
             where=type(data).__name__,
             why="expected symbols, paths, a pandas DataFrame or Series, or a dict of these",
         )
-    return frame_table(data.copy())  # a model keeps it
+    return frame_table(data.copy())  # the model keeps the table, and the caller may change theirs
 
 
 def source_for(
@@ -129,7 +129,7 @@ def source_for(
     symbols: Sequence[str],
     **files: Unpack[FileOptions],
 ) -> Source:
-    """Return the prices for a model: those given, else its own, or some of them."""
+    """Return the prices for a model: the given data, else its own or a selection of it."""
     if data is None and any(files.values()):
         raise UsageError(
             "option not used",
@@ -151,8 +151,8 @@ def source_for(
 
 
 def data_folder(data_dir: Folder) -> Path:
-    """Return the data folder, as the command line has it."""
-    # Whole, so that a model is found from wherever the notebook goes.
+    """Return the data folder, with the same default as the command line."""
+    # Absolute, so that a model is still found if a notebook changes its working directory.
     return Path(data_dir or os.environ.get("LSTMCLI_DATA_DIR") or "data").absolute()
 
 
@@ -162,20 +162,20 @@ def _is_used(home: Path) -> bool:
 
 @cache
 def session_folder() -> Path:
-    """Return the data folder of what is not kept; it goes away with Python."""
+    """Return the temporary data folder, removed when Python exits."""
     folder = Path(tempfile.mkdtemp(prefix="lstmcli-"))
     atexit.register(_remove, folder, os.getpid())
     return folder
 
 
 def _remove(folder: Path, owner: int) -> None:
-    if os.getpid() == owner:  # a process forked off ends before
+    if os.getpid() == owner:  # a forked child must not remove it
         shutil.rmtree(folder, ignore_errors=True)
 
 
 def as_day(value: Day) -> date | None:
-    """Return a day given as text or as a date; UsageError for anything else."""
-    if isinstance(value, datetime):  # a Timestamp is one
+    """Parse a day given as text or date; UsageError for anything else."""
+    if isinstance(value, datetime):  # includes pandas.Timestamp
         return value.date()
     if value is None or isinstance(value, date):
         return value
@@ -188,7 +188,7 @@ def as_day(value: Day) -> date | None:
 
 
 def as_change(key: str, value: Any) -> str:
-    """Return a setting as `--set` has it."""
+    """Format a setting as for `--set`."""
     import tomli_w
 
     plain = value.item() if hasattr(value, "item") else value
