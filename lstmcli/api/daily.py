@@ -106,7 +106,7 @@ def forecast(
         raise UsageError(
             "nothing to fetch",
             where="forecast",
-            why="it brings symbols of the store up to date",
+            why="it updates stored symbols",
             next_step="Forecast files and frames with predict.",
         )
     report = run(

@@ -72,7 +72,7 @@ def source_of(
         raise UsageError(
             "cannot mix symbols of the store with files or frames",
             where=first_few(named),
-            next_step="Train or forecast one after the other.",
+            next_step="Use them in separate calls.",
         )
     if isinstance(columns, Mapping):
         columns = ",".join(f"{word}={name}" for word, name in columns.items())
@@ -134,8 +134,8 @@ def source_for(
         raise UsageError(
             "option not used",
             where=", ".join(files),
-            why="it says how files and frames are read, and none is given",
-            next_step="Give the data too.",
+            why="it applies to files and frames, and none are given",
+            next_step="Pass the data too.",
         )
     source = source_of(data, data_dir, symbols, **files)
     home = source.data_dir
@@ -183,7 +183,7 @@ def as_day(value: Day) -> date | None:
         return date.fromisoformat(value)
     except (TypeError, ValueError) as error:
         raise UsageError(
-            "not a day", where=repr(value), why="expected one as 2025-12-31"
+            "not a day", where=repr(value), why="expected a date like 2025-12-31"
         ) from error
 
 

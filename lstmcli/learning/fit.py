@@ -160,7 +160,7 @@ def fit(
             why=f"{lacking} of {settings.train.members} networks have no epoch"
             if lacking
             else f"no epoch after epoch {run.history[-1].epoch} was done",
-            next_step="Pass a longer --timeout; --resume goes on from the last epoch kept.",
+            next_step="Pass a longer --timeout; --resume continues from the last epoch kept.",
         )
     network = members[0] if len(members) == 1 else nn.ModuleList(members)
     run.model, run.stopped = replace(model, network=network), "error" if run.error else run.stopped

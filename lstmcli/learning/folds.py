@@ -66,7 +66,7 @@ def make_folds(known: Sequence[Prices], settings: Settings, number: int) -> tupl
         raise UsageError(
             "no folds of this recipe",
             where=f"split.method {settings.split.method}",
-            why="its windows are no spans of time",
+            why="its windows are not spans of time",
             next_step="Use split.method chronological.",
         )
     series = fold_series(known, settings)
@@ -76,7 +76,7 @@ def make_folds(known: Sequence[Prices], settings: Settings, number: int) -> tupl
     for left in range(number, 0, -1):
         start, stop = len(dates) - left * length, len(dates) - (left - 1) * length
         if start <= 0:
-            raise _too_few(number, number - left + 1, "its span has no rows before it")
+            raise _too_few(number, number - left + 1, "there are no rows before its span")
         borders = Borders(dates[start], dates[stop - 1], dates[stop - 1] + np.timedelta64(1, "D"))
         known_then = [each.between(dates[0], borders.train_end) for each in series]
         plan = plan_between(known_then, borders, settings)
@@ -86,7 +86,9 @@ def make_folds(known: Sequence[Prices], settings: Settings, number: int) -> tupl
             if why_unsuitable(each, plan, borders, settings) is None
         )
         if not symbols:
-            why = f"no series has windows that train before {dates[start]} and validate after it"
+            why = (
+                f"no series has training windows before {dates[start]} and validation windows after"
+            )
             raise _too_few(number, number - left + 1, why)
         folds.append(Fold(borders, symbols))
     return tuple(folds)
@@ -197,7 +199,7 @@ def choice_verdict(best: int, trials: int, folds: int, gain: Gain | None) -> str
         "evaluate judge it."
     )
     if gain is None:
-        why = "the recipe itself was not completed, so nothing says whether it is better"
+        why = "the recipe itself was not completed, so it is unknown whether it is better"
         return f"{found}; {why}. {lucky}"
     proof = "without a standard error on a single fold"
     if gain.standard_error is not None:

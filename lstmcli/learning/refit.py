@@ -145,7 +145,7 @@ def _length(name: str, metadata: Metadata, window: RefitWindow) -> int | None:
             "no rolling refit",
             where=name,
             why="its metadata do not say how many dates it was fitted on",
-            next_step="Train it again, or pass --refit-window expanding.",
+            next_step="Retrain it, or pass --refit-window expanding.",
         )
     return metadata.dates if window == "rolling" else None
 

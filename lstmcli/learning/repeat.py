@@ -120,8 +120,8 @@ def audit_fit(
     later, against, purges = noisy(last), list[leaks.Comparison](), list[leaks.Comparison]()
     if basis.why:
         notes.append(
-            f"the kept weights of {kept.name} were not compared: the prices that they learned "
-            f"from are not there ({basis.why})"
+            f"the kept weights of {kept.name} were not compared: the prices used for "
+            f"training are not available ({basis.why})"
         )
     else:
         again, plan = _train_again(kept, later)
@@ -325,7 +325,7 @@ def _why_other(kept: Kept, again: TrainedModel, plan: Plan) -> str:
     apart = _distance(kept.model, again, plan)
     if apart <= TOLERANCE:
         return (
-            f"{kept.name} was trained where numbers are rounded otherwise: a refit's forecasts "
+            f"{kept.name} was trained where numbers are rounded differently: a refit's forecasts "
             f"differ by {apart:.1g} of a window's volatility, {TOLERANCE:g} are allowed"
         )
     here = {

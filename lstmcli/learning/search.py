@@ -135,7 +135,7 @@ def grid(space: Space, recipe: Mapping[str, Any], seed: int) -> list[Mapping[str
         raise UsageError(
             "no grid of this space",
             where=", ".join(endless) or f"{number} points",
-            why="a range without step has no end of values"
+            why="a range without a step has infinitely many values"
             if endless
             else f"at most {_MOST_POINTS} can be listed",
             next_step="Give fewer values (a step or choices), or pass --sampler random or tpe.",
@@ -308,7 +308,7 @@ def _dimension(key: str, table: Any, settings: Settings, path: Path) -> Dimensio
         if "choices" in table:
             values = [checked(each) for each in _Choices.model_validate(table).choices]
             if any(value in values[:place] for place, value in enumerate(values)):
-                raise ValueError("a choice comes twice")
+                raise ValueError("duplicate choice")
             return CategoricalDistribution(list(map(json.dumps, values)))
         given = _Range.model_validate(table)
         return _range(checked(given.low), checked(given.high), given.step, given.log)
@@ -324,7 +324,7 @@ def _range(low: Any, high: Any, step: float | None, log: bool) -> Dimension:
     if not isinstance(low, int | float) or isinstance(low, bool):
         raise ValueError("only numbers have a range, others have choices")
     if step and abs(math.remainder((high - low) / step, 1)) > 1e-9:  # Optuna only warns
-        raise ValueError(f"high must lie a whole number of steps of {step:g} above low")
+        raise ValueError(f"high must be a whole number of steps of {step:g} above low")
     if isinstance(low, float):
         return FloatDistribution(low, high, log, step)
     if step and step % 1:

@@ -76,7 +76,7 @@ def _paired(
     if left == features or always or not set(left) & (set(BAR_FEATURES) - {"month"}):
         needs = "every recipe needs a column of the bars, and a fan the close"
         raise UsageError(
-            "cannot leave that out",
+            "cannot leave this feature out",
             where=f"--without {feature}",
             why=f"the model reads {', '.join(features)}" if left == features else needs,
             next_step="Name another feature of the model.",
@@ -354,9 +354,9 @@ def make_walk(
     metadata = {name: each for name, (_, each) in bundles.items()}
     if len({each.interval for each in metadata.values()}) > 1:
         raise UsageError(
-            "cannot evaluate models of bars of different lengths together",
+            "cannot evaluate models with different bar intervals together",
             why=", ".join(f"{name} reads {bars_of(x.interval)}" for name, x in metadata.items()),
-            next_step="Evaluate each alone.",
+            next_step="Evaluate them one by one.",
         )
     settings = settings_for(source, found[names[0]].settings)
     changes = {key: None if value == "never" else value for key, value in asked.items() if value}
@@ -367,7 +367,7 @@ def make_walk(
                 "option not used",
                 where=f"--{used[0].replace('_', '-')}",
                 why="--refits chooses the windows itself",
-                next_step="Leave one of the two out.",
+                next_step="Drop one of the two options.",
             )
         changes |= dict(zip(own, (None, None, refits), strict=True))
     pairs: tuple[tuple[str, str], ...] = ()

@@ -99,8 +99,8 @@ def stream_prices(
             continue
         if isinstance(found, Prices):
             if found.symbol in seen:
-                step = "Name the files apart: --csv NAME=FILE."
-                raise UsageError("a symbol comes twice", where=found.symbol, next_step=step)
+                step = "Give the files different names: --csv NAME=FILE."
+                raise UsageError("duplicate symbol", where=found.symbol, next_step=step)
             seen.add(found.symbol)
             found, notes = replace(found, notes=(*found.notes, *notes)), ()
         yield join(found)
@@ -115,7 +115,7 @@ def with_files(data: Data) -> tuple[Data, tuple[str, ...]]:
         if not os.path.isdir(path):
             files.append(entry)
         elif name is not None:
-            step = "Leave the name out: each file names its own series."
+            step = "Omit the name: each file names its own series."
             raise UsageError("a name for a folder", where=entry, next_step=step)
         else:
             found, note = list_tables(path)
@@ -252,7 +252,7 @@ def _selected(
                 f"no series {symbol}",
                 where=", ".join([*(table.where for _, table in tables), *data.csv]),
                 why=f"found {first_few(names, 12) or 'none'}",
-                next_step="Name a file's only series as you like: --csv NAME=FILE.",
+                next_step="To rename a file's only series, pass --csv NAME=FILE.",
             )
             chosen.append(Failure.of(symbol, error))
     return [*unreadable, *sorted(chosen, key=lambda each: order[each.symbol.upper()])]

@@ -204,8 +204,8 @@ def describe_shares(found: Iterable[Share]) -> list[str]:
         if choice.alike:
             others = " and ".join(choice.alike)
             said.append(
-                f"by {name}, older than {others}, which would do as well; "
-                "lstmcli models use NAME prefers one"
+                f"by {name}, older than {others}, which also fit; "
+                "choose one with lstmcli models use NAME"
             )
         if each.source.only:
             until = max(one.last for one in choice.chosen.metadata.symbols)

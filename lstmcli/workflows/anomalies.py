@@ -200,7 +200,7 @@ class _Judge:
                 where=f"{prices.symbol} in {prices.source}",
                 why=f"its {len(series)} bars end on {series.dates[last]}, the model was fitted up "
                 f"to {self.until}, and a fan needs {model.fewest_rows} rows",
-                next_step="Give newer prices, or a model of an earlier part: --model NAME.",
+                next_step="Give newer prices, or a model trained on earlier data: --model NAME.",
             )
         quantiles, median, actual = self._fans(series, usable, exact=since is None)
         z = distances(quantiles, median, actual)
@@ -241,10 +241,10 @@ class _Judge:
         levels, window = self.by.model.levels, self.by.model.settings.window
         if not levels or self.report.probability > 2 * min(levels[0], 1 - levels[-1]):
             raise UsageError(
-                "this model gives no range that is wide enough",
+                "the model's range is not wide enough",
                 where=str(self.by.reference),
-                why=f"its quantiles are {', '.join(map(str, levels)) or 'none'}, expected some "
-                f"below and above a chance of {self.report.probability / 2:g}",
+                why=f"its quantiles are {', '.join(map(str, levels)) or 'none'}, expected levels "
+                f"beyond {self.report.probability / 2:g} on both sides",
                 next_step="Pass --model base, or train the default recipe.",
             )
         if self.steps > window.horizon:
@@ -348,11 +348,11 @@ class _Judge:
                 if isinstance(each, Prices):
                     read.append(series_for(settings, each))
         except LstmcliError as error:
-            self.notes.append(f"tails of each symbol's own moves alone: {error}")
+            self.notes.append(f"tails use only each symbol's own moves: {error}")
             return {}
         if len(read) < len(names):
             lacking = count_of(len(names) - len(read), "series")
-            self.notes.append(f"{lacking} that {self.by.reference} learned from cannot be read")
+            self.notes.append(f"{lacking} that {self.by.reference} was trained on cannot be read")
         rows = [self._training_rows(each) for each in read]
         self._gap = max(1, -(-sum(map(len, rows)) // _POOL_MOVES))
         return {

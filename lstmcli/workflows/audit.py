@@ -49,7 +49,7 @@ UNSEEN = (
 
 SHUFFLED = (
     "split.method shuffled leaks by design: its windows overlap between training, "
-    "validation and test, and the last labels that it is fitted on lie in the test span"
+    "validation and test, and the last labels used for fitting are in the test span"
 )
 
 _SHIFT = 0.35  # of log prices: reverses most outcomes, but is not mistaken for a split
@@ -349,7 +349,7 @@ class _Runs:
             "" if scored < last else "no bar follows the windows",
         )
         if self.settings.split.method == "chronological":
-            lacks = "" if middle < second else "there is one cutoff, and a refit needs another"
+            lacks = "" if middle < second else "there is only one cutoff, and a refit needs two"
             pair = dict(start=middle.item(), end=second.item(), step_size=report.step_size)
             again = run(_refit_figures, models=self.refitted, n_windows=2, refit=1, **pair)
             yield _Probe("refit", "refit", again, [noise(second)], lacks)

@@ -196,7 +196,7 @@ def check_data(
     series = all_stored(data_dir, interval, symbols)
     findings = [] if symbols else list(_strays(data_dir))
     for symbol, each in series:
-        again = f"lstmcli fetch --full {symbol}{interval_option(each)} asks for it again."
+        again = f"lstmcli fetch --full {symbol}{interval_option(each)} downloads it again."
         try:
             facts = store.read_sidecar(data_dir, symbol, each)
             if facts.get("source") == store.IMPORTED:
@@ -305,7 +305,7 @@ def _faults(
         yield "owner", "", doubt, "Take over the file, or remove it."
     for day, reason in restatements_of(facts):
         what = f"the history was replaced: {reason}"
-        yield "restated", day, what, "Train models of before that day again."
+        yield "restated", day, what, "Retrain models trained before that day."
     prices = store.read_stored(data_dir, symbol, interval, today=today, mend=True)
     yield from _bad_rows(store.read_raw(data_dir, symbol, interval), prices)
     columns = {str(name): prices.frame[name].to_numpy(np.float64) for name in prices.frame}
@@ -359,7 +359,7 @@ def _strays(data_dir: Path) -> Iterator[Finding]:
 
     top = tickers.store_folder(data_dir)
     for path in tickers.stray_paths(data_dir):
-        what, then = "no file of the store", "Move it away, or import it: lstmcli data import."
+        what, then = "no file of the store", "Move it elsewhere, or import it: lstmcli data import."
         if path.name.endswith(TEMPORARY_SUFFIX):
             what, then = "left by a write that was cut short", "The next fetch removes it."
         elif path.suffix == ".json":

@@ -96,8 +96,8 @@ def import_data(
             failures.append(Failure.of(prices.symbol, error))
             continue
         if (kept.symbol, kept.interval) in ready:
-            step = "Name the files apart: NAME=FILE."
-            raise UsageError("a symbol comes twice", where=kept.symbol, next_step=step)
+            step = "Give the files different names: NAME=FILE."
+            raise UsageError("duplicate symbol", where=kept.symbol, next_step=step)
         ready[kept.symbol, kept.interval] = kept, reading
     raise_if_all_failed(len(ready), failures)
     done: list[Imported] = []
@@ -136,7 +136,7 @@ def _interval(prices: Prices, asked: str | None) -> str:
         "bars of another interval",
         where=f"{prices.symbol}, {prices.source}",
         why=f"the dates look like {found}, expected {asked or ' or '.join(symbols.INTERVALS)}",
-        next_step="Give --interval as the dates are, or pass the file to a command by --csv.",
+        next_step="Pass the --interval of the dates, or use the file with --csv.",
     )
 
 
@@ -210,9 +210,11 @@ def _before(data_dir: Path, prices: Prices, overwrite: bool) -> pd.DataFrame | N
     lost = before.index.difference(prices.frame.index)
     if len(lost) and not why:
         share = f"{len(lost)} of {len(before)} stored rows"
-        why = f"{share} are not in it, the first of {lost[0]:%Y-%m-%d}"
+        why = f"{share} are missing in the file, the first on {lost[0]:%Y-%m-%d}"
     if why and not overwrite:
-        raise DataError("not imported", where=symbol, why=why, next_step="Pass --replace to do it.")
+        raise DataError(
+            "not imported", where=symbol, why=why, next_step="Pass --replace to import it."
+        )
     return before
 
 

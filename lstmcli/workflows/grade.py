@@ -172,7 +172,7 @@ def _nothing_issued(source: Source, damages: Sequence[Damage]) -> DataError:
     return DataError(
         "no forecast was issued",
         where=source.data_dir / "ledger",
-        why=f"found {len(damages)} damaged lines and no other" if damages else "it is empty",
+        why=f"found only {len(damages)} damaged lines" if damages else "it is empty",
         next_step="Record some: lstmcli predict --record.",
     )
 

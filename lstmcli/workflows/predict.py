@@ -96,7 +96,7 @@ def predict(
     """
     if as_of is not None and as_of > source.today:
         raise UsageError(
-            "cannot forecast as of a day to come",
+            "cannot forecast from a future day",
             where=f"--as-of {as_of}",
             why=f"today is {source.today}",
             next_step="Leave --as-of out to forecast from the last bar.",
@@ -174,7 +174,7 @@ def _explained(
     """Explain one of the first forecasts; add a note if there is nothing to explain."""
     model, horizon = made.by.model, made.by.horizon
     if made.context_length != model.settings.window.context_length:
-        notes.append(Note.of(made.symbol, "nothing to explain, the network took no part"))
+        notes.append(Note.of(made.symbol, "nothing to explain: the network was not used"))
         return made
     if len(report.symbols) >= EXPLAINED:
         return made
@@ -239,9 +239,9 @@ def make_ready(
             raise DataError(
                 f"no bar near {as_of}",
                 where=f"{prices.symbol} in {prices.source}",
-                why=f"the last one before it, {last}, lies {lacking} {unit}s back, expected at "
+                why=f"the last bar before it, {last}, is {lacking} {unit}s earlier, expected at "
                 f"most {MOST_BEHIND}",
-                next_step="Pass another --as-of, or give the missing bars.",
+                next_step="Pass another --as-of, or add the missing bars.",
             )
         if last != as_of:
             warnings.append(f"no bar on {as_of}, forecast from the last one before it, {last}")
@@ -269,9 +269,9 @@ def make_ready(
     if asked or risk:
         if not model.levels:
             raise DataError(
-                "no chance and no loss",
+                "no probabilities or loss",
                 where=str(by.reference),
-                why="it forecasts one price a step, and no range",
+                why="it forecasts one price per step, not a range",
                 next_step="Use a model that forecasts a range: --model base.",
             )
         # All rows up to the cutoff if the model was not trained on the symbol.
@@ -322,8 +322,8 @@ def check_issuable(record: bool, as_of: object) -> None:
         raise UsageError(
             "nothing to record",
             where="--record --as-of",
-            why="a forecast from an earlier day is made by hindsight",
-            next_step="Leave one of the two out; evaluate grades past cutoffs.",
+            why="a forecast from an earlier day is made in hindsight",
+            next_step="Drop one of the two options; evaluate grades past cutoffs.",
         )
 
 
@@ -356,11 +356,11 @@ def _unfit(each: SymbolForecast, now: datetime) -> str | None:
     # A week has the date of its first day, and a series with the user's own name may have unknown
     # holidays: neither the date nor a missing bar alone shows that a session is over.
     if each.behind > 0 and each.dates[0] < np.datetime64(now.astimezone(UTC).date()):
-        return "the first session was over already"
+        return "the first session had already ended"
     median, fan = each.forecast.median, each.forecast.quantiles
     moves = np.abs(median if fan is None else np.asarray(fan))
     if not (moves <= LARGEST_MOVE).all():  # False for NaN
-        return "the forecast is no usable number"
+        return "the forecast is not a usable number"
     return None
 
 

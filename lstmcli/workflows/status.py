@@ -208,7 +208,7 @@ def _model(data_dir: Path, name: str) -> _Found:
 def _retrain(name: str, symbols: Sequence[str]) -> str:
     """Return how to retrain a model of stored prices."""
     if len(symbols) > _MOST_NAMES:
-        return f"Train {name} again as it was trained."
+        return f"Retrain {name} as it was trained."
     return f"Run: lstmcli train {' '.join(symbols)} --name {name}."
 
 

@@ -289,11 +289,11 @@ class _Given:
         if self.donor is not None:
             yield from transfer.describe_transfer(self.donor, settings, self.plan)
         for key in settings.model.unused:
-            yield f"model.network {settings.model.network} has no use for model.{key}"
+            yield f"model.network {settings.model.network} ignores model.{key}"
         if settings.train.labels == "sequence" and not settings.labels_all_bars:
             yield (
-                "one label a window: train.labels sequence of model.head recursive goes with "
-                "networks that keep a state and window.scaling relative"
+                "one label per window: train.labels sequence with model.head recursive requires a "
+                "network with a state and window.scaling relative"
             )
         for each in self.used:
             yield from each.named_notes()
@@ -360,7 +360,7 @@ def _finish(
         if metadata.decision and metadata.decision.promoted:
             registry.promote(data_dir, version)
         checkpoint.remove_checkpoint(version.folder.parent)
-    why = f"settings, data and versions are those of {version}"
+    why = f"settings, data and versions are the same as for {version}"
     return TrainReport(
         model=version,
         metadata=metadata,

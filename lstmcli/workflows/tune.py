@@ -157,8 +157,8 @@ def tune(
         open_study(folder, _bound(bench), fresh=fresh) as study,
         noted_when_stopped(
             lambda: (
-                f"{len(study.ended())} of {search.trials} trials of {name} are kept, "
-                "the same command goes on"
+                f"{len(study.ended())} of {search.trials} trials of {name} are kept; "
+                "run the same command to continue"
             )
         ),
     ):
@@ -206,14 +206,14 @@ def _notes(search: Search, at_once: int, trials: Sequence[Trial]) -> Iterator[st
     """Yield how many trials ran at a time, and how many remain."""
     if at_once > 1 and (search.sampler == "tpe" or search.pruner != "none"):
         yield (
-            f"{at_once} trials at a time: each is proposed and pruned by those up to {at_once} "
-            f"before it; --at-once {at_once} repeats this"
+            f"{at_once} trials at a time: each knows only those up to {at_once} before it; "
+            f"pass --at-once {at_once} to reproduce this"
         )
     if others := sum(trial.state == "running" for trial in trials):
-        yield f"{others} of {search.trials} trials are at work in other processes"
+        yield f"{others} of {search.trials} trials are running in other processes"
     if len(trials) < search.trials:
         count = len(trials) - others
-        yield f"{count} of {search.trials} trials are finished; the same command goes on"
+        yield f"{count} of {search.trials} trials are finished; run the same command to continue"
 
 
 def _bound(bench: Bench) -> dict[str, Any]:
