@@ -241,7 +241,7 @@ class _Judge:
         levels, window = self.by.model.levels, self.by.model.settings.window
         if not levels or self.report.probability > 2 * min(levels[0], 1 - levels[-1]):
             raise UsageError(
-                "the model's range is not wide enough",
+                "this model gives no range wide enough",
                 where=str(self.by.reference),
                 why=f"its quantiles are {', '.join(map(str, levels)) or 'none'}, expected levels "
                 f"beyond {self.report.probability / 2:g} on both sides",
