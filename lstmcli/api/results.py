@@ -27,11 +27,11 @@ if TYPE_CHECKING:
     from lstmcli.workflows.predict import PredictReport
 
 _SHOWN_STEPS = (1, 5, 10, 20, 30, 40, 50)
-_MOST_SYMBOLS = 3  # shown step by step
+_MOST_SYMBOLS = 3  # with more symbols only the last step of each is shown
 DAYS: Literal["datetime64[ns]"] = "datetime64[ns]"
 CHANCES = ("probability_of_rise", "base_rate_of_rise")
 _MOST_ROWS = 20
-LEVELS = (80,)  # per cent, of the ranges in Nixtla's layout
+LEVELS = (80,)  # default ranges in per cent for Nixtla's format
 
 
 def rounded(frame: pd.DataFrame, digits: int = 2) -> pd.DataFrame:

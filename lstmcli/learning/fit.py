@@ -194,7 +194,7 @@ def _fit_member(
     snapshot: Snapshot | None,
     kept: Callable[[nn.Module], float] | None,
 ) -> None:
-    """Train one network, phase by phase, from its start or from a snapshot of the last epoch.
+    """Train one network in phases, from the start or from a snapshot of the last epoch.
 
     run : collects the epochs. before : the weights of the finished networks.
 

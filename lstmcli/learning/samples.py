@@ -27,7 +27,7 @@ from lstmcli.training.objective import (
 )
 
 _TRAIN, _VALIDATE = 1, 2
-_PROBED = 16  # windows
+_PROBED = 16  # number of windows for `gradient_probe`
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Samples:
     labels_per_sample: int = 1
 
 
-_BATCH_SIZES = tuple(2**power for power in range(12, 5, -1))  # 4,096 to 64
+_BATCH_SIZES = tuple(2**power for power in range(12, 5, -1))  # from 4,096 down to 64
 _FEWEST_STEPS = 300  # per epoch
 
 

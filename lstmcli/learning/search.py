@@ -323,7 +323,7 @@ def _range(low: Any, high: Any, step: float | None, log: bool) -> Dimension:
     """Return a numeric dimension, of integers if both ends are; ValueError as in Optuna."""
     if not isinstance(low, int | float) or isinstance(low, bool):
         raise ValueError("only numbers have a range, others have choices")
-    if step and abs(math.remainder((high - low) / step, 1)) > 1e-9:  # Optuna only warns
+    if step and abs(math.remainder((high - low) / step, 1)) > 1e-9:  # Optuna would only warn
         raise ValueError(f"high must be a whole number of steps of {step:g} above low")
     if isinstance(low, float):
         return FloatDistribution(low, high, log, step)

@@ -137,7 +137,7 @@ def _audit(
     for reference in references:
         model, metadata = load_bundle(reference.folder, device)
         train = model.settings.train
-        # A rate that follows the validation loss would depend on more than training rows.
+        # `plateau` follows the validation loss, so the fit would depend on more than training rows.
         schedule = "constant" if train.schedule == "plateau" else train.schedule
         changes = {"epochs": min(epochs, train.epochs), "schedule": schedule}
         short = model.settings.changed(train=changes)

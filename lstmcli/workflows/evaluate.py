@@ -309,7 +309,7 @@ class _Panel:
     ) -> tuple[Mask, list[OffGrid]]:
         """Forecast from five grids of cutoffs, which include the windows shown.
 
-        Returns which of the windows shown are on a grid, (N,), and the others from `since` on.
+        Returns (N,) whether each window shown is on a grid, and the other windows since `since`.
         """
         walk, series, shown, further = self.walk, self.series, self.cutoffs, []
         start = min(each.dates[rows[0]] for each, rows in zip(series, shown, strict=True))
@@ -357,7 +357,7 @@ def _choose_series(walk: Walk, source: Source) -> _Panel:
     around = replace(source, around=walk.recipe.end or date.max)
     interval = walk.metadata[walk.main].interval
     loaded, failures = load_prices(around, walk.settings.data, interval, walk.inputs)
-    read: list[list[Series]] = []  # by series, as each model reads it
+    read: list[list[Series]] = []  # one list per series, with one item per model
     for prices in loaded:
         try:
             evidence.check_cut(prices, walk.first)
@@ -373,7 +373,7 @@ def _choose_series(walk: Walk, source: Source) -> _Panel:
         series, first=walk.first, step_size=walk.step_size, n_windows=walk.recipe.n_windows
     )
     fans = any(model.levels for model in walk.models.values())
-    fewest = fewest_climatology_rows(walk.horizon) if fans else 2  # of a drift
+    fewest = fewest_climatology_rows(walk.horizon) if fans else 2  # a drift needs two prices
     span = refitting.trained_span(series, walk.test_start, walk.settings.split.embargo)
     fit_rows = refitting.baseline_rows(series, cutoffs, ALWAYS, span, fewest)
     whole, fewest_rows = walk.lengths

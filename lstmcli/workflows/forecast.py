@@ -202,10 +202,10 @@ def _models(source: Source, horizon: int | None) -> Iterator[_Model]:
         if choice.why == "ready-made":
             name, own = name_for(source.data_dir, symbol, "1d"), replace(source, symbols=(symbol,))
             model = _Model(name, load_settings(own_data=True), own, is_first=True)
-        elif choice.model.is_shipped:  # which `models use` prefers
+        elif choice.model.is_shipped:  # chosen by the user with `models use`
             continue
         else:
-            own = replace(source, symbols=())  # the data of its settings
+            own = replace(source, symbols=())  # train on the data in the model's settings
             model = _Model(choice.model.name, choice.chosen.settings, own, is_first=False)
         found.setdefault(model.name, model).symbols.append(symbol)
     yield from found.values()

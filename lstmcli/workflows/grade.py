@@ -224,7 +224,7 @@ def _askable(source: Source, symbols: Sequence[str]) -> tuple[list[str], list[Fa
 
 
 class _Graded(NamedTuple):
-    """Forecasts that can be graded, and the rows of each symbol that baselines are fitted on."""
+    """Gradable forecasts, and the rows of each symbol to fit baselines on."""
 
     backtest: Backtest
     series: Sequence[Series]
@@ -254,7 +254,7 @@ def _join(issued: Issued, name: str, known: Mapping[str, Series], counts: Counts
         return None
     all_series, rows = zip(*pairs, strict=True)
     places, lengths = places[:stop], list(map(len, rows))
-    # Up to each symbol's first cutoff.
+    # Baselines use rows up to each symbol's first cutoff.
     fit_rows = {each.symbol: range(int(own[0]) + 1) for each, own in pairs}
     steps, levels = issued.steps, issued.levels
     fitted = [Fitted(models={}, trend={}, rows=fit_rows)]

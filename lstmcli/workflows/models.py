@@ -21,7 +21,7 @@ from lstmcli.runs.metadata import Metadata, check_bundle, read_metadata
 from lstmcli.runs.registry import ModelRef
 from lstmcli.runs.stale import StaleMark, stale_because
 
-if TYPE_CHECKING:  # only a promotion needs them
+if TYPE_CHECKING:  # imported only for promotions, since it loads PyTorch
     from lstmcli.learning.promotion import Decision
     from lstmcli.market.prices import Prices
     from lstmcli.sources.source import Source

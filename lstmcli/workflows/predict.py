@@ -202,7 +202,7 @@ def make_ready(
         row = int(prices.frame.index.searchsorted(np.datetime64(as_of), side="right")) - 1
     whole = model.settings.window.context_length
     inputs = model.settings.window.inputs
-    lag = max((each.lag + 1 for each in inputs), default=0)  # one more for a change
+    lag = max((each.lag + 1 for each in inputs), default=0)  # a change needs one more row
     context_length = min(whole, row + 1)
     # A linear fan uses all rows up to the cutoff.
     first = 0 if model.har else max(0, row + 1 - max(context_length, HISTORY) - lag)
@@ -359,7 +359,7 @@ def _unfit(each: SymbolForecast, now: datetime) -> str | None:
         return "the first session had already ended"
     median, fan = each.forecast.median, each.forecast.quantiles
     moves = np.abs(median if fan is None else np.asarray(fan))
-    if not (moves <= LARGEST_MOVE).all():  # False for NaN
+    if not (moves <= LARGEST_MOVE).all():  # also catches NaN
         return "the forecast is not a usable number"
     return None
 

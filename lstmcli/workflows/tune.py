@@ -130,7 +130,8 @@ def tune(
         source, settings.data, searching.inputs_searched(settings, search.space)
     )
     plan, failures = plan_prices(loaded, with_known_features(settings, loaded), failures)
-    if "train.batch_size" in search.space:  # a number, so that a sampler learns from the recipe
+    # Resolve "auto", so that a sampler can learn from the recipe.
+    if "train.batch_size" in search.space:
         settings = settings.changed(train={"batch_size": choose_batch_size(plan, settings)})
     given: list[Mapping[str, Any]] = [
         {key: searching.value_of(settings, key) for key in search.space}
