@@ -1,13 +1,13 @@
-"""lstmcli from Python: `import lstmcli as lc`. Functions do what the commands of their names do.
+"""Python API: `import lstmcli as lc`. Each function does the same as the command of its name.
 
-Data are symbols of the store, files, pandas DataFrames and Series, or a dict from names to any of
-the last three. Nothing is printed: what there is to know stands in the `notes` of a result. Errors
-are those of `lstmcli.errors`, AllFailedError where no symbol could be read; where only some fail, a
-`PartialResultWarning` says so.
+Data are stored symbols, files, pandas DataFrames and Series, or a dict from names to any of the
+last three. Nothing is printed: notes and warnings are in the `notes` of a result. Functions raise
+the errors of `lstmcli.errors`: AllFailedError if no symbol could be read. If only some symbols
+fail, they issue a `PartialResultWarning`.
 
-Without `data_dir`, symbols and kept models are those of `LSTMCLI_DATA_DIR`, else of `data/`. A
-model trained on files or frames without `data_dir` and `name` is not kept: it lies in a temporary
-folder until Python ends, unless `Model.save` copies it.
+The default for `data_dir` is the environment variable `LSTMCLI_DATA_DIR`, else `data/`. A model
+trained on files or frames without `data_dir` or `name` is not kept: it is in a temporary folder
+until Python exits, unless `Model.save` copies it.
 """
 
 from lstmcli.api.daily import fetch, forecast

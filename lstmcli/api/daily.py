@@ -1,4 +1,4 @@
-"""Fetch and forecast from Python: bring prices up to date first, as a daily job does."""
+"""Fetch and forecast from Python: update prices first, as a daily job does."""
 
 from __future__ import annotations
 
@@ -41,9 +41,9 @@ def fetch(
     wait: float = 0.0,
     data_dir: Folder = None,
 ) -> Fetched:
-    """Bring the bars of every symbol up to date in the store, as `lstmcli fetch` does.
+    """Update the stored bars of every symbol, like `lstmcli fetch`.
 
-    Raises AllFailedError where no symbol could be fetched.
+    Raises AllFailedError if no symbol could be fetched.
 
     Examples
     --------
@@ -87,11 +87,11 @@ def forecast(
     ray: str | None = None,
     data_dir: Folder = None,
 ) -> Predictions:
-    """Bring prices up to date, train models that are too old, and forecast, as `lstmcli forecast`.
+    """Update prices, retrain models that are too old, and forecast, like `lstmcli forecast`.
 
-    data : symbols, or a model: then its symbols are brought up to date and it forecasts them. Files
-    and frames have nothing to fetch: see `predict`. retrain_after : seconds. Symbols that are not
-    up to date are among the failures and have a forecast nevertheless.
+    data : symbols, or a model, which then forecasts its own symbols. Use `predict` for files and
+    frames, since there is nothing to fetch. retrain_after : seconds. Symbols that could not be
+    updated are listed in `failures`, but still have a forecast.
 
     Examples
     --------
@@ -116,7 +116,7 @@ def forecast(
         raise UsageError(
             "nothing to fetch",
             where="forecast",
-            why="it brings symbols of the store up to date",
+            why="it updates stored symbols",
             next_step="Forecast files and frames with predict.",
         )
     report = run(

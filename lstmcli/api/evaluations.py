@@ -1,4 +1,4 @@
-"""What `evaluate` returns: scores and windows as DataFrames, pictures, tables for a notebook."""
+"""The result of `evaluate`: scores and windows as DataFrames, figures and notebook tables."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, repr=False, eq=False)
 class Evaluation(Shown):
-    """Forecasts from past dates, compared with what happened and with simple baselines.
+    """Forecasts from past dates, compared with outcomes and simple baselines.
 
-    reports : the workflow's own results, one for each choice of models. scored : of all of them the
-    sets of windows, what they are scored by, and whether they are shown.
+    reports : the results of the workflow, one for each choice of models. scored : all sets of
+    windows, each with the scales for its scores, and whether it is shown.
     """
 
     reports: tuple[EvaluateReport, ...]
@@ -37,17 +37,17 @@ class Evaluation(Shown):
 
     @property
     def summary(self) -> dict[str, Any]:
-        """The figures at the top of the JSON of `lstmcli evaluate`, of the first model."""
+        """The top-level figures in the JSON of `lstmcli evaluate`, for the first model."""
         return asdict(self.reports[0].summaries[0])
 
     @property
     def summaries(self) -> pd.DataFrame:
-        """The same figures, one row for each model that was evaluated."""
+        """The same figures for every evaluated model, one row each."""
         return pd.DataFrame([asdict(one) for each in self.reports for one in each.summaries])
 
     @property
     def beyond(self) -> pd.DataFrame:
-        """How good the chances of large moves were: one row for each model, change and step."""
+        """Scores of the probabilities of large moves: one row per model, change and step."""
         rows = [
             {"model": name} | asdict(one)
             for each in self.reports
@@ -58,7 +58,7 @@ class Evaluation(Shown):
 
     @property
     def losses(self) -> pd.DataFrame:
-        """How often the one-step loss of `risk=True` was exceeded, with p: one row a symbol."""
+        """How often the one-step loss of `risk=True` was exceeded, with p: one row per symbol."""
         tests = ("coverage", "independence", "joint")
         rows = [
             asdict(one) | {test: getattr(one, test).p for test in tests}
@@ -69,13 +69,13 @@ class Evaluation(Shown):
 
     @property
     def verdict(self) -> str:
-        """The verdict on the first model in words."""
+        """The verdict on the first model, in words."""
         first = self.reports[0]
         return str(first.verdicts[first.summaries[0].model])
 
     @property
     def without(self) -> dict[str, Any] | None:
-        """Whether a feature helps, as in the JSON of `evaluate --without`; None unless asked."""
+        """Whether a feature helps, as in the JSON of `evaluate --without`; None without it."""
         from lstmcli.report.evaluate import contribution_document
 
         first = self.reports[0]
@@ -83,7 +83,7 @@ class Evaluation(Shown):
 
     @cached_property
     def windows(self) -> pd.DataFrame:
-        """One row for each model and window: its forecast at the last step, and what happened."""
+        """One row per model and window: its forecast at the last step, and the outcome."""
         from lstmcli.report.evaluate import window_rows
 
         found = pd.DataFrame([row for each in self.reports for row in window_rows(each)])
@@ -93,11 +93,11 @@ class Evaluation(Shown):
 
     @cached_property
     def scores(self) -> pd.DataFrame:
-        """One row for each model and baseline, over all steps of all windows.
+        """One row per model and baseline, over all steps of all windows.
 
-        rmse, mae, crps : in units of the last price. skill_naive : 1 - rmse / that of naive.
-        p_naive : of that difference, two-sided. direction_accuracy, coverage80 : at the last step.
-        NaN for what is undefined.
+        rmse, mae, crps : in units of the last price. skill_naive : 1 - rmse / rmse of naive.
+        p_naive : two-sided, of that difference. direction_accuracy, coverage80 : at the last step.
+        Undefined values are NaN.
         """
         rows = []
         for report in self.reports:
@@ -121,10 +121,10 @@ class Evaluation(Shown):
 
     @cached_property
     def frame(self) -> pd.DataFrame:
-        """The long table: one row for each model, baseline, symbol, cutoff and step, in prices.
+        """The long table: one row per model, baseline, symbol, cutoff and step, in prices.
 
-        Every score can be recomputed from it. shown : whether `windows` has the window; the tests
-        rest on the others too.
+        Every score can be recomputed from it. shown : whether `windows` contains the window; the
+        tests also use the others.
         """
         from lstmcli.report.long_table import all_levels, forecast_columns
 
@@ -138,18 +138,18 @@ class Evaluation(Shown):
         return found.astype(dict.fromkeys(("cutoff", "date"), DAYS))
 
     def plot(self) -> Figure:
-        """Draw past forecasts over the prices of each symbol; needs the extra `plot`."""
+        """Plot past forecasts over the prices of each symbol; requires the extra `plot`."""
         from lstmcli.pictures.fans import walks
         from lstmcli.pictures.picture import figure_of
 
         return figure_of([walk for each in self.reports for walk in walks(each)])
 
     def to_nixtla(self, levels: Sequence[int] = LEVELS) -> pd.DataFrame:
-        """Return the windows shown as the cross-validation of Nixtla's libraries would.
+        """Return the windows in the format of Nixtla's cross-validation.
 
-        The columns are `unique_id`, `ds`, `cutoff`, `y`, and the median of each model and baseline
-        with its ranges, as `utilsforecast.evaluation.evaluate` scores them. Raises UsageError for
-        a range that no model has.
+        The columns are `unique_id`, `ds`, `cutoff`, `y`, and the median and ranges of each model
+        and baseline, ready for `utilsforecast.evaluation.evaluate`. Raises UsageError for a range
+        that no model has.
 
         Examples
         --------
@@ -192,6 +192,6 @@ class Evaluation(Shown):
 
 
 def _short_names(models: Sequence[ModelRef]) -> dict[str, str]:
-    """Return each model's name without its version, where it is the only one of that name."""
+    """Return the model names, without the version if only one version has the name."""
     names = [each.name for each in models]
     return {str(each): each.name for each in models if names.count(each.name) == 1}

@@ -1,4 +1,4 @@
-"""The functions of the Python API; each calls the workflow of the command of its name."""
+"""The functions of the Python API; each calls the workflow of the same command."""
 
 from __future__ import annotations
 
@@ -39,11 +39,11 @@ if TYPE_CHECKING:
     from lstmcli.workflows.predict import PredictReport
     from lstmcli.workflows.train import TrainReport
 
-_TURN = 3600.0  # seconds that threads wait for each other to train, in the folder that they share
+_TURN = 3600.0  # seconds that a thread waits for another to finish training in a shared folder
 
 
 class PartialResultWarning(UserWarning):
-    """Some symbols failed; the result has the others."""
+    """Warning: some symbols failed, and the result contains only the others."""
 
 
 def train(
@@ -75,16 +75,16 @@ def train(
     data_dir: Folder = None,
     **files: Unpack[FileOptions],
 ) -> Model:
-    """Train one network on all series given, as `lstmcli train` does; without data the recipe's.
+    """Train one network on all series, like `lstmcli train`; by default on the recipe's data.
 
     Parameters
     ----------
-    data : symbols, files, DataFrames or Series. symbols : which series of files and frames.
-    recipe, settings, seed : as --config, --set and --seed; settings={"train.epochs": 3}.
+    data : symbols, files, DataFrames or Series. symbols : select series of files and frames.
+    recipe, settings, seed : like --config, --set and --seed; e.g. settings={"train.epochs": 3}.
     horizon : steps to forecast, the setting `window.horizon`.
-    name, data_dir : keep the model, as a version of that name in that folder.
+    name, data_dir : keep the model as a version of this name in this folder.
     on_epoch : called with the record of each epoch.
-    files : how they are read: sep, decimal, columns, date_format, resample, strict.
+    files : how to read files: sep, decimal, columns, date_format, resample, strict.
     The others are the options of the command; times are in seconds.
 
     Examples
@@ -158,16 +158,16 @@ def predict(
     data_dir: Folder = None,
     **files: Unpack[FileOptions],
 ) -> Predictions:
-    """Forecast the next sessions, in prices, as `lstmcli predict` does.
+    """Forecast the prices of the next sessions, like `lstmcli predict`.
 
     Parameters
     ----------
-    data : symbols, files, DataFrames or Series; a model's own unless given.
-    model : by name, folder or as `train` returns it; else each symbol's own, or `base`.
-    as_of : forecast from the last bar up to that day, next to what happened.
+    data : symbols, files, DataFrames or Series; by default the model's own data.
+    model : a name, a folder or a Model; by default each symbol's own model, or `base`.
+    as_of : forecast from the last bar up to this day, and compare with the outcome.
     record : keep the forecasts in the data folder, for `lstmcli evaluate --issued`.
-    explain : also say which bars and gates made the forecasts, as `explanations`.
-    prices : 180 or "-10%", whose chances are `levels`. risk : also the loss exceeded with 5 %.
+    explain : also fill `explanations`: which bars and gates determined each forecast.
+    prices : e.g. 180 or "-10%": fill `levels`. risk : fill `risk`, the loss exceeded with 5 %.
     symbols : which series of files and frames. files : how they are read, as in `train`.
     The others are the options of the command.
 
@@ -216,13 +216,13 @@ def anomalies(
     data_dir: Folder = None,
     **files: Unpack[FileOptions],
 ) -> Anomalies:
-    """List moves that the forecast of the day before held nearly impossible.
+    """List moves that the previous day's forecast considered nearly impossible.
 
     Parameters
     ----------
     data, model, symbols, files : as in `predict`.
-    since : the first day judged; without one the last session of each symbol.
-    steps : judge moves over so many sessions. probability : list moves with a smaller chance.
+    since : the first day to judge; by default only the last session of each symbol.
+    steps : judge moves over this many sessions. probability : list moves less likely than this.
 
     Examples
     --------
@@ -271,18 +271,18 @@ def evaluate(
     data_dir: Folder = None,
     **files: Unpack[FileOptions],
 ) -> Evaluation:
-    """Backtest a model against simple baselines, as `lstmcli evaluate` does.
+    """Backtest a model against simple baselines, like `lstmcli evaluate`.
 
-    Each evaluation is a look at the test span, which is counted in the data folder; without one,
-    until Python ends.
+    Each evaluation counts as a look at the test span. Looks are counted in the data folder; without
+    one, only until Python exits.
 
     Parameters
     ----------
-    data : a model, evaluated on what it was trained on; or symbols, files, DataFrames or Series.
-    models : which forecast the data; else each symbol's own, or `base`.
+    data : symbols, files, DataFrames or Series; or a model, evaluated on its training data.
+    models : the models that forecast the data; by default each symbol's own, or `base`.
     symbols : which series of files and frames. files : how they are read, as in `train`.
-    without : a feature; `Evaluation.without` says whether it helps.
-    prices : changes as "-10%", whose chances `beyond` scores. risk : test the daily `losses`.
+    without : a feature to test; `Evaluation.without` tells whether it helps.
+    prices : changes, e.g. "-10%": fill `beyond`. risk : test the daily `losses`.
     The others are the options of the command.
 
     Examples
@@ -333,7 +333,7 @@ def evaluate(
 def load_model(name: str | Path, data_dir: Folder = None) -> Model:
     """Load a model by NAME (its champion), NAME/VERSION or folder; `base` ships with lstmcli.
 
-    Raises NoModelError where there is none, ModelError where it is damaged.
+    Raises NoModelError if it does not exist, ModelError if it is damaged.
 
     Examples
     --------
@@ -357,7 +357,7 @@ def _named(model: str | Path | Model | None) -> str | None:
 
 
 def record_all(report: PredictReport, home: Path) -> PredictReport:
-    """Write forecasts into the ledger of a data folder; UsageError for the one that goes away."""
+    """Record forecasts in the ledger of a data folder; UsageError for a temporary folder."""
     from lstmcli.workflows.predict import recorded
 
     if home == session_folder():
@@ -367,12 +367,12 @@ def record_all(report: PredictReport, home: Path) -> PredictReport:
 
 
 def notes_of(report: PredictReport | ForecastReport | AnomalyReport) -> tuple[str, ...]:
-    """Return the warnings and notes of a report, those that are alike once for all symbols."""
+    """Return the warnings and notes of a report, merged if equal for several symbols."""
     return tuple(grouped([*report.warnings, *report.notes]))
 
 
 def _outcome(report: TrainReport, is_kept: bool) -> tuple[str, ...]:
-    """Say that nothing was trained, or that the model is not in use."""
+    """Return a note if nothing was trained or the model is not in use."""
     if report.unchanged:
         return (f"unchanged: {report.decision.why}; force=True trains anyway",)
     return (
@@ -381,7 +381,7 @@ def _outcome(report: TrainReport, is_kept: bool) -> tuple[str, ...]:
 
 
 def warn_partial(failures: Sequence[Failure]) -> None:
-    """Warn where some symbols failed and others did not."""
+    """Issue a PartialResultWarning if there are failures."""
     if failures:
         few = first_few((f"{each.symbol}: {each.reason}" for each in failures), sep="; ")
         words = f"{count_of(len(failures), 'symbol')} failed: {few}"

@@ -1,4 +1,4 @@
-"""What Python users give as data, folders, days and settings, as the workflows take it."""
+"""Convert the data, folders, days and settings of Python callers for the workflows."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 
 
 class FileOptions(TypedDict, total=False):
-    """How files and frames are read, as the options of the commands; see `lstmcli train --help`."""
+    """Options for reading files and frames, as in `lstmcli train --help`."""
 
     sep: str
     decimal: str
@@ -70,7 +70,7 @@ def source_of(
     resample: Literal["1d"] | None = None,
     strict: bool = False,
 ) -> Source:
-    """Return where the prices come from that are given as data; None for none."""
+    """Return the source of the prices for `data`, which may be None."""
     from lstmcli.market.columns import Reading, parse_columns
     from lstmcli.market.symbols import split_symbols
 
@@ -97,7 +97,7 @@ def source_of(
         raise UsageError(
             "cannot mix symbols of the store with files or frames",
             where=first_few(named),
-            next_step="Train or forecast one after the other.",
+            next_step="Use them in separate calls.",
         )
     if isinstance(columns, Mapping):
         columns = ",".join(f"{word}={name}" for word, name in columns.items())
@@ -145,7 +145,7 @@ def several(given: Any) -> Sequence[Any]:
 
 
 def _entries(data: Any) -> list[tuple[str | None, Any]]:
-    """Return the parts of the data with their names, which are those of series."""
+    """Return the parts of the data, each with the name of its series or None."""
     if data is None:
         return []
     if isinstance(data, Mapping):
@@ -157,14 +157,14 @@ def _entries(data: Any) -> list[tuple[str | None, Any]]:
 
 
 def _is_file(text: str) -> bool:
-    """Whether a text means a file: it has the ending of one, or a folder in front."""
+    """Whether a text is a path: it has a file extension or a folder."""
     return bool(_FILE.fullmatch(text)) or any(sep and sep in text for sep in (os.sep, os.altsep))
 
 
 def _table(data: Any) -> Any:
     from lstmcli.reading.frames import frame_table
 
-    if hasattr(data, "to_pandas"):  # of pyarrow, polars and others
+    if hasattr(data, "to_pandas"):  # pyarrow, polars and others
         data = data.to_pandas()
     if not isinstance(data, pd.DataFrame | pd.Series):
         raise UsageError(
@@ -172,7 +172,7 @@ def _table(data: Any) -> Any:
             where=type(data).__name__,
             why="expected symbols, paths, a pandas DataFrame or Series, or a dict of these",
         )
-    return frame_table(data.copy())  # a model keeps it
+    return frame_table(data.copy())  # the model keeps the table, and the caller may change theirs
 
 
 def source_for(
@@ -182,13 +182,13 @@ def source_for(
     symbols: Sequence[str],
     **files: Unpack[FileOptions],
 ) -> Source:
-    """Return the prices for a model: those given, else its own, or some of them."""
+    """Return the prices for a model: the given data, else its own or a selection of it."""
     if data is None and any(files.values()):
         raise UsageError(
             "option not used",
             where=", ".join(files),
-            why="it says how files and frames are read, and none is given",
-            next_step="Give the data too.",
+            why="it applies to files and frames, and none are given",
+            next_step="Pass the data too.",
         )
     source = source_of(data, data_dir, symbols, **files)
     home = source.data_dir
@@ -204,8 +204,8 @@ def source_for(
 
 
 def data_folder(data_dir: Folder) -> Path:
-    """Return the data folder, as the command line has it."""
-    # Whole, so that a model is found from wherever the notebook goes.
+    """Return the data folder, with the same default as the command line."""
+    # Absolute, so that a model is still found if a notebook changes its working directory.
     return Path(data_dir or os.environ.get("LSTMCLI_DATA_DIR") or "data").absolute()
 
 
@@ -215,19 +215,19 @@ def _is_used(home: Path) -> bool:
 
 @cache
 def session_folder() -> Path:
-    """Return the data folder of what is not kept; it goes away with Python."""
+    """Return the temporary data folder, removed when Python exits."""
     folder = Path(tempfile.mkdtemp(prefix="lstmcli-"))
     atexit.register(_remove, folder, os.getpid())
     return folder
 
 
 def _remove(folder: Path, owner: int) -> None:
-    if os.getpid() == owner:  # a process forked off ends before
+    if os.getpid() == owner:  # a forked child must not remove it
         shutil.rmtree(folder, ignore_errors=True)
 
 
 def as_day(value: Any) -> date | None:
-    """Return a day given as text or as a date; UsageError for anything else."""
+    """Parse a day given as text or date; UsageError for anything else."""
     if value is None:
         return None
     try:
@@ -237,12 +237,12 @@ def as_day(value: Any) -> date | None:
         return date.fromisoformat(str(value.astype("datetime64[D]")) if is_numpy else value)
     except (TypeError, ValueError) as error:
         raise UsageError(
-            "not a day", where=repr(value), why="expected one as 2025-12-31"
+            "not a day", where=repr(value), why="expected a date like 2025-12-31"
         ) from error
 
 
 def as_change(key: str, value: Any) -> str:
-    """Return a setting as `--set` has it."""
+    """Format a setting as for `--set`."""
     import tomli_w
 
     plain = value.item() if hasattr(value, "item") else value

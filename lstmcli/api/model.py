@@ -1,4 +1,4 @@
-"""A trained model as Python users hold it: forecasts, evaluations, and what it says of itself."""
+"""A trained model for Python users: its forecasts, evaluations and summary."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, repr=False, eq=False)
 class Model(Shown):
-    """A trained model: one version, in the data folder or in one that goes away with Python.
+    """A trained model: one version, in the data folder or a temporary one.
 
-    reference : its name, version and folder. data_dir : where it lies. notes : of its training.
-    own : the frames that it was trained on, which it forecasts unless given others.
+    reference : its name, version and folder. data_dir : its data folder. notes : from training.
+    own : the frames that it was trained on, the default data for its forecasts.
 
     Examples
     --------
@@ -54,7 +54,7 @@ class Model(Shown):
 
     @property
     def version(self) -> str:
-        """Its version, as v0001."""
+        """Its version, e.g. v0001."""
         return self.reference.version
 
     @property
@@ -64,7 +64,7 @@ class Model(Shown):
 
     @cached_property
     def summary(self) -> dict[str, Any]:
-        """What it is: its data, its network, its errors on validation next to the baselines'."""
+        """Its data, network, and validation errors next to those of the baselines."""
         record, found = self.metadata.record, self.metadata.validation
         return {
             "model": str(self.reference),
@@ -84,29 +84,29 @@ class Model(Shown):
 
     @cached_property
     def history(self) -> pd.DataFrame:
-        """One row for each epoch of its training."""
+        """The training history: one row per epoch."""
         return pd.read_csv(self.reference.folder / "history.csv")
 
     def predict(self, data: Data = None, **options: Any) -> Predictions:
-        """Forecast the data, unless given what it was trained on; see `predict`."""
+        """Forecast data, by default its training data; see `predict`."""
         from lstmcli.api.functions import predict
 
         return predict(data, model=self, **options)
 
     def anomalies(self, data: Data = None, **options: Any) -> Anomalies:
-        """List surprising moves of the data, unless given what it was trained on; `anomalies`."""
+        """List surprising moves of data, by default its training data; see `anomalies`."""
         from lstmcli.api.functions import anomalies
 
         return anomalies(data, model=self, **options)
 
     def evaluate(self, data: Data = None, **options: Any) -> Evaluation:
-        """Backtest it on the data, unless given what it was trained on; see `evaluate`."""
+        """Backtest it on data, by default its training data; see `evaluate`."""
         from lstmcli.api.functions import evaluate
 
         return evaluate(data, models=[self], **options)
 
     def save(self, folder: str | Path) -> Path:
-        """Copy it to a new folder, for `load_model`; raises FileError where there is one."""
+        """Copy it to a new folder, for `load_model`; FileError if the folder exists."""
         target = Path(folder).absolute()
         half = target.with_name(f".{target.name}.{os.getpid()}.tmp")
         with file_errors("cannot save the model", target, "Name a folder that does not exist."):
@@ -125,7 +125,7 @@ class Model(Shown):
         return f"Model {self.reference} of {symbols}, {self.summary['network']}, {epochs}"
 
     def _shown(self) -> pd.DataFrame:
-        """Return the errors on validation, one row a model."""
+        """Return the validation errors, one row per model."""
         found = self.metadata.validation
         rows = {} if found is None else {k: [v.rmse, v.crps] for k, v in found.models.items()}
         columns = ["rmse", "crps"]

@@ -1,5 +1,6 @@
-"""What the functions of `lstmcli.api` return: text, DataFrames in prices, pictures, tables for a
-notebook. Nothing is computed that the reports of the workflows lack.
+"""Results of `lstmcli.api`: text, DataFrames of prices, figures and notebook tables.
+
+These classes only present the reports of the workflows; they compute nothing new.
 """
 
 from __future__ import annotations
@@ -26,15 +27,15 @@ if TYPE_CHECKING:
     from lstmcli.workflows.predict import PredictReport
 
 _SHOWN_STEPS = (1, 5, 10, 20, 30, 40, 50)
-_MOST_SYMBOLS = 3  # shown step by step
+_MOST_SYMBOLS = 3  # with more symbols only the last step of each is shown
 DAYS: Literal["datetime64[ns]"] = "datetime64[ns]"
 CHANCES = ("probability_of_rise", "base_rate_of_rise")
 _MOST_ROWS = 20
-LEVELS = (80,)  # per cent, of the ranges in Nixtla's layout
+LEVELS = (80,)  # default ranges in per cent for Nixtla's format
 
 
 def rounded(frame: pd.DataFrame, digits: int = 2) -> pd.DataFrame:
-    """Return a table as it is shown: dates as days, shares with three digits."""
+    """Round a table for display: dates as days, shares with three digits."""
     found = frame.copy()
     for name, column in frame.items():
         if column.dtype.kind == "M":
@@ -45,24 +46,24 @@ def rounded(frame: pd.DataFrame, digits: int = 2) -> pd.DataFrame:
 
 
 class Shown(ABC):
-    """A result that shows itself as text and, in a notebook, as HTML, where text is escaped."""
+    """A result with a text and, for notebooks, an HTML representation (text is escaped)."""
 
-    _indexed = False  # whether the rows of its table have names
+    _indexed = False  # whether to show the index of the table
 
     @abstractmethod
     def _head(self) -> str:
-        """Say in a line what it is."""
+        """Return a one-line description."""
 
     @abstractmethod
     def _shown(self) -> pd.DataFrame:
-        """Return its table."""
+        """Return the table to show."""
 
     def _title(self) -> str:
         """Return the line above the table in a notebook."""
         return self._head()
 
     def _known(self) -> Iterable[str]:
-        """Return what there is to know."""
+        """Return the notes to show below the table."""
         return getattr(self, "notes", ())
 
     def _lines(self) -> list[str]:
@@ -83,8 +84,8 @@ class Shown(ABC):
 class Predictions(Shown):
     """Forecasts of the next sessions, one symbol or many.
 
-    report : the workflow's own result. notes : what to know before they are trusted. failures : the
-    symbols that could not be forecast, and why.
+    report : the result of the workflow. notes : notes and warnings about the forecasts. failures :
+    the symbols that could not be forecast, and why.
     """
 
     report: PredictReport
@@ -93,17 +94,17 @@ class Predictions(Shown):
 
     @property
     def forecasts(self) -> Sequence[SymbolForecast]:
-        """The forecast of each symbol, in log moves."""
+        """The forecast of each symbol, as log moves."""
         return tuple(self.report.forecasts)
 
     @cached_property
     def frame(self) -> pd.DataFrame:
-        """One row for each symbol and step, in prices.
+        """One row per symbol and step, in prices.
 
-        lo80, hi80 : the central 80 % range, and so on for each range of the model; none of a point
-        forecast. change : of the median from the last close, as a share. price : the column whose
-        moves are forecast. actual : the close of the session where it is known, else NaN.
-        in_training : whether the model has learned from later rows, so that it proves nothing.
+        lo80, hi80 : the central 80 % range, and so on for each range of the model; absent for point
+        forecasts. change : of the median from the last close, as a share. price : the column whose
+        moves are forecast. actual : the close of the session, NaN if not yet known. in_training :
+        whether the model was trained on later rows; such a forecast proves nothing.
         """
         from lstmcli.report.long_table import forecast_rows
 
@@ -136,12 +137,12 @@ class Predictions(Shown):
 
     @property
     def summary(self) -> pd.DataFrame:
-        """The last step of each symbol: one row a symbol."""
+        """The last step of each symbol, one row each."""
         return self.frame.groupby("symbol", sort=False).tail(1).reset_index(drop=True)
 
     @property
     def explanations(self) -> dict[str, Any]:
-        """What `explain=True` found, by symbol: the figures of `lstmcli predict --explain`."""
+        """The results of `explain=True` by symbol, as in `lstmcli predict --explain`."""
         from lstmcli.market.prices import unit_of
         from lstmcli.report.explain import explain_document
 
@@ -153,11 +154,11 @@ class Predictions(Shown):
 
     @property
     def levels(self) -> pd.DataFrame:
-        """The chances of a close below and above each of `prices`: one row a price and step.
+        """Probabilities of a close below and above each of `prices`: one row per price and step.
 
-        beyond_fan : the price lies beyond the outermost quantile, so that the smaller chance is at
-        most, and the larger at least, the one given. past_below, past_above : how often past moves
-        of as many steps went there.
+        beyond_fan : the price is beyond the outermost quantile, so the smaller probability is an
+        upper bound and the larger a lower bound. past_below, past_above : the share of past moves
+        over the same number of steps that went below or above.
 
         Examples
         --------
@@ -173,7 +174,7 @@ class Predictions(Shown):
 
     @property
     def risk(self) -> pd.DataFrame:
-        """The loss exceeded with 5 %, and by 5 % of past moves, as shares: one row a step."""
+        """The loss exceeded with 5 %, and by 5 % of past moves, as shares: one row per step."""
         from lstmcli.report.risk import loss_rows
 
         return self._asked(loss_rows)
@@ -183,18 +184,18 @@ class Predictions(Shown):
         return pd.DataFrame(rows)
 
     def plot(self) -> Figure:
-        """Draw the fan of each symbol after its latest closes; needs the extra `plot`."""
+        """Plot the fan of each symbol after its latest closes; requires the extra `plot`."""
         from lstmcli.pictures.fans import forecast_fan
         from lstmcli.pictures.picture import figure_of
 
         return figure_of([forecast_fan(each) for each in self.forecasts])
 
     def to_nixtla(self, levels: Sequence[int] = LEVELS) -> pd.DataFrame:
-        """Return the forecasts as statsforecast and neuralforecast would.
+        """Return the forecasts in the format of statsforecast and neuralforecast.
 
-        The columns are `unique_id`, `ds`, the model's name with the median, and for each level in
-        per cent `<model>-lo-80` and `<model>-hi-80`. Where several models forecast, the column is
-        called `lstmcli`. Raises UsageError for a range that the model has not.
+        The columns are `unique_id`, `ds`, the median under the model's name, and for each level in
+        per cent `<model>-lo-80` and `<model>-hi-80`. With several models the name is `lstmcli`.
+        Raises UsageError for a range that the model does not forecast.
 
         Examples
         --------
@@ -237,9 +238,9 @@ class Predictions(Shown):
 
 @dataclass(frozen=True, repr=False, eq=False)
 class Anomalies(Shown):
-    """Moves that the forecast of the day before held nearly impossible.
+    """Moves that the previous day's forecast considered nearly impossible.
 
-    report : the workflow's own result. notes : what to know before they are trusted. failures : the
+    report : the result of the workflow. notes : notes and warnings about the moves. failures : the
     symbols that could not be judged, and why.
     """
 
@@ -249,29 +250,29 @@ class Anomalies(Shown):
 
     @cached_property
     def frame(self) -> pd.DataFrame:
-        """One row for each move found, the least likely first: the CSV of `lstmcli anomalies`.
+        """One row per move found, the least likely first, as in `lstmcli anomalies --format csv`.
 
-        move, low, high : log moves since the cutoff, and the ends of the range expected. coverage :
-        of that range. probability : two-sided chance of a move as far out; years : in which one is
-        to be expected. own, pooled, series : moves of the symbol, of others, and how many others,
-        whose tail says so.
+        move, low, high : log move since the cutoff, and the ends of the expected range. coverage :
+        of that range. probability : two-sided, of a move at least as large; years : how often one
+        is expected. own, pooled, series : the tail was fitted on this many moves of the symbol,
+        moves of other series, and other series.
         """
         return self._table(self.report.found)
 
     @cached_property
     def latest(self) -> pd.DataFrame:
-        """The last session of each symbol, found or not, in the same columns."""
+        """The last session of each symbol, surprising or not, in the same columns."""
         return self._table(self.report.latest)
 
     @property
     def summary(self) -> dict[str, Any]:
-        """How many moves were judged and found, and `expected`: how many chance would bring."""
+        """Number of moves judged and found; `expected`: the number found by chance alone."""
         from lstmcli.report.anomalies import settled
 
         return {"found": len(self.report.found), **settled(self.report)}
 
     def plot(self) -> Figure:
-        """Draw prices, the range expected of each session, and the moves found; extra `plot`."""
+        """Plot prices, expected ranges and the moves found; requires the extra `plot`."""
         from lstmcli.pictures.picture import figure_of
         from lstmcli.pictures.surprises import surprises
 
@@ -285,7 +286,7 @@ class Anomalies(Shown):
         found = pd.DataFrame([asdict(each) for each in sessions], columns=names)
         kinds: dict[str, Any] = dict.fromkeys(names[:2], str) | dict.fromkeys(names[-3:], int)
         kinds |= dict.fromkeys(names[4:-3], float)
-        # Also where there is no row, or no chance.
+        # Set dtypes explicitly: without rows, or if all values are None, pandas would infer others.
         return found.astype(kinds | dict.fromkeys(("cutoff", "date"), DAYS))
 
     def _head(self) -> str:
@@ -297,7 +298,7 @@ class Anomalies(Shown):
         return f"{judged} with a chance below {level}; {expected(said.expected)} by chance"
 
     def _shown(self) -> pd.DataFrame:
-        """Return the moves found; where there is none, the last of the first symbols."""
+        """Return the moves found, or the last sessions of the first symbols if there are none."""
         from lstmcli.report.anomalies import format_chance
         from lstmcli.report.tables import move
 
@@ -311,9 +312,9 @@ class Anomalies(Shown):
 
 @dataclass(frozen=True, repr=False, eq=False)
 class Fetched(Shown):
-    """What a fetch brought into the store.
+    """The result of a fetch.
 
-    failures : the symbols that failed, which keep the prices that they had.
+    failures : the symbols that failed; their stored prices are unchanged.
     """
 
     report: FetchReport
@@ -321,7 +322,7 @@ class Fetched(Shown):
 
     @property
     def frame(self) -> pd.DataFrame:
-        """One row for each symbol: its status, stored rows, new rows, and why it failed."""
+        """One row per symbol: its status, stored rows, new rows, and why it failed."""
         return pd.DataFrame([asdict(each) for each in self.report.results])
 
     def _head(self) -> str:
@@ -332,7 +333,7 @@ class Fetched(Shown):
 
 
 def ranges_of(forecast: Forecast, last: Any) -> dict[str, Any]:
-    """Return the central ranges in prices, (N, H) each: `lo80`, `hi80`, ...; narrow ones first.
+    """Return the central ranges in prices, (N, H) each: `lo80`, `hi80`, ...; narrowest first.
 
     last : (N,) the last closes.
     """
@@ -349,7 +350,7 @@ def ranges_of(forecast: Forecast, last: Any) -> dict[str, Any]:
 
 
 def range_of(columns: Any, side: str, level: int) -> Any:
-    """Return one end of a range in per cent; UsageError for a range that there is not."""
+    """Return one end of a range in per cent; UsageError if the range does not exist."""
     name = f"{side}{level}"
     if name not in columns:
         there = sorted(float(each[2:]) for each in columns if each[2:].isdigit())

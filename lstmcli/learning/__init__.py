@@ -1,1 +1,1 @@
-"""From series to a trained model, and again: plans, samples, fits, transfer, promotion."""
+"""Train models from series, and refit them: plans, samples, fits, transfer, promotion."""

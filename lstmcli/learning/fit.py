@@ -1,4 +1,4 @@
-"""From series and settings to a trained model: the part of training that keeps nothing on disk."""
+"""Fit a model to series by settings, without writing to disk."""
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
@@ -27,16 +27,16 @@ from lstmcli.training.objective import Lanes
 from lstmcli.training.trainee import Snapshot, Stop, new_trainee
 
 Stopped = Stop | Literal["timeout", "error"]
-_SCALE_ROWS = 1_000_000  # of the windows that `batch` is fitted on: memory stays flat
+_SCALE_ROWS = 1_000_000  # maximum for fitting the scaling `batch`, to limit memory
 
 
 @dataclass(frozen=True)
 class Course:
-    """How a fit is watched, kept between its epochs, stopped and resumed.
+    """Options to observe, checkpoint, stop and resume a fit.
 
-    on_epoch, keep : called after each epoch, `keep` first. has_time : whether a number of seconds
-    are left, None without a limit. start : where an earlier fit of the same plan and settings was
-    stopped. group : the processes that share it; rank 0 decides whether there is time.
+    on_epoch, keep : called after each epoch, `keep` first. has_time : returns whether a number of
+    seconds is left; None for no limit. start : checkpoint of an earlier fit of the same plan and
+    settings. group : the processes that share the fit; rank 0 decides whether there is time.
     """
 
     on_epoch: Callable[[Epoch], None] = lambda epoch: None
@@ -51,10 +51,10 @@ UNWATCHED = Course()
 
 @dataclass
 class Fit:
-    """A model as far as training came.
+    """The result of a fit, perhaps incomplete.
 
-    stopped : why the last of its networks had no further epoch. error : set where one broke down
-    after a good epoch. start_loss : on validation before the first epoch, None without a fan.
+    stopped : why training of the last network ended. error : set if a network diverged after a good
+    epoch. start_loss : validation loss before the first epoch; None without a fan.
     """
 
     model: TrainedModel
@@ -65,18 +65,18 @@ class Fit:
 
     @property
     def best_epoch(self) -> int:
-        """The epoch whose weights are kept, 0 for those of the start."""
+        """The epoch whose weights are kept; 0 for the initial weights."""
         return max((epoch.epoch for epoch in self.history if epoch.best), default=0)
 
     @property
     def best_loss(self) -> float | None:
-        """The validation loss of the epoch that is kept."""
+        """The validation loss of the best epoch."""
         losses = [epoch.validation_loss for epoch in self.history if epoch.best]
         return losses[-1] if losses else self.start_loss
 
 
 Fitting = Callable[[Plan, Settings, torch.device, Course, Donor | None], Fit]
-"""What fits a network as `fit` does, here or elsewhere."""
+"""A function with the signature of `fit`, which may run on a cluster."""
 
 
 def fit(
@@ -86,10 +86,10 @@ def fit(
     course: Course = UNWATCHED,
     donor: Donor | None = None,
 ) -> Fit:
-    """Train a new network on the plan's windows, each member of an ensemble from its own seed.
+    """Train a network on the plan's windows, or an ensemble with one seed per member.
 
-    donor : whose weights it starts with, where they fit. Raises TrainingError if a network had no
-    good epoch, or the time allowed no new one.
+    donor : a model to start from, for all weights that match. Raises TrainingError if a network had
+    no good epoch, or no time for a new one.
     """
     inputs = _fit_inputs(plan, settings)
     rows = join(
@@ -117,7 +117,7 @@ def fit(
     if start is not None:
         run.history, run.error = list(start.history), start.error
         for weights in start.members:
-            with seeded(0, device):  # the weights drawn here are replaced at once
+            with seeded(0, device):  # these random weights are overwritten below
                 members.append(new_member(settings))
             with _checkpoint_errors():
                 members[-1].load_state_dict(weights)
@@ -160,7 +160,7 @@ def fit(
             why=f"{lacking} of {settings.train.members} networks have no epoch"
             if lacking
             else f"no epoch after epoch {run.history[-1].epoch} was done",
-            next_step="Pass a longer --timeout; --resume goes on from the last epoch kept.",
+            next_step="Pass a longer --timeout; --resume continues from the last epoch kept.",
         )
     network = members[0] if len(members) == 1 else nn.ModuleList(members)
     run.model, run.stopped = replace(model, network=network), "error" if run.error else run.stopped
@@ -168,12 +168,12 @@ def fit(
 
 
 class _OutOfTime(Exception):
-    """The seconds allowed are over; it never leaves this file."""
+    """Raised when time is up; caught within this file."""
 
 
 @contextmanager
 def _checkpoint_errors() -> Iterator[None]:
-    """Raise ModelError for a checkpoint that says that it is of this run, and is not."""
+    """Raise ModelError for a checkpoint that claims to be of this run but does not fit."""
     try:
         yield
     except (RuntimeError, ValueError) as error:
@@ -194,13 +194,13 @@ def _fit_member(
     snapshot: Snapshot | None,
     kept: Callable[[nn.Module], float] | None,
 ) -> None:
-    """Train one network, phase by phase, from its start or from a snapshot of the last epoch.
+    """Train one network in phases, from the start or from a snapshot of the last epoch.
 
-    run : gets its epochs. before : the weights of the networks that are done.
+    run : collects the epochs. before : the weights of the finished networks.
 
-    A fan is the linear one before any epoch, and stays that where no epoch validates better.
+    A fan starts as the linear fan, and remains it if no epoch has a lower validation loss.
 
-    An error after a good epoch is kept, with that epoch.
+    An error after a good epoch is stored in `run`, and that epoch is kept.
     """
 
     def has_time(seconds: float) -> bool:
@@ -257,7 +257,7 @@ def _fit_member(
                     course.keep(now)
                     course.on_epoch(epoch)
                     if trainee.stopped is None and not has_time(epoch.seconds):
-                        raise _OutOfTime  # the next epoch would not fit
+                        raise _OutOfTime  # too little time for the next epoch
             run.stopped = trainee.stopped or "epochs"
         except _OutOfTime:
             run.stopped = "timeout"
@@ -271,7 +271,7 @@ def _fit_member(
 
 
 def _fit_scale(rows: Windows, plan: Plan, settings: Settings) -> Scale | None:
-    """Fit what the scaling needs, on training rows alone."""
+    """Fit the scaling on training rows only."""
     if settings.window.scaling in LAGS:
         parts = [
             range(offset, offset + split.train_rows)
@@ -286,7 +286,7 @@ def _fit_scale(rows: Windows, plan: Plan, settings: Settings) -> Scale | None:
 
 
 def _fit_inputs(plan: Plan, settings: Settings) -> Scale | None:
-    """Fit how own inputs are scaled, on training rows alone; None where there are none."""
+    """Fit the scale of own inputs on training rows only; None if there are none."""
     if not settings.window.inputs:
         return None
     pairs = zip(plan.series, plan.splits, strict=True)
@@ -295,7 +295,7 @@ def _fit_inputs(plan: Plan, settings: Settings) -> Scale | None:
 
 
 def fit_linear(plan: Plan, settings: Settings, start: Har | None = None) -> Har:
-    """Fit the linear fan on the training rows; start : what few rows are drawn towards."""
+    """Fit the linear fan on the training rows. start : a fan to shrink towards."""
     own, rows = settings.forecast, [split.train_rows for split in plan.splits]
     series = [each.part(slice(n)) for each, n in zip(plan.series, rows, strict=True)]
     return fit_har(

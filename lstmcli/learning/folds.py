@@ -1,8 +1,8 @@
-"""Walk-forward validation folds: spans one after the other, each fitted on what lies before it.
+"""Walk-forward validation folds: consecutive spans, each fitted on the rows before it.
 
-Every span is as long as the recipe's own validation part, and the last one is it; the purge lies
-between them as in any split. The rows of the test span are cut off before anything else is done,
-and those after a fold before that fold is fitted. Fold 2 of 3:
+Every span is as long as the recipe's validation part, which is the last fold; a purge separates
+training and validation as in any split. First the rows of the test span are cut off, and before
+each fit the rows after the fold. Fold 2 of 3:
 
     rows      |---- training ----|- fold 1 -|- fold 2 -|- fold 3 -|- test -|
     cutoffs       |== train =====·····purge |validate·p|   cut off
@@ -29,24 +29,24 @@ from lstmcli.market.prices import Prices
 from lstmcli.printable import count_of
 
 Objective = Literal["crps", "rmse"]
-_EVERY = 5  # neighbouring cutoffs say nearly the same
+_EVERY = 5  # neighbouring cutoffs give nearly the same forecasts
 
 
 @dataclass(frozen=True)
 class Fold:
-    """One span that validates. symbols : those with windows that train and that validate."""
+    """One validation span. symbols : those with both training and validation windows."""
 
     borders: Borders
     symbols: tuple[str, ...]
 
     @property
     def days(self) -> tuple[str, str]:
-        """The first and the last day that validates."""
+        """The first and the last validation day."""
         return str(self.borders.validation_start), str(self.borders.train_end)
 
 
 def known_prices(loaded: Sequence[Prices], plan: Plan) -> list[Prices]:
-    """Return the prices of the plan's series up to the last row that is fitted on."""
+    """Return the prices of the plan's series up to the last row used for fitting."""
     rows = {
         each.symbol: split.fit_rows for each, split in zip(plan.series, plan.splits, strict=True)
     }
@@ -60,14 +60,13 @@ def known_prices(loaded: Sequence[Prices], plan: Plan) -> list[Prices]:
 def make_folds(known: Sequence[Prices], settings: Settings, number: int) -> tuple[Fold, ...]:
     """Return `number` folds, the earliest first.
 
-    Raises UsageError for a split that is none of time, DataError where a fold is left without a
-    series.
+    Raises UsageError if the split is not chronological, DataError if a fold has no series.
     """
     if settings.split.method != "chronological":
         raise UsageError(
             "no folds of this recipe",
             where=f"split.method {settings.split.method}",
-            why="its windows are no spans of time",
+            why="its windows are not spans of time",
             next_step="Use split.method chronological.",
         )
     series = fold_series(known, settings)
@@ -77,7 +76,7 @@ def make_folds(known: Sequence[Prices], settings: Settings, number: int) -> tupl
     for left in range(number, 0, -1):
         start, stop = len(dates) - left * length, len(dates) - (left - 1) * length
         if start <= 0:
-            raise _too_few(number, number - left + 1, "its span has no rows before it")
+            raise _too_few(number, number - left + 1, "there are no rows before its span")
         borders = Borders(dates[start], dates[stop - 1], dates[stop - 1] + np.timedelta64(1, "D"))
         known_then = [each.between(dates[0], borders.train_end) for each in series]
         plan = plan_between(known_then, borders, settings)
@@ -87,20 +86,22 @@ def make_folds(known: Sequence[Prices], settings: Settings, number: int) -> tupl
             if why_unsuitable(each, plan, borders, settings) is None
         )
         if not symbols:
-            why = f"no series has windows that train before {dates[start]} and validate after it"
+            why = (
+                f"no series has training windows before {dates[start]} and validation windows after"
+            )
             raise _too_few(number, number - left + 1, why)
         folds.append(Fold(borders, symbols))
     return tuple(folds)
 
 
 def fold_series(known: Sequence[Prices], settings: Settings) -> list[Series]:
-    """Return the series that a network of these settings reads."""
+    """Return the series as a network with these settings reads them."""
     settings = with_known_features(settings, known)
     return [series_for(settings, each) for each in known]
 
 
 def plan_fold(known: Sequence[Prices], settings: Settings, fold: Fold) -> tuple[Settings, Plan]:
-    """Return the settings as the data allow, and the plan of one fold; no row after it is in it."""
+    """Return the settings, limited by the data, and the plan of one fold, without later rows."""
     settings = with_known_features(settings, known)
     series = [series_for(settings, each) for each in known if each.symbol in fold.symbols]
     end = fold.borders.train_end
@@ -109,15 +110,15 @@ def plan_fold(known: Sequence[Prices], settings: Settings, fold: Fold) -> tuple[
 
 
 def objective_of(settings: Settings) -> Objective:
-    """Return what trials are compared by: the CRPS of a fan, the path RMSE of a point forecast."""
+    """Return the score to compare trials by: CRPS of a fan, path RMSE of a point forecast."""
     return "crps" if settings.model.head == "direct" else "rmse"
 
 
 def score_fold(model: TrainedModel, plan: Plan) -> float:
     """Score a model on every fifth validation cutoff of a fold, in units of the last price.
 
-    It is what `evaluate` shows, whatever loss the model was trained by: the CRPS or the path RMSE
-    over all steps, pooled. Raises DataError where a forecast is no usable number.
+    The score is the one that `evaluate` shows, independent of the training loss: the pooled CRPS or
+    path RMSE over all steps. Raises DataError if a forecast is not usable.
     """
     assert plan.validation_start is not None
     window = model.settings.window
@@ -148,9 +149,9 @@ def _too_few(number: int, fold: int, why: str) -> DataError:
 
 @dataclass(frozen=True)
 class Gain:
-    """How much lower the mean score of the chosen trial is, paired by fold.
+    """The improvement of the chosen trial's mean score, paired by fold.
 
-    standard_error : of that mean, None for a single fold. clear : whether it is the smaller.
+    standard_error : of the mean improvement, None for a single fold.
     """
 
     mean: float
@@ -158,12 +159,12 @@ class Gain:
 
     @property
     def clear(self) -> bool:
-        """Whether the gain is more than one standard error."""
+        """Whether the gain is larger than one standard error."""
         return self.standard_error is not None and self.mean > self.standard_error
 
 
 def standard_error(scores: Sequence[float]) -> float | None:
-    """Return the standard error of the mean of independent scores; None for a single one."""
+    """Return the standard error of the mean of independent scores; None for one score."""
     if len(scores) < 2:
         return None
     return float(np.std(scores, ddof=1) / np.sqrt(len(scores)))
@@ -176,16 +177,16 @@ def paired_gain(chosen: Sequence[float], recipe: Sequence[float]) -> Gain:
 
 
 def tried(trials: int) -> tuple[str, ...]:
-    """Say among how many settings a model's own were chosen; nothing where there was no search."""
+    """Return a sentence on how many settings were tried; empty without a search."""
     if not trials:
         return ()
     return (f"Its settings were chosen among {trials} tried on validation folds.",)
 
 
 def choice_verdict(best: int, trials: int, folds: int, gain: Gain | None) -> str:
-    """Say in plain words what the choice of trial `best` among `trials` is worth.
+    """Explain how reliable the choice of trial `best` among `trials` is.
 
-    gain : over trial 0, the recipe itself; None where that was not completed.
+    gain : over trial 0, the recipe itself; None if that was not completed.
     """
     others = trials - 1
     if best == 0 and others:
@@ -198,7 +199,7 @@ def choice_verdict(best: int, trials: int, folds: int, gain: Gain | None) -> str
         "evaluate judge it."
     )
     if gain is None:
-        why = "the recipe itself was not completed, so nothing says whether it is better"
+        why = "the recipe itself was not completed, so it is unknown whether it is better"
         return f"{found}; {why}. {lucky}"
     proof = "without a standard error on a single fold"
     if gain.standard_error is not None:

@@ -1,6 +1,6 @@
-"""From price tables to all that training settles, with nothing kept on disk.
+"""Run a complete training from price tables, without writing to disk.
 
-`train` keeps what comes out; the leak audit runs the same code on true and on rewritten prices.
+`train` saves the result; the leak audit runs the same code on true and on changed prices.
 """
 
 from collections.abc import Sequence
@@ -32,10 +32,10 @@ from lstmcli.networks.build import count_parameters
 
 @dataclass(frozen=True)
 class Learned:
-    """What training settles.
+    """The result of training.
 
-    model : the fitted network, calibrated where it has a fan. trend : thresholds and bounds by
-    step. scores : of the validation windows; None where there are none, or they overlap training.
+    model : the fitted network, calibrated if it has a fan. trend : thresholds and bounds by step.
+    scores : of the validation windows; None if there are none, or if they overlap training.
     """
 
     fit: Fit
@@ -53,9 +53,9 @@ def learn(
     donor: Donor | None = None,
     fitting: Fitting = fit,
 ) -> Learned:
-    """Fit, calibrate and score one network; raises TrainingError as `fit` does.
+    """Fit, calibrate and score one network; raises TrainingError like `fit`.
 
-    Where no window validates, calibration and trends are the donor's, as far as they fit.
+    Without validation windows, calibration and trends are taken from the donor if they fit.
     """
     fitted = fitting(plan, settings, device, course, donor)
     model, trend = calibrated(fitted.model, plan), None
@@ -75,9 +75,10 @@ def _score_validation(
     interval: str,
     start: Har | None,
 ) -> Scores | None:
-    """Score the model on non-overlapping validation cutoffs, with baselines of training rows.
+    """Score the model on non-overlapping validation cutoffs, next to the baselines.
 
-    start : what `har` is drawn towards, as the linear fan below the network is.
+    Baselines are fitted on training rows. start : the fan that `har` is shrunk towards, like the
+    linear fan below the network.
     """
     if plan.validation_start is None or not plan.validates:
         return None
@@ -109,13 +110,13 @@ def _score_validation(
     return score(result, "network", by, networks=("network",))
 
 
-_EVERY = 5  # neighbouring cutoffs say nearly the same
+_EVERY = 5  # neighbouring cutoffs give nearly the same forecasts
 
 
 def forecast_all(
     model: TrainedModel, series: Sequence[Series], cutoffs: Sequence[Rows]
 ) -> tuple[Backtest, Forecast]:
-    """Return the backtest of a model alone from cutoff rows of each series, and its forecasts."""
+    """Return a backtest of the model only, from cutoff rows of each series; its forecasts."""
     window = model.settings.window
     result = run_backtest(
         series,
@@ -128,12 +129,12 @@ def forecast_all(
 
 
 def calibrated(model: TrainedModel, plan: Plan) -> TrainedModel:
-    """Return the model with a conformal adjustment; unchanged where it has no fan to adjust."""
+    """Return the model with a conformal calibration; unchanged if it has no fan."""
     if not (model.levels and model.settings.forecast.calibrate and plan.validates):
         return model
     result, fan = forecast_all(model, plan.series, [rows[::_EVERY] for rows in plan.validation])
     assert fan.quantiles is not None
-    # Windows that share no day: one in `step` of the days that validate.
+    # Independent windows share no day: at step h, one per h validation days.
     days = len(np.unique(result.cutoff)) * _EVERY
     calibration = fit_calibration(
         np.asarray(fan.quantiles),
@@ -145,7 +146,7 @@ def calibrated(model: TrainedModel, plan: Plan) -> TrainedModel:
 
 
 def describe_series(each: Series) -> dict[str, Any]:
-    """Return the facts of a series that metadata keep."""
+    """Return the facts of a series for the metadata."""
     return {
         "symbol": each.symbol,
         "price": each.price,
@@ -165,9 +166,9 @@ def describe(
     donor: Donor | None = None,
     **run: Any,
 ) -> dict[str, Any]:
-    """Say where a version came from, as far as it does not stand in its settings.
+    """Return the metadata of a version: its origin, apart from its settings.
 
-    number : of threads. donor : the model that it started from. run : facts that the caller adds.
+    number : of threads. donor : the model that it started from. run : additional facts.
     """
     fitted = learned.fit
     settings = fitted.model.settings
@@ -222,7 +223,7 @@ _OF_A_BAND = ("step", "nominal", "coverage", "standard_error", "width")
 
 
 def _summarize(scores: Scores | None) -> dict[str, Any] | None:
-    """Keep of the validation scores what a forecast is later shown with."""
+    """Return the validation scores that are shown next to later forecasts."""
     if scores is None:
         return None
     return {

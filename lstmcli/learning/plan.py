@@ -1,4 +1,4 @@
-"""Which rows of which series train, choose and test."""
+"""Plans: the rows of each series used for training, validation and test."""
 
 import hashlib
 from collections.abc import Sequence
@@ -27,11 +27,11 @@ from lstmcli.market.prices import Prices
 
 @dataclass(frozen=True)
 class Plan:
-    """Which rows of which series train, choose and test.
+    """The rows of each series used for training, validation and test.
 
-    validation : the validating cutoff rows of each series.
-    train : the training cutoff rows of each series, without those that validate.
-    validation_start : the first day that validates, None where none does or some are drawn.
+    validation : the validation cutoff rows of each series.
+    train : the training cutoff rows of each series, without those for validation.
+    validation_start : the first validation day; None if there is none or they are random.
     test_start : the first day whose bar may be a test cutoff.
     """
 
@@ -43,7 +43,7 @@ class Plan:
     test_start: np.datetime64
 
     def counts(self) -> dict[str, int]:
-        """Return the rows of all series and the windows of each part."""
+        """Return the number of rows of all series and of windows of each part."""
         return {
             "rows": sum(len(each) for each in self.series),
             "train": sum(len(split.train) for split in self.splits),
@@ -53,11 +53,11 @@ class Plan:
 
     @property
     def validates(self) -> bool:
-        """Whether any window does."""
+        """Whether there are validation windows."""
         return any(map(len, self.validation))
 
     def held_back_from(self, day: np.datetime64) -> "Plan":
-        """Return the same with no test cutoff before a day."""
+        """Return the plan without test cutoffs before a day."""
         splits = [
             replace(
                 split,
@@ -71,7 +71,7 @@ class Plan:
         return replace(self, splits=tuple(splits), test_start=max(day, self.test_start))
 
     def validated_after(self, day: np.datetime64) -> "Plan":
-        """Return the same with no validating cutoff up to a day; perhaps with none at all."""
+        """Return the plan without validation cutoffs up to a day; none at all may remain."""
         kept = tuple(
             rows[each.dates[rows] > day]
             for each, rows in zip(self.series, self.validation, strict=True)
@@ -79,12 +79,12 @@ class Plan:
         return replace(self, validation=kept)
 
     def count_dates(self) -> int:
-        """Return how many dates train or validate, of all series together."""
+        """Return the number of training and validation dates over all series."""
         pairs = zip(self.series, self.splits, strict=True)
         return len(np.unique(np.concatenate([each.dates[: part.fit_rows] for each, part in pairs])))
 
     def fingerprint(self) -> str:
-        """Return a SHA-256 of every symbol, date and value."""
+        """Return a SHA-256 of all symbols, dates and values."""
         digest = hashlib.sha256()
         for each in self.series:
             digest.update(each.symbol.encode())
@@ -96,7 +96,7 @@ class Plan:
 
 
 def plan_between(series: Sequence[Series], borders: Borders, settings: Settings) -> Plan:
-    """Split every series at given borders; parts may be empty."""
+    """Split every series at the given borders; parts may be empty."""
     splits = [_split(each, borders, settings) for each in series]
     validates = settings.split.validation_fraction > 0
     return Plan(
@@ -110,17 +110,18 @@ def plan_between(series: Sequence[Series], borders: Borders, settings: Settings)
 
 
 def without_validation(settings: Settings) -> Settings:
-    """Return settings by which every labelled row of a plan trains."""
+    """Return settings with which every labelled row of a plan is used for training."""
     return settings.changed(split={"train_fraction": 1.0, "validation_fraction": 0.0})
 
 
 def plan_suitable(
     series: Sequence[Series], settings: Settings, failures: Sequence[Failure] = ()
 ) -> tuple[Plan, list[Failure]]:
-    """Split all series but those that are unsuitable, which join the failures.
+    """Split all suitable series; unsuitable ones become failures.
 
-    Which they are hangs on where all are split, and that on which are left: the shortest go first,
-    and one that fits after all comes back. Raises AllFailedError when none is left.
+    Whether a series is suitable depends on the borders, and these on the remaining series. So the
+    shortest series are dropped first, and one that fits in the end is added again. Raises
+    AllFailedError if no series is left.
     """
     if settings.split.method == "shuffled":
         try:
@@ -140,8 +141,8 @@ def plan_suitable(
         errors |= unsuitable
         left = [each for each in left if each.symbol not in errors]
     else:
-        for each in series:  # what it lacks to be trained on alone
-            with suppress(DataError):  # of too few rows to be split at all
+        for each in series:  # its problem if trained on alone
+            with suppress(DataError):  # too few rows to split at all
                 errors |= _plan([each], settings)[2]
         failed = [Failure.of(each.symbol, errors[each.symbol]) for each in series]
         raise AllFailedError([*failures, *failed])
@@ -165,7 +166,7 @@ def plan_suitable(
 def _plan(
     series: Sequence[Series], settings: Settings
 ) -> tuple[Plan, Borders, dict[str, DataError]]:
-    """Split every series by date, and say by symbol which are unsuitable and why."""
+    """Split every series by date; return the errors of unsuitable ones by symbol."""
     split = settings.split
     borders = find_borders(
         series,
@@ -182,7 +183,7 @@ def _plan(
 def why_unsuitable(
     each: Series, plan: Plan, borders: Borders, settings: Settings
 ) -> DataError | None:
-    """Return why a series cannot be trained on where a plan's are split, None where it can."""
+    """Return why a series cannot be trained on with a plan's borders, or None."""
     split = _split(each, borders, settings)
     lacks = not split.train or (settings.split.validation_fraction and not split.validation)
     apart = lacks and any(not np.array_equal(each.dates, other.dates) for other in plan.series)
@@ -246,7 +247,7 @@ def _check_moves(series: Series, split: Split, settings: Settings) -> None:
 def plan_prices(
     loaded: Sequence[Prices], settings: Settings, failures: Sequence[Failure]
 ) -> tuple[Plan, list[Failure]]:
-    """Split all series but those that are unsuitable, which become failures too."""
+    """Split all suitable price tables; unsuitable ones become failures."""
     failed, series = list(failures), []
     for each in loaded:
         try:
@@ -257,7 +258,7 @@ def plan_prices(
 
 
 def with_known_features(settings: Settings, loaded: Sequence[Prices]) -> Settings:
-    """Leave out features that no series has: the network would never learn what they say."""
+    """Drop features that no series has, since the network could not learn from them."""
     if settings.window.scaling != "volatility":
         return settings
     known = {name for each in loaded for name in known_features(each)}

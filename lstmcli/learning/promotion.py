@@ -1,7 +1,7 @@
-"""Whether a new version takes the champion's place: only if it is better on what neither saw.
+"""Promote a new version only if it beats the champion on windows that neither has seen.
 
-Whole horizons decide as soon as enough of them have matured that do not overlap; until then the
-first steps do, which mature sooner.
+The comparison uses whole horizons once enough non-overlapping ones have outcomes; until then it
+uses the first steps, whose outcomes are known sooner.
 """
 
 from collections.abc import Sequence
@@ -32,19 +32,19 @@ from lstmcli.runs.registry import ModelRef, champion
 
 Loss = Literal["pinball", "rmse"]
 
-FEWEST_WINDOWS = 8  # independent windows below which nothing is decided
+FEWEST_WINDOWS = 8  # minimum number of independent windows for a decision
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """What both cost on the same windows, and how likely so great an advantage is by luck.
+    """Losses of both models on the same windows, and the p-value of the difference.
 
-    loss : "pinball", the mean over the `levels` that both fans have, or "rmse" where either has no
-    fan; in units of the last price. steps : 1 to this one decide. challenger, champion : the
-    losses. symbols, first, last : whose windows, and their first and last cutoff.
-    n_windows : of all symbols. n_dates : their cutoff dates. n_independent : as of their `Pool`.
-    p : one-sided, small where the challenger is better; None where undefined, then `why` says the
-    reason. level : what p must stay below.
+    loss : "pinball", the mean over the `levels` of both fans, or "rmse" if either has no fan; in
+    units of the last price. steps : the comparison uses steps 1 to this. challenger, champion : the
+    losses. symbols, first, last : symbols, first and last cutoff of the windows. n_windows : over
+    all symbols. n_dates : number of cutoff dates. n_independent : see `Pool`. p : one-sided, small
+    if the challenger is better; None if undefined, and `why` gives the reason. level : maximum p
+    for a promotion.
     """
 
     loss: Loss
@@ -64,25 +64,25 @@ class Comparison:
 
     @property
     def better(self) -> bool:
-        """Whether the challenger is better by more than luck explains."""
+        """Whether the challenger is significantly better."""
         return self.p is not None and self.p < self.level
 
 
 def shared_levels(ours: Sequence[float], theirs: Sequence[float]) -> tuple[float, ...]:
-    """Return the levels of both fans, with 0.5; none where either is no fan."""
+    """Return the common levels of two fans, with 0.5; empty if either has no fan."""
     return tuple(level for level in ours if level in set(theirs))
 
 
 def window_losses(forecast: Forecast, actual: Floats, levels: Sequence[float]) -> Floats:
     """Return the mean pinball loss of each window over its steps and the levels, (N,).
 
-    Without levels the squared error of the median. actual : (N, H) log moves.
+    Without levels it is the squared error of the median. actual : (N, H) log moves.
     """
     if not levels:
         return np.asarray(squared_error(forecast.median, actual).mean(axis=1))
     assert forecast.quantiles is not None
     truth, total = np.exp(actual), np.zeros(len(actual))
-    for level in levels:  # one at a time, so that memory stays flat
+    for level in levels:  # one at a time to limit memory
         fan = forecast.quantiles[..., forecast.levels.index(level)]
         total += pinball(truth - np.exp(fan), level).mean(axis=1)
     return total / len(levels)
@@ -99,10 +99,10 @@ def compare(
 ) -> Comparison:
     """Compare the losses of two models on the same N windows, N > 0; (N,) each.
 
-    The variance of a few overlapping windows is known so poorly that Student's t has only half as
-    many degrees of freedom as there are independent windows: with one less than all of them a test
-    at 1 % fires in up to 2.6 % of structureless comparisons, so in at most 1.5 %
-    (tests/campaigns/test_promotion.py).
+    The test uses Student's t with half as many degrees of freedom as there are independent windows,
+    since the variance of a few overlapping windows is poorly known. With n - 1 degrees of freedom a
+    test at 1 % rejects in up to 2.6 % of comparisons without a difference, with this choice in at
+    most 1.5 % (tests/campaigns/test_promotion.py).
     """
     ours, theirs = pool.series(challenger), pool.series(champion)
     means = np.array([ours.mean(), theirs.mean()])
@@ -133,16 +133,16 @@ def compare(
 Promote = Literal["if-better", "always", "never"]
 LEVEL = 0.01
 FIRST_STEPS = 5
-_MOST_DATES = 150  # more cutoffs of the first steps cost time and tell little
+_MOST_DATES = 150  # more cutoffs of the first steps take time and add little
 
 
 @dataclass(frozen=True)
 class Decision:
-    """Whether a version became champion, and why.
+    """Whether a version was promoted to champion, and why.
 
-    against : the champion that it was held against, None without one. comparison : None where
-    there was none. sessions_needed : how many more the champion's and its own test span need
-    before it can be judged, None where that is not what it lacks.
+    against : the champion that it was compared with, if any. comparison : None if there was none.
+    sessions_needed : number of further sessions needed before both can be compared; None if it was
+    not decided by a lack of sessions.
     """
 
     promoted: bool
@@ -157,7 +157,7 @@ BROKE_DOWN = Decision(False, "training broke down")
 
 @dataclass(frozen=True)
 class _Windows:
-    """How many steps decide, from which cutoffs of each symbol, and how many sessions lack.
+    """The steps to compare, the cutoffs of each symbol, and the number of missing sessions.
 
     pool : of the windows of all symbols, one after the other.
     """
@@ -179,12 +179,13 @@ def decide(
     level: float = LEVEL,
     by: By = "train",
 ) -> tuple[Decision, tuple[str, ...]]:
-    """Hold a challenger against the champion of its name, on windows later than either's rows.
+    """Compare a challenger with the champion of its name on windows that neither has seen.
 
-    Scoring both is a look of each at the test span: it is counted, and the notes say so.
+    Scoring counts as a look of both at the test span; the notes report it.
 
-    version : of the challenger. test_start : the first day whose bar may be a test cutoff of it.
-    level : how often a challenger that is no better may win by luck. by : who looks.
+    version : of the challenger. test_start : the first day whose bar may be its test cutoff.
+    level : probability that a challenger that is no better wins by luck. by : the command, for the
+    look.
     """
     if promotion != "if-better":
         return Decision(promotion == "always", f"--promote {promotion}"), ()
@@ -231,7 +232,7 @@ def decide(
 def _pairs(
     challenger: TrainedModel, leader: TrainedModel, prices: Sequence[Prices], interval: str | None
 ) -> list[tuple[Series, Series]]:
-    """Return the symbols that both can forecast, as each reads them; DataError if there is none."""
+    """Return the symbols that both can forecast, as each reads them; DataError if none."""
     found, errors = [], []
     for each in prices:
         try:
@@ -254,7 +255,7 @@ def _pairs(
 def _windows(
     models: Sequence[TrainedModel], series: Sequence[Series], start: np.datetime64
 ) -> _Windows:
-    """Whole horizons that do not overlap, if enough have matured, else the first steps."""
+    """Return non-overlapping whole horizons if enough have outcomes, else first steps."""
     horizon = min(model.settings.window.horizon for model in models)
 
     def chosen(steps: int, every: int) -> _Windows:
@@ -288,15 +289,15 @@ def _pool(series: Sequence[Series], cutoffs: Sequence[Rows], steps: int) -> Pool
 
 
 def _enough(pool: Pool) -> bool:
-    """Whether the test of `compare` is defined."""
+    """Return whether the test of `compare` is defined."""
     enough = pool.n_units >= max(MIN_WINDOWS, 2 * pool.reach)
     return enough and pool.n_independent >= FEWEST_WINDOWS
 
 
 def _sessions_needed(first: _Windows, series: Sequence[Series], start: np.datetime64) -> int:
-    """How many more sessions it takes until the first steps can be judged, one at least."""
+    """Return the number of sessions until the first steps can be compared, at least one."""
     steps, pool = first.steps, first.pool
-    if pool.block is not None:  # as long as a window each
+    if pool.block is not None:  # blocks as long as a window
         return max(1, MIN_WINDOWS - pool.n_independent) * steps
     needed = max(MIN_WINDOWS, 2 * steps, (FEWEST_WINDOWS - 1) * steps + 1)
     sessions = np.unique(np.concatenate([each.dates for each in series]))
@@ -310,7 +311,7 @@ def _compared(
     windows: _Windows,
     level: float,
 ) -> Comparison:
-    """Forecast one symbol after the other, so that memory stays flat."""
+    """Compare two models, forecasting symbol by symbol to limit memory."""
     levels = shared_levels(*(model.levels for model in models))
     losses: list[list[Floats]] = [[], []]
     for pair, rows in zip(pairs, windows.cutoffs, strict=True):

@@ -1,8 +1,8 @@
-"""Refits during a backtest: models and baselines fitted again, every so many cutoffs.
+"""Refits during a backtest: models and baselines are refitted every few cutoffs.
 
-A refit has the model's own settings, and a validation tail and a purge of its own. The series are
-cut at its first cutoff, less the embargo, before anything is fitted, so that it cannot see further.
-It forecasts from the cutoffs up to the next refit and is kept nowhere.
+A refit uses the model's settings, with its own validation part and purge. The series are cut at its
+first cutoff, less the embargo, before fitting, so that it cannot see later rows. It forecasts from
+the cutoffs up to the next refit and is not saved.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -31,7 +31,7 @@ _DAY = np.timedelta64(1, "D")
 
 
 class Span(NamedTuple):
-    """The first and the last day that is fitted on."""
+    """The first and the last day used for fitting."""
 
     first: np.datetime64
     last: np.datetime64
@@ -41,9 +41,9 @@ class Span(NamedTuple):
 class Refit:
     """One fit of one model during a backtest.
 
-    since : the first cutoff that it forecasts from. first, last : the days that it was fitted on.
-    rows, train, validation : its rows, training and validation windows, of all its symbols.
-    epoch : the best one. left_out : why some symbols were unsuitable.
+    since : the first cutoff that it forecasts from. first, last : the days used for fitting. rows,
+    train, validation : numbers of rows, training and validation windows over all symbols. epoch :
+    the best one. left_out : reasons for unsuitable symbols.
     """
 
     model: str
@@ -59,26 +59,26 @@ class Refit:
 
 
 OnRefit = Callable[[Refit, int, int], None]
-"""Callback: called after each refit with its record, its number and how many there will be."""
+"""Callback: called after each refit with (refit, number, total)."""
 
 
 def refit_dates(
     series: Sequence[Series], cutoffs: Sequence[Rows], every: int | None, *, first: bool = False
 ) -> list[np.datetime64]:
-    """Return the cutoff dates that a refit comes before: each `every`-th; the first if asked to."""
+    """Return the cutoff dates to refit before: each `every`-th, and with `first` the first."""
     if every is None:
         return []
     return list(cutoff_dates(series, cutoffs)[0 if first else every :: every])
 
 
 def cutoff_dates(series: Sequence[Series], cutoffs: Sequence[Rows]) -> Days:
-    """Return the cutoff dates of all series, ascending."""
+    """Return the sorted cutoff dates of all series."""
     dates = [each.dates[rows] for each, rows in zip(series, cutoffs, strict=True)]
     return np.unique(np.concatenate(dates))
 
 
 def check_refittable(models: Mapping[str, TrainedModel]) -> None:
-    """Raise UsageError for a model whose split is not one of time."""
+    """Raise UsageError for a model whose split is not chronological."""
     for name, model in models.items():
         if model.settings.split.method != "chronological":
             raise UsageError(
@@ -101,12 +101,12 @@ def refits(
     on_refit: OnRefit,
     workers: Workers,
 ) -> tuple[list[Fitted], list[Refit]]:
-    """Return what forecasts in turn: the models as they are, then fitted again for each date.
+    """Return the fits that forecast in turn: the models as trained, then a refit per date.
 
-    metadata, series : by model, where it came from, and all that it may be fitted on again.
-    rows : the rows of baselines for a first cutoff and the span of the first model.
-    workers : what runs the refits; their networks then go to the devices of the models.
-    Raises AllFailedError when no series is long enough, TrainingError when training breaks down.
+    metadata, series : by model; the series are all that it may be refitted on. rows : returns the
+    rows of baselines for a first cutoff and the span of the first model. workers : run the refits;
+    their networks are then moved to the devices of the models. Raises AllFailedError if no series
+    is long enough, TrainingError if training diverges.
     """
     main = next(iter(models))
     before = trained_span(series[main], test_start, models[main].settings.split.embargo)
@@ -139,13 +139,13 @@ def refits(
 
 
 def _length(name: str, metadata: Metadata, window: RefitWindow) -> int | None:
-    """Return how many dates a refit keeps, None for all; ModelError where that is not known."""
+    """Return the number of dates for a refit, None for all; ModelError if it is unknown."""
     if window == "rolling" and metadata.dates is None:
         raise ModelError(
             "no rolling refit",
             where=name,
             why="its metadata do not say how many dates it was fitted on",
-            next_step="Train it again, or pass --refit-window expanding.",
+            next_step="Retrain it, or pass --refit-window expanding.",
         )
     return metadata.dates if window == "rolling" else None
 
@@ -153,7 +153,7 @@ def _length(name: str, metadata: Metadata, window: RefitWindow) -> int | None:
 def describe_refits(
     done: Sequence[Refit], models: Mapping[str, TrainedModel], metadata: Mapping[str, Metadata]
 ) -> Iterator[str]:
-    """Yield notes on what refits lacked: a start, prices of symbols trained on, long series."""
+    """Yield notes on what refits lacked: a donor, prices of symbols, enough rows."""
     for name, model in models.items():
         origin = metadata[name].ready_made
         if done and origin is not None and origin.model != name:
@@ -171,9 +171,9 @@ def describe_refits(
 def known_span(
     series: Sequence[Series], day: np.datetime64, embargo: int, length: int | None = None
 ) -> Span:
-    """Return the days that may be fitted on for a first cutoff at `day`, that day included.
+    """Return the days that a fit may use if `day`, included, is its first cutoff.
 
-    embargo, length : dates of all series together, left out up to the day and kept before those.
+    embargo, length : numbers of dates over all series, dropped up to the day and used before those.
     """
     dates = np.unique(np.concatenate([each.dates for each in series]))
     known = max(1, int(np.searchsorted(dates, day, side="right")) - embargo)
@@ -182,7 +182,7 @@ def known_span(
 
 
 def trained_span(series: Sequence[Series], test_start: np.datetime64, embargo: int) -> Span:
-    """Return the days that a model was fitted on whose test span begins at `test_start`."""
+    """Return the days used to fit a model whose test span starts at `test_start`."""
     return known_span(series, test_start - _DAY, embargo)
 
 
@@ -193,10 +193,10 @@ def baseline_rows(
     span: Span,
     fewest: int,
 ) -> dict[str, range]:
-    """Return the rows of each symbol that baselines are fitted on: those of the span.
+    """Return the rows of each symbol to fit baselines on: those of the span.
 
-    Where these are fewer than `fewest`, the model came from other prices, and the rows up to the
-    symbol's first cutoff from `since` on stand in; no baseline is ever fitted past a cutoff.
+    If there are fewer than `fewest`, the model was trained on other prices; then all rows up to the
+    symbol's first cutoff since `since` are used. No baseline is ever fitted past a cutoff.
     """
     found = {}
     for each, at in zip(series, cutoffs, strict=True):
@@ -209,7 +209,7 @@ def baseline_rows(
 
 
 class _Task(NamedTuple):
-    """A refit to do: of a model, before a first cutoff, on a span."""
+    """A refit to run: of a model, before a first cutoff, on a span."""
 
     model: str
     day: np.datetime64
@@ -219,7 +219,7 @@ class _Task(NamedTuple):
 def _refit(
     shared: tuple[Mapping[str, Settings], Mapping[str, Sequence[Series]], str], task: _Task
 ) -> tuple[TrainedModel, Mapping[str, Any], Refit]:
-    """Return the model, on the CPU, its trend figures and its record.
+    """Run a refit; return the model on the CPU, its trend figures and its record.
 
     shared : settings and series by model, and the device.
     """
@@ -247,7 +247,7 @@ def _refit(
 def plan_refit(
     settings: Settings, series: Sequence[Series], span: Span
 ) -> tuple[Settings, Plan, list[Failure]]:
-    """Return settings and plan of a fit on a span, of which every row trains or validates."""
+    """Return settings and plan of a fit that uses every row of a span, without a test part."""
     parts = [each.between(span.first, span.last) for each in series]
     settings = settings.changed(split={"train_end": span.last.astype(object), "embargo": 0})
     return settings, *plan_suitable([each for each in parts if len(each)], settings)

@@ -1,7 +1,7 @@
-"""Refits of an audit: the kept model from its own training rows, with noise after them.
+"""Refits for an audit: retrain a kept model on its training rows, with noise after them.
 
-A refit with all epochs must give the kept weights, which proves that no later row was used. Where
-the training prices are gone or restated, two short fits are compared instead: on the prices given,
+A refit with all epochs must give the kept weights, which proves that no later row was used. If the
+training prices are missing or restated, two short fits are compared instead: on the given prices,
 and with other bars after the fitted rows.
 """
 
@@ -35,16 +35,16 @@ from lstmcli.training.device import threads
 from lstmcli.training.loop import Epoch
 
 TOLERANCE = 0.01
-"""How far forecasts of a refit may be from the kept model's: root mean square over the windows, in
-units of each window's volatility times sqrt(step). Another processor rounds otherwise, and training
-magnifies that; rows that were not there change forecasts far more."""
+"""Maximum distance between the forecasts of a refit and of the kept model: root mean square over
+the windows, in units of each window's volatility times sqrt(step). Other processors round
+differently, and training magnifies this; leaked rows change forecasts far more."""
 
-_COMPARED = 64  # windows a series, for that
+_COMPARED = 64  # windows per series for this comparison
 
 
 @dataclass(frozen=True)
 class Kept:
-    """A kept model, and `short`: the settings of its short refits."""
+    """A kept model. short : the settings of its short refits."""
 
     name: str
     model: TrainedModel
@@ -56,12 +56,12 @@ class Kept:
 
 @dataclass(frozen=True)
 class Basis:
-    """The true prices of a refit, and of the other series that its inputs are made of.
+    """The true prices of a refit, and of other series that its inputs use.
 
-    short : settings of a short fit on them. why : the reason where they are not those of the
-    training. failures : series that cannot be fitted. truth : the figures of a short fit.
-    validation, last : the last day before the validation rows (None without such), and the last
-    fitted day, None where nothing can be fitted.
+    short : settings of a short fit on them. why : why they are not the training prices, if so.
+    failures : series that cannot be fitted. truth : the figures of a short fit. validation, last :
+    the last day before the validation rows (None without such rows), and the last fitted day (None
+    if nothing can be fitted).
     """
 
     prices: Sequence[Prices]
@@ -80,9 +80,9 @@ def inputs_of(kept: Sequence[Kept]) -> tuple[OwnInput, ...]:
 
 
 def find_basis(kept: Kept, given: Sequence[Prices], source: Source) -> Basis:
-    """Find the training prices among those given and those of the recipe; else take those given."""
+    """Find the training prices among given and recipe data; else use the given prices."""
     (prices, others, why), short = _training_prices(kept, given, source), kept.short
-    if why and short.split.method != "shuffled":  # up to the last row fitted then
+    if why and short.split.method != "shuffled":  # up to the last row that was fitted
         last = (kept.metadata.test_start - 1).astype(object)
         short = short.changed(split={"train_end": last})
     try:
@@ -97,7 +97,7 @@ def find_basis(kept: Kept, given: Sequence[Prices], source: Source) -> Basis:
 def audit_fit(
     kept: Kept, basis: Basis, source: Source, folder: Path
 ) -> tuple[list[leaks.Comparison], list[str]]:
-    """Compare fits while later bars are noise; return notes on what was not compared."""
+    """Compare fits with noise as later bars; return comparisons, and notes on omissions."""
     last, short = basis.last, basis.short
     if last is None:
         return [], [f"no fit of {kept.name} was audited: {basis.why}"]
@@ -120,8 +120,8 @@ def audit_fit(
     later, against, purges = noisy(last), list[leaks.Comparison](), list[leaks.Comparison]()
     if basis.why:
         notes.append(
-            f"the kept weights of {kept.name} were not compared: the prices that they learned "
-            f"from are not there ({basis.why})"
+            f"the kept weights of {kept.name} were not compared: the prices used for "
+            f"training are not available ({basis.why})"
         )
     else:
         again, plan = _train_again(kept, later)
@@ -132,7 +132,7 @@ def audit_fit(
             notes.append(why)
             against = []
     if not (against and leaks.is_clean(against)):
-        # Which of the two used later bars, the fit or the kept model? A fit that did says nothing
+        # Find out which of the two used later bars: if the fit did, the difference proves nothing
         # about the model.
         brief = leaks.compare("fit", last, basis.truth, _learn_briefly(kept, short, later))
         against = [*against, *brief] if leaks.is_clean(brief) else brief
@@ -146,9 +146,9 @@ def audit_fit(
 
 
 def audit_lineage(kept: Kept) -> list[leaks.Comparison]:
-    """Compare the last day that a model says it has seen with those of what it started from.
+    """Compare the last day that a model claims to have seen with those of its donor.
 
-    Empty for a model that started from none, or from one that is no longer there.
+    Empty for a model without a donor, or if the donor no longer exists.
     """
     own, compared = kept.metadata, list[leaks.Comparison]()
     known = [] if own.ready_made is None else [(own.ready_made.until, own.ready_made.until + 1)]
@@ -168,9 +168,9 @@ def audit_lineage(kept: Kept) -> list[leaks.Comparison]:
 def _training_prices(
     kept: Kept, given: Sequence[Prices], source: Source
 ) -> tuple[Sequence[Prices], Sequence[Prices], str]:
-    """Return the rows of a model's training and test; else those given, and why.
+    """Return a model's training and test prices, else the given ones and the reason.
 
-    With the other series that its inputs are made of.
+    The second item are the other series that its inputs use.
     """
     data, reasons = kept.model.settings.data, list[str]()
     inputs = kept.model.settings.window.inputs
@@ -200,9 +200,9 @@ def _training_prices(
 
 
 def _plan_again(kept: Kept, prices: Sequence[Prices]) -> tuple[Plan, Donor | None]:
-    """Split as training did, and find the model that it started from.
+    """Repeat the split of the training, and find the donor.
 
-    Raises LstmcliError where a series is no longer suitable, or that model is gone.
+    Raises LstmcliError if a series is no longer suitable, or if the donor is gone.
     """
     start, settings = kept.metadata.record.get("from") or {}, kept.model.settings
     if start.get("validation") == "none":
@@ -222,7 +222,7 @@ def _plan_again(kept: Kept, prices: Sequence[Prices]) -> tuple[Plan, Donor | Non
 
 
 def _train_again(kept: Kept, prices: Sequence[Prices]) -> tuple[Learned, Plan]:
-    """Train as the kept model was trained, with the same number of epochs."""
+    """Repeat the training of the kept model, with the same number of epochs."""
     (plan, donor), done = _plan_again(kept, prices), list[Epoch]()
     allowed = kept.metadata.epochs if kept.metadata.stopped == "timeout" else np.inf
     course = Course(on_epoch=done.append, has_time=lambda seconds: len(done) < allowed)
@@ -238,7 +238,7 @@ def _learn_briefly(kept: Kept, short: Settings, prices: Sequence[Prices]) -> lis
 
 
 def _figures(kept: Kept, learned: Learned, plan: Plan) -> list[leaks.Figures]:
-    """Return the figures of each epoch, and those that a version keeps."""
+    """Return the figures of each epoch, and those stored with a version."""
     name, history = kept.name, learned.fit.history
     described = describe(learned, plan, kept.device)
     losses = {f"member {each.member}, epoch {each.epoch}": each.validation_loss for each in history}
@@ -254,7 +254,7 @@ def _figures(kept: Kept, learned: Learned, plan: Plan) -> list[leaks.Figures]:
 def _recorded(
     name: str, model: TrainedModel, described: Mapping[str, Any]
 ) -> Iterator[leaks.Figures]:
-    """Yield the training figures that a version keeps."""
+    """Yield the training figures stored with a version."""
     split = described["split"]
     borders = [split.get("validation_start") or "NaT", split["test_start"]]
     yield leaks.Figures(name, "rows", "first day", np.array(borders, dtype="datetime64[D]"))
@@ -267,12 +267,13 @@ def _recorded(
     if model.calibration is not None:
         yield leaks.Figures(name, "calibration", "factors", model.calibration.factors)
     yield leaks.numbers_of(name, "trend thresholds", described["trend"])
-    if described.get("lstmcli_version") == __version__:  # other versions may summarise differently
+    # Other versions of lstmcli may summarise differently.
+    if described.get("lstmcli_version") == __version__:
         yield leaks.numbers_of(name, "validation scores", described["validation"])
 
 
 def _from_training(name: str, done: Fit) -> Iterator[leaks.Figures]:
-    """Yield the figures that depend on training rows alone, not on the chosen epoch."""
+    """Yield the figures that depend only on training rows, not on the chosen epoch."""
     yield from _scaler(name, done.model)
     for each in done.history:
         which = f"member {each.member}, epoch {each.epoch}"
@@ -292,8 +293,8 @@ def _scaler(name: str, model: TrainedModel) -> Iterator[leaks.Figures]:
 def _purges(kept: Kept, plan: Plan, last: np.datetime64) -> list[leaks.Comparison]:
     """Compare the last rows used as cutoffs with the last rows allowed.
 
-    Noise alone may not show a purge that is too short: one step of one window crosses the border,
-    and training may never draw it.
+    Noise alone may not reveal a purge that is too short: only one step of one window may cross the
+    border, and training may never draw it.
     """
     settings, allowed, found = kept.model.settings, dict[str, int](), dict[str, int]()
     if settings.split.method == "shuffled" or plan.validation_start is None:
@@ -311,7 +312,7 @@ def _purges(kept: Kept, plan: Plan, last: np.datetime64) -> list[leaks.Compariso
 
 
 def _borders(plan: Plan) -> tuple[np.datetime64 | None, np.datetime64]:
-    """Return the last days before the validation rows, and of the fitted rows."""
+    """Return the last day before the validation rows, and the last fitted day."""
     dates, start = np.concatenate([each.dates for each in plan.series]), plan.validation_start
     if not plan.validates or start is None:
         return None, dates[dates < plan.test_start].max()
@@ -320,11 +321,11 @@ def _borders(plan: Plan) -> tuple[np.datetime64 | None, np.datetime64]:
 
 
 def _why_other(kept: Kept, again: TrainedModel, plan: Plan) -> str:
-    """Explain why the kept weights need not be those of a refit; empty if they must be."""
+    """Explain why the kept weights may differ from those of a refit; empty if they may not."""
     apart = _distance(kept.model, again, plan)
     if apart <= TOLERANCE:
         return (
-            f"{kept.name} was trained where numbers are rounded otherwise: a refit's forecasts "
+            f"{kept.name} was trained where numbers are rounded differently: a refit's forecasts "
             f"differ by {apart:.1g} of a window's volatility, {TOLERANCE:g} are allowed"
         )
     here = {
@@ -344,7 +345,7 @@ def _why_other(kept: Kept, again: TrainedModel, plan: Plan) -> str:
 
 
 def _distance(one: TrainedModel, other: TrainedModel, plan: Plan) -> float:
-    """Return the distance between the forecasts of two models, see TOLERANCE."""
+    """Return the distance between the forecasts of two models; see TOLERANCE."""
     window = one.settings.window
     ends = window.context_length - 1, window.horizon + 1
     rows = [

@@ -1,4 +1,4 @@
-"""What a network learns from: the rows that name its samples, and the loss of a batch of them."""
+"""Training samples of a network: their rows, and the loss of a batch of them."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -27,14 +27,14 @@ from lstmcli.training.objective import (
 )
 
 _TRAIN, _VALIDATE = 1, 2
-_PROBED = 16  # windows
+_PROBED = 16  # number of windows for `gradient_probe`
 
 
 @dataclass(frozen=True)
 class Samples:
-    """Flat rows of the last bar of each sample, and how many labels a training sample holds.
+    """Flat rows of the last bar of each sample, and the number of labels per sample.
 
-    train : samples to shuffle, or the batches of an epoch in their order.
+    train : samples to shuffle, or the batches of an epoch in order.
     """
 
     objective: Objective
@@ -44,15 +44,15 @@ class Samples:
     labels_per_sample: int = 1
 
 
-_BATCH_SIZES = tuple(2**power for power in range(12, 5, -1))  # 4,096 to 64
-_FEWEST_STEPS = 300  # an epoch
+_BATCH_SIZES = tuple(2**power for power in range(12, 5, -1))  # from 4,096 down to 64
+_FEWEST_STEPS = 300  # per epoch
 
 
 def choose_batch_size(plan: Plan, settings: Settings) -> int:
-    """Return `train.batch_size`, or what "auto" comes to.
+    """Return `train.batch_size`, resolving "auto".
 
-    The largest power of two from 64 to 4,096 that leaves 300 steps an epoch, 64 where none does.
-    It follows from the data alone, so that no device changes a result.
+    "auto" is the largest power of two from 64 to 4,096 with at least 300 steps per epoch, else 64.
+    It depends only on the data, so that the device does not change a result.
     """
     size = settings.train.batch_size
     if size != "auto":
@@ -74,14 +74,14 @@ def make_samples(
     generator: torch.Generator,
     group: Group = ALONE,
 ) -> Samples:
-    """Return windows with one label each, or with a label at every bar after a burn-in.
+    """Return samples with one label each, or with a label at every bar after a burn-in.
 
-    Of a direct head these are long chunks. Those for training end at any bar, those for validation
-    lie end to end. A recursive head has its windows, each on its own scale, so that an epoch takes
-    all of them; they validate by the bar after them alone, where a forecast starts.
+    For a direct head the latter are long chunks: training chunks may end at any bar, validation
+    chunks do not overlap. A recursive head uses its windows, since each has its own scale, and an
+    epoch takes all of them; validation uses only the bar after the window, where a forecast starts.
 
-    fitted : on the training rows: the scale of a recursion, what `make_floor` made for a direct
-    head.
+    fitted : on the training rows: the scale of a recursive head, or the result of `make_floor` for
+    a direct head.
     generator : on the device of the rows; draws the steps of the horizon for each batch of a fan.
     group : the processes that share each batch.
     """
@@ -137,10 +137,10 @@ def make_samples(
 
 
 def _chunk(plan: Plan, settings: Settings) -> tuple[int, int]:
-    """Return how many bars a sample of the direct head has, and how many come before a label.
+    """Return the length of a direct head's sample, and the number of bars before a label.
 
-    A window is a chunk with a label at its last bar alone. The shortest series still gives a chunk:
-    its training part holds a whole context.
+    A window is a chunk with a label only at its last bar. Even the shortest series gives a chunk,
+    since its training part contains a whole context.
     """
     length = settings.window.context_length
     if settings.train.labels == "window":
@@ -150,8 +150,8 @@ def _chunk(plan: Plan, settings: Settings) -> tuple[int, int]:
 
 
 def make_floor(rows: Windows, plan: Plan, settings: Settings, har: Har) -> Floor:
-    """Return the linear fan of every flat row, on the device of the rows."""
-    # Filled series by series: parts and a whole of them would be in memory at once.
+    """Return the linear fan of every flat row, on the same device as the rows."""
+    # Filled series by series, since joining parts would need the memory twice.
     count, device = len(rows.values), rows.values.device
     coefficients = har.at_steps(settings.window.horizon)
     design = np.empty((count, coefficients.shape[1]), np.float32)
@@ -177,11 +177,12 @@ def make_floor(rows: Windows, plan: Plan, settings: Settings, har: Har) -> Floor
 def gradient_probe(
     rows: Windows, plan: Plan, settings: Settings, fitted: Scale | Floor | None
 ) -> Callable[[nn.Module], float] | None:
-    """Return what measures `gradient_kept` on a few training windows; None without a memory."""
+    """Return a function for `gradient_kept` on a few windows; None without a state."""
     if not settings.model.keeps_state:
         return None
     by_window = settings.changed(train={"labels": "window", "stateful": False})
-    steps = torch.Generator(rows.values.device).manual_seed(0)  # the network's own luck stays
+    # A generator of its own, so that the probe does not change the random numbers of training.
+    steps = torch.Generator(rows.values.device).manual_seed(0)
     samples = make_samples(rows, plan, by_window, fitted, steps)
     assert isinstance(samples.train, Tensor)
     few = samples.train[:: -(-len(samples.train) // _PROBED)]
@@ -191,9 +192,9 @@ def gradient_probe(
 def _in_order(
     rows: Windows, plan: Plan, settings: Settings, labels: int, batch_size: int
 ) -> list[Lanes]:
-    """Read the training part of every series from end to end, `batch_size` series side by side.
+    """Return batches that read training parts in order, `batch_size` series in parallel.
 
-    The longest come first, so that those which have ended drop out from behind.
+    The longest series come first, so that finished ones are dropped from the end of the batch.
     """
     device = rows.values.device
     firsts = np.array(rows.offsets) + settings.train.burn_in
@@ -219,10 +220,10 @@ def _in_order(
 
 
 def _parts_and_typical(rows: Windows, plan: Plan) -> tuple[Tensor, Tensor]:
-    """Return two facts of each flat row, (R,) each.
+    """Return the part and the typical volatility of each flat row, (R,) each.
 
-    What it is as a cutoff, where the purge belongs to no part; and the standard deviation of its
-    series' one-step log returns in the training rows.
+    The part is that of the row as a cutoff; rows in the purge have none. The volatility is the
+    standard deviation of the series' one-step log returns in the training rows.
     """
     parts = torch.zeros(len(rows.values), dtype=torch.int8)
     typical = torch.ones(len(rows.values), dtype=rows.values.dtype)

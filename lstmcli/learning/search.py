@@ -1,9 +1,9 @@
-"""Search: the TOML file that names the settings to search, their values, and one trial of them.
+"""The search space, read from a TOML file, and a single trial of `tune`.
 
-A value is checked like one of a recipe before anything runs. What decides what is forecast or how
-it is scored (the data, the split, the horizon, the levels) is no part of a search: scores of
-different tasks do not compare. Values are as JSON has them. Optuna's choices cannot be lists, so it
-gets choices as JSON text.
+Values are checked like those of a recipe before anything runs. Settings that change the task or its
+scores (data, split, horizon, levels) cannot be searched, since scores of different tasks are not
+comparable. Values are JSON values. Optuna's choices cannot be lists, so it gets choices as JSON
+text.
 """
 
 import itertools
@@ -37,7 +37,7 @@ _SECTIONS = ("window", "model", "train")
 _FIXED = ("window.horizon", "train.seed", "train.device", "train.threads")
 SEARCHABLE = tuple(key for key in keys() if key.split(".")[0] in _SECTIONS and key not in _FIXED)
 
-# Where one of these is searched, the losses of two trials are not of one kind.
+# If one of these is searched, the losses of two trials are not comparable.
 _SHAPE_THE_LOSS = {
     "window.context_length", "window.features", "window.scaling", "train.members", "train.labels",
     "train.chunk_length", "train.burn_in", "train.volatility_weight", "train.loss",
@@ -46,7 +46,7 @@ _MOST_POINTS = 100_000
 
 Dimension = CategoricalDistribution | IntDistribution | FloatDistribution
 Space = Mapping[str, Dimension]
-"""By the dotted name of each setting searched, in the order of the file."""
+"""The dimension of each searched setting by dotted name, in the order of the file."""
 
 
 Sampler = Literal["tpe", "random", "grid"]
@@ -54,21 +54,21 @@ Pruner = Literal["median", "none"]
 
 
 def to_param(dimension: Dimension, value: Any) -> Any:
-    """Return Optuna's form of a value; `from_param` is the inverse."""
+    """Convert a value to an Optuna parameter; `from_param` is the inverse."""
     return json.dumps(value) if isinstance(dimension, CategoricalDistribution) else value
 
 
 def from_param(dimension: Dimension, param: Any) -> Any:
-    """Return the value that a parameter of Optuna means, as it is written where it is on a step."""
+    """Convert an Optuna parameter to a value, rounded if the range has a step."""
     if isinstance(dimension, CategoricalDistribution):
         return json.loads(param)
     if isinstance(dimension, FloatDistribution) and dimension.step is not None:
-        return float(f"{param:.12g}")  # 0.3 in place of 0.1 + 2 * 0.1
+        return float(f"{param:.12g}")  # 0.3 instead of 0.1 + 2 * 0.1
     return param
 
 
 def values_of(dimension: Dimension) -> list[Any] | None:
-    """Return all values of a dimension; None for a range without a step."""
+    """List all values of a dimension; None for a range without a step."""
     if isinstance(dimension, CategoricalDistribution):
         return [from_param(dimension, each) for each in dimension.choices]
     low, high, step = dimension.low, dimension.high, dimension.step
@@ -79,7 +79,7 @@ def values_of(dimension: Dimension) -> list[Any] | None:
 
 
 def holds(dimension: Dimension, value: Any) -> bool:
-    """Whether a value is one of a dimension."""
+    """Return whether a dimension contains a value."""
     known = values_of(dimension)
     if known is not None or isinstance(dimension, CategoricalDistribution):
         return value in (known or ())
@@ -87,15 +87,16 @@ def holds(dimension: Dimension, value: Any) -> bool:
 
 
 def load_space(space: str | Path, settings: Settings) -> Space:
-    """Read a search space by name or path, and check each of its values in the recipe `settings`.
+    """Read a search space by name or path, and validate its values with the recipe `settings`.
 
     Raises UsageError naming the file and the key for an unknown key, an empty or impossible range,
-    or a value that the settings refuse; FileError for an unreadable file.
+    or an invalid value; FileError for an unreadable file.
     """
     path = find_toml(space, "search space", folder="configs/spaces", option="--space")
     tables: dict[str, Any] = {}
     for key, table in read_toml(path, "search space").items():
-        nested = "." not in key and isinstance(table, dict)  # a key without quotes
+        # TOML nests a dotted key without quotes.
+        nested = "." not in key and isinstance(table, dict)
         tables |= (
             {f"{key}.{name}": each for name, each in table.items()} if nested else {key: table}
         )
@@ -105,10 +106,10 @@ def load_space(space: str | Path, settings: Settings) -> Space:
 
 
 def with_values(settings: Settings, values: Mapping[str, Any], *, where: str) -> Settings:
-    """Return the settings with some changed, by dotted name; UsageError where they do not fit."""
+    """Return settings with some values changed, by dotted name; UsageError if invalid."""
     tree = settings.model_dump()
     for key in set(FOLLOWING) - settings.train.model_fields_set:
-        del tree["train"][key]  # it follows what is searched, as a burn-in the context
+        del tree["train"][key]  # drop the derived value, e.g. a burn-in that depends on the context
     for key, value in values.items():
         section, name = key.split(".")
         tree[section][name] = value
@@ -116,15 +117,15 @@ def with_values(settings: Settings, values: Mapping[str, Any], *, where: str) ->
 
 
 def value_of(settings: Settings, key: str) -> Any:
-    """Return a setting by its dotted name."""
+    """Return the value of a setting by its dotted name."""
     value = attrgetter(key)(settings)
     return json.loads(json.dumps(value)) if isinstance(value, tuple) else value
 
 
 def grid(space: Space, recipe: Mapping[str, Any], seed: int) -> list[Mapping[str, Any]]:
-    """Return the recipe's own values, then all other points of the space in a drawn order.
+    """Return the recipe's own values, then all other points of the space in random order.
 
-    Raises UsageError where a setting has no countable values, or there are too many together.
+    Raises UsageError if a setting has infinitely many values, or if there are too many points.
     """
     every = {key: values_of(each) for key, each in space.items()}
     endless = [key for key, values in every.items() if values is None]
@@ -134,7 +135,7 @@ def grid(space: Space, recipe: Mapping[str, Any], seed: int) -> list[Mapping[str
         raise UsageError(
             "no grid of this space",
             where=", ".join(endless) or f"{number} points",
-            why="a range without step has no end of values"
+            why="a range without a step has infinitely many values"
             if endless
             else f"at most {_MOST_POINTS} can be listed",
             next_step="Give fewer values (a step or choices), or pass --sampler random or tpe.",
@@ -149,7 +150,7 @@ _EXAMPLE = 'Write "train.learning_rate" = { low = 1e-4, high = 1e-2, log = true 
 
 @dataclass(frozen=True)
 class Search:
-    """The settings to search, and how. trials : of the study, with those that it has already."""
+    """The settings and method of a search. trials : of the study, including existing ones."""
 
     space: Space
     sampler: Sampler = "tpe"
@@ -159,14 +160,14 @@ class Search:
 
 
 class _TimeUp(Exception):
-    """The time allowed is over; it never leaves this file."""
+    """Raised when time is up; caught within this file."""
 
 
 @dataclass(frozen=True)
 class Bench:
-    """What all trials of a run have in common.
+    """The data and settings that all trials of a run share.
 
-    known, folds : the prices up to the test span, and the spans that validate.
+    known, folds : the prices up to the test span, and the validation spans.
     """
 
     settings: Settings
@@ -179,20 +180,20 @@ class Bench:
 
     @property
     def by_epoch(self) -> bool:
-        """Whether trials compare by the loss of each epoch, or else by the score of each fold."""
+        """Whether pruning compares the loss of each epoch rather than the score of each fold."""
         return not _SHAPE_THE_LOSS & set(self.search.space)
 
 
 def run_trial(bench: Bench, trial: optuna.Trial, values: Mapping[str, Any]) -> FrozenTrial | None:
-    """Fit and score the settings with some values changed on every fold, unless it is pruned.
+    """Fit and score settings with changed values on every fold, unless the trial is pruned.
 
-    A trial that diverges, or whose settings or data do not go together, has failed.
+    A trial fails if it diverges, or if its settings or data are incompatible.
 
-    Returns the trial as it ended; None where the time was over, as if it had never begun.
+    Returns the finished trial, or None if it ran out of time, as if it had never started.
     """
     began = time.perf_counter()
     scores: list[float] = []
-    best: list[float] = []  # validation loss of each fit; their mean is the value at an epoch
+    best: list[float] = []  # validation loss of each fit so far; the mean is reported at each epoch
     epochs: list[Epoch] = []
     longest_fit = most("train.epochs", bench.settings, bench.search.space)
 
@@ -201,8 +202,8 @@ def run_trial(bench: Bench, trial: optuna.Trial, values: Mapping[str, Any]) -> F
         bench.on_epoch(epoch)
         if not bench.has_time():
             raise _TimeUp
-        assert epoch.validation_loss is not None  # every fold has windows that validate
-        if epoch.epoch == 1:  # of the next fit: another fold, or another member on the same
+        assert epoch.validation_loss is not None  # every fold has validation windows
+        if epoch.epoch == 1:  # a new fit: the next fold, or the next member on the same fold
             best.append(epoch.validation_loss)
         best[-1] = min(best[-1], epoch.validation_loss)
         if bench.by_epoch:
@@ -240,14 +241,14 @@ def run_trial(bench: Bench, trial: optuna.Trial, values: Mapping[str, Any]) -> F
 def end_trial(
     trial: optuna.Trial, state: TrialState, score: float | None = None, **kept: Any
 ) -> FrozenTrial:
-    """Return a trial as it ended, with what is kept of it as its user attributes."""
+    """Return a finished trial, with `kept` as its user attributes."""
     ended = trial.study.tell(trial, score, state)
     ended.user_attrs = {"scores": [], "epochs": 0, "seconds": 0.0, "reason": "", **kept}
     return ended
 
 
 def inputs_searched(settings: Settings, space: Space) -> tuple[OwnInput, ...]:
-    """Return the own inputs of the settings and of every choice of features."""
+    """Return the own inputs in the settings and in every choice of features."""
     found = list(settings.window.inputs)
     key = "window.features"
     for features in values_of(space[key]) or () if key in space else ():
@@ -256,7 +257,7 @@ def inputs_searched(settings: Settings, space: Space) -> tuple[OwnInput, ...]:
 
 
 def most(key: str, settings: Settings, space: Space) -> int:
-    """Return the largest value of a count among the settings and the space."""
+    """Return the largest value of a count in the settings and the space."""
     own = int(value_of(settings, key))
     dimension = space.get(key, IntDistribution(own, own))
     if isinstance(dimension, CategoricalDistribution):
@@ -273,7 +274,7 @@ class _Choices(_Table):
 
 
 class _Range(_Table):
-    """Both ends are included. step : None for all numbers between. log : searched by ratios."""
+    """A range with both ends included. step : None for a continuous range. log : log scale."""
 
     low: float
     high: float
@@ -282,7 +283,7 @@ class _Range(_Table):
 
 
 def _dimension(key: str, table: Any, settings: Settings, path: Path) -> Dimension:
-    """Read the values of one setting."""
+    """Parse the values of one setting."""
     if key not in SEARCHABLE:
         raise UsageError(
             f"{key} cannot be searched",
@@ -293,7 +294,7 @@ def _dimension(key: str, table: Any, settings: Settings, path: Path) -> Dimensio
         )
 
     def checked(value: Any) -> Any:
-        """Return a value as the settings hold it: 0 as 0.0."""
+        """Return a value as the settings convert it, e.g. 0 to 0.0."""
         try:
             return value_of(with_values(settings, {key: value}, where=str(path)), key)
         except UsageError as error:
@@ -307,11 +308,11 @@ def _dimension(key: str, table: Any, settings: Settings, path: Path) -> Dimensio
         if "choices" in table:
             values = [checked(each) for each in _Choices.model_validate(table).choices]
             if any(value in values[:place] for place, value in enumerate(values)):
-                raise ValueError("a choice comes twice")
+                raise ValueError("duplicate choice")
             return CategoricalDistribution(list(map(json.dumps, values)))
         given = _Range.model_validate(table)
         return _range(checked(given.low), checked(given.high), given.step, given.log)
-    except ValidationError as error:  # a ValueError too
+    except ValidationError as error:  # a subclass of ValueError
         why = " ".join(describe_fault(error))
     except ValueError as error:
         why = str(error).rstrip(".")
@@ -319,11 +320,11 @@ def _dimension(key: str, table: Any, settings: Settings, path: Path) -> Dimensio
 
 
 def _range(low: Any, high: Any, step: float | None, log: bool) -> Dimension:
-    """Return the numbers from `low` to `high`: integers where these are; ValueError as Optuna."""
+    """Return a numeric dimension, of integers if both ends are; ValueError as in Optuna."""
     if not isinstance(low, int | float) or isinstance(low, bool):
         raise ValueError("only numbers have a range, others have choices")
-    if step and abs(math.remainder((high - low) / step, 1)) > 1e-9:  # Optuna only warns
-        raise ValueError(f"high must lie a whole number of steps of {step:g} above low")
+    if step and abs(math.remainder((high - low) / step, 1)) > 1e-9:  # Optuna would only warn
+        raise ValueError(f"high must be a whole number of steps of {step:g} above low")
     if isinstance(low, float):
         return FloatDistribution(low, high, log, step)
     if step and step % 1:

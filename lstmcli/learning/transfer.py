@@ -1,7 +1,7 @@
-"""Transfer learning: the model that training starts from, and what a new one takes over of it.
+"""Transfer learning: start training from a model, the donor, and copy its weights.
 
-The body is always taken over, so its kind and sizes must agree; inputs are matched by name. A head
-for another horizon, other levels or of another kind is initialised again.
+The body is always copied, so its kind and sizes must match; inputs are matched by name. A head with
+another horizon, other levels or of another kind is re-initialised.
 """
 
 from collections.abc import Sequence
@@ -30,7 +30,7 @@ Freeze = Literal["body"]
 
 
 class Phase(NamedTuple):
-    """A part of training: whether the body is frozen in it, and its first learning rate."""
+    """A phase of training: whether the body is frozen, and the initial learning rate."""
 
     frozen: bool
     learning_rate: float
@@ -38,11 +38,11 @@ class Phase(NamedTuple):
 
 @dataclass(frozen=True)
 class Donor:
-    """A trained model that another starts from.
+    """A trained model that another one starts from.
 
-    linear_only : its linear fan is what the new one is drawn towards, its weights are not used.
-    freeze : "body" trains a new head only. fine_tune_lr : the rate at which all weights are
-    trained, after the head where the body is frozen first.
+    linear_only : only shrink the new linear fan towards its linear fan, and do not use its weights.
+    freeze : "body" trains only the head. fine_tune_lr : learning rate for all weights, after the
+    head if the body is frozen first.
     """
 
     reference: ModelRef
@@ -54,7 +54,7 @@ class Donor:
 
     @property
     def origin(self) -> dict[str, Any]:
-        """What the weights of a new model depend on besides its own settings and data."""
+        """Return what else, besides settings and data, determines the weights of a new model."""
         return {
             "from": self.metadata.weights_sha256,
             "freeze": self.freeze,
@@ -63,20 +63,20 @@ class Donor:
         }
 
     def linear(self, settings: Settings) -> Har | None:
-        """Return the ready-made linear fan of the settings' horizon and levels, else None."""
+        """Return the ready-made linear fan for the settings' horizon and levels, or None."""
         window, levels = self.model.settings.window, self.model.levels
         same = (window.horizon, levels) == (settings.window.horizon, settings.levels)
         return self.model.har if same and self.reference.is_shipped else None
 
     def phases(self, learning_rate: float) -> tuple[Phase, ...]:
-        """Return the parts of training, given the rate of the settings."""
+        """Return the phases of training, given the learning rate of the settings."""
         if self.freeze is None:
             return (Phase(False, self.fine_tune_lr or learning_rate),)
         head = Phase(True, learning_rate)
         return (head,) if self.fine_tune_lr is None else (head, Phase(False, self.fine_tune_lr))
 
     def calibration(self, settings: Settings) -> Calibration | None:
-        """Return its calibration as far as it fits the settings' fan, else None."""
+        """Return the part of its calibration that fits the settings' fan, or None."""
         found, horizon = self.model.calibration, settings.window.horizon
         same = self.model.levels == settings.forecast.quantile_levels
         if found is None or not same or horizon > len(found.factors):
@@ -84,7 +84,7 @@ class Donor:
         return Calibration(found.factors[:horizon]) if settings.forecast.calibrate else None
 
     def trend(self, horizon: int) -> dict[str, list[float]] | None:
-        """Return what it learned of trends; None where it did not look so far ahead."""
+        """Return its trend thresholds up to a horizon; None if its own horizon is shorter."""
         trend = self.metadata.trend
         if any(len(steps) < horizon for steps in trend.values()):
             return None
@@ -98,9 +98,10 @@ def find_donor(
     freeze: Freeze | None = None,
     fine_tune_lr: float | None = None,
 ) -> Donor | None:
-    """Read the model that a reference names; None without one.
+    """Load the model that a reference names; None without a reference.
 
-    Raises UsageError where it lacks and the other options need it, ModelError as `load_bundle`.
+    Raises UsageError if the other options need a reference and there is none, and the errors of
+    `load_bundle`.
     """
     if reference is None:
         if freeze is not None or fine_tune_lr is not None:
@@ -117,10 +118,10 @@ def find_donor(
 
 @dataclass(frozen=True)
 class Match:
-    """What a model of some settings takes over of a donor.
+    """The parts of a donor that a model with some settings copies.
 
-    inputs : which of the donor's inputs each of its own is, None for a new one. head : whether the
-    head is taken over. notes : a sentence for all that is not.
+    inputs : index of each input in the donor, None for a new one. head : whether the head is
+    copied. notes : one sentence for each part that is not copied.
     """
 
     inputs: tuple[int | None, ...]
@@ -129,9 +130,9 @@ class Match:
 
 
 def match(donor: Donor, settings: Settings) -> Match:
-    """Hold the settings of a new model against the donor's.
+    """Match the settings of a new model with the donor's.
 
-    Raises UsageError where the bodies differ, or nothing would be taken over.
+    Raises UsageError if the bodies differ, or if nothing would be copied.
     """
     theirs, model = donor.model.settings, settings.model
     body, head = ["model.network"], ["model.head", "model.dense_sizes"]
@@ -151,7 +152,7 @@ def match(donor: Donor, settings: Settings) -> Match:
         head += ["window.features", "window.scaling"]
     new_head = ["--freeze body"] * (donor.freeze is not None) + _differences(settings, theirs, head)
     refused = _differences(settings, theirs, body)
-    if model.network == "linear":  # it has no body to speak of
+    if model.network == "linear":  # it has only a head
         refused = refused or new_head
     if refused:
         raise UsageError(
@@ -177,7 +178,7 @@ def _differences(settings: Settings, theirs: Settings, keys: Sequence[str]) -> l
 
 
 def _inputs(donor: Donor, settings: Settings) -> tuple[tuple[int | None, ...], list[str]]:
-    """Match what the networks read by name, and say what is new and what is left out."""
+    """Match the inputs by name; return their indices and notes on new and dropped ones."""
     theirs = donor.model.settings
     own, old = network_inputs(settings), network_inputs(theirs)
     other_scale = _differences(settings, theirs, ["window.scaling"])
@@ -196,10 +197,10 @@ def _inputs(donor: Donor, settings: Settings) -> tuple[tuple[int | None, ...], l
 def plan_transfer(
     donor: Donor, loaded: Sequence[Prices], settings: Settings, failures: Sequence[Failure]
 ) -> tuple[Settings, Plan, list[Failure]]:
-    """Return the settings with the passes to make, the plan, and what is not suitable.
+    """Return the settings with the number of epochs, the plan, and the unsuitable series.
 
-    No day that the donor was fitted on belongs to the test span. Raises UsageError where the
-    donor's body does not fit, AllFailedError where no series is long enough for anything.
+    The test span contains no day that the donor was fitted on. Raises UsageError if the donor's
+    body does not match, AllFailedError if no series is long enough.
     """
     match(donor, settings)
     try:
@@ -211,19 +212,19 @@ def plan_transfer(
     plan = held_back(donor, plan)
     if not plan.validates and settings.split.validation_fraction:
         epochs, own = settings.train.epochs, donor.model.settings.train.epochs
-        if epochs == own:  # no validation says when to stop: as many as the donor's best was
+        if epochs == own:  # without validation for early stopping, use the donor's best epoch
             epochs = max(1, donor.metadata.best_epoch)
         settings = settings.changed(train={"epochs": epochs})
     return settings, plan, failed
 
 
-_ENOUGH = 20  # independent windows, from which a test says something
+_ENOUGH = 20  # independent windows needed for a meaningful test
 
 
 def ready_made_donor(plan: Plan, settings: Settings, interval: str) -> tuple[Donor | None, str]:
-    """Return the ready-made model where a plan of one series has few windows to validate on.
+    """Return the ready-made model if a plan of one series has few validation windows.
 
-    With a note: how it helps, or why it cannot; empty where there is no need of it.
+    Also returns a note on how it helps, or why it cannot; empty if it is not needed.
     """
     validating = sum(map(len, plan.validation))
     if settings.model.head != "direct" or len(plan.series) > 1:
@@ -243,7 +244,7 @@ def ready_made_donor(plan: Plan, settings: Settings, interval: str) -> tuple[Don
     if not held_back(donor, plan).validates:
         return None, without + f"it has seen the days that would validate, up to {seen.until}"
     note = f"few windows validate: the linear fan is drawn towards {found}, which ships"
-    with suppress(UsageError):  # of another body
+    with suppress(UsageError):  # the bodies differ
         if not match(donor, settings).notes:
             return donor, f"{note}, and the network starts there; --scratch trains without it"
     return replace(donor, linear_only=True), f"{note}; --scratch trains without it"
@@ -252,14 +253,14 @@ def ready_made_donor(plan: Plan, settings: Settings, interval: str) -> tuple[Don
 def held_back(donor: Donor, plan: Plan) -> Plan:
     """Return a plan without test cutoffs on days that the donor was fitted on.
 
-    Without validating cutoffs on days that the ready-made model has seen, either.
+    Validation cutoffs on days that the ready-made model has seen are dropped too.
     """
     plan, seen = plan.held_back_from(donor.metadata.test_start), donor.metadata.ready_made
     return plan if seen is None else plan.validated_after(seen.until)
 
 
 def describe_transfer(donor: Donor, settings: Settings, plan: Plan) -> tuple[str, ...]:
-    """Return one note for each thing that is new, or that the donor settles."""
+    """Return notes on re-initialised parts, and on settings taken from the donor."""
     notes, until = _new(donor, settings), donor.metadata.test_start
     seen = donor.metadata.ready_made
     if seen is not None and plan.validation_start is not None:
@@ -278,9 +279,9 @@ def describe_transfer(donor: Donor, settings: Settings, plan: Plan) -> tuple[str
 
 
 def describe_donor(donor: Donor, settings: Settings, plan: Plan) -> dict[str, Any]:
-    """Say what a version keeps of where it started.
+    """Return the metadata on a version's donor.
 
-    how : for people. new : what was not taken over. learning_rates : of each phase.
+    how : text for users. new : parts not copied. learning_rates : of each phase.
     """
     rates = [phase.learning_rate for phase in donor.phases(settings.train.learning_rate)]
     has_span = plan.validation_start is not None
@@ -295,19 +296,19 @@ def describe_donor(donor: Donor, settings: Settings, plan: Plan) -> dict[str, An
         "linear_only": donor.linear_only,
         "freeze": donor.freeze,
         "learning_rates": rates,
-        # Rows that were to validate do not train where the ready-made model has seen their days.
+        # Validation rows that the ready-made model has seen are not used for training either.
         "validation": "own" if plan.validates else "seen" if has_span else "none",
         "of_the_donor": [] if plan.validates else _settled(donor, settings),
     }
 
 
 def _new(donor: Donor, settings: Settings) -> list[str]:
-    """Return a sentence for all that is not taken over."""
+    """Return a sentence for each part that is not copied."""
     return [] if donor.linear_only else list(match(donor, settings).notes)
 
 
 def _settled(donor: Donor, settings: Settings) -> list[str]:
-    """Return what a model without validation takes of the donor besides weights."""
+    """Return what a model without validation takes from the donor apart from weights."""
     passes = settings.train.epochs == max(1, donor.metadata.best_epoch)
     calibrated = donor.calibration(settings) is not None
     return ["the number of passes"] * passes + ["the calibration"] * calibrated
@@ -316,9 +317,9 @@ def _settled(donor: Donor, settings: Settings) -> list[str]:
 def take_over(
     network: nn.Module, donor: nn.Module, inputs: Sequence[int | None], *, head: bool
 ) -> None:
-    """Copy the body's weights, and with `head` the head's.
+    """Copy the weights of the body and, with `head`, of the head.
 
-    inputs : (F,) which of the donor's inputs each of the network's own is, None for a new one.
+    inputs : (F,) index of each input of the network in the donor, None for a new one.
     """
     body, own_head = body_and_head(network)
     old_body, old_head = body_and_head(donor)

@@ -1,4 +1,4 @@
-"""What a backtest walks over: models, cutoffs, and how far back their recipes can be refitted."""
+"""The models and cutoffs of a backtest, and how far back recipes can be refitted."""
 
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
@@ -30,16 +30,16 @@ from lstmcli.runs.registry import ModelRef
 from lstmcli.sources.source import Source, settings_for
 from lstmcli.training.device import choose_device
 
-_MOST_DAYS = 50_000  # forecasts of one step; a network of the default recipe makes them in seconds
-_ENOUGH = 24  # windows: some more than a test needs, since calendars may differ
+_MOST_DAYS = 50_000  # one-step forecasts; a network of the default recipe makes these in seconds
+_ENOUGH = 24  # windows: a few more than a test needs, since calendars may differ
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What it takes to get enough windows for a test.
+    """How to get enough windows for a test.
 
-    windows : as many as that, or the most that the rows allow. seconds : that they take; None where
-    they are too few, or the time that training takes here is not known.
+    windows : the number to evaluate, at most what the rows allow. seconds : estimated duration;
+    None if they are too few, or if the duration of training is unknown.
     """
 
     windows: int
@@ -47,20 +47,20 @@ class Answer:
 
 
 SEEDS = 3
-"""Seeds that a recipe with and without a feature is fitted with. How well one network learns is
-partly luck: of one seed each, noise was found to help in 2 of 12 cases (tests/cli/test_without.py
-has the data), of three in none."""
+"""Number of seeds to fit a recipe with and without a feature. The quality of one network is partly
+luck: with one seed each, noise seemed to help in 2 of 12 cases (data in tests/cli/test_without.py),
+with three seeds in none."""
 
 
 def _paired(
     models: Mapping[str, TrainedModel], feature: str
 ) -> tuple[dict[str, TrainedModel], tuple[tuple[str, str], ...]]:
-    """Return a model with and without a feature for each of SEEDS seeds, and the pairs of names.
+    """Return a model with and without a feature for each of SEEDS seeds, and pairs of names.
 
-    What is new are the settings, which they can be fitted again by.
+    Only the settings are new; the models must be refitted with them.
 
-    feature : as the settings have it, or `column:NAME` for all that is made of that column. Raises
-    UsageError where there are several models, or it reads none such or cannot do without.
+    feature : as in the settings, or `column:NAME` for all inputs made from this column. Raises
+    UsageError for several models, or if the model does not read the feature or requires it.
     """
     (name, model), *others = models.items()
     if others:
@@ -76,7 +76,7 @@ def _paired(
     if left == features or always or not set(left) & (set(BAR_FEATURES) - {"month"}):
         needs = "every recipe needs a column of the bars, and a fan the close"
         raise UsageError(
-            "cannot leave that out",
+            "cannot leave this feature out",
             where=f"--without {feature}",
             why=f"the model reads {', '.join(features)}" if left == features else needs,
             next_step="Name another feature of the model.",
@@ -96,12 +96,12 @@ def _paired(
 
 @dataclass(frozen=True)
 class Walk:
-    """What is forecast, from where: the models, in the order asked for, and the options.
+    """The models of a backtest, in the requested order, and its options.
 
-    pairs : of models with and without a feature, none of which is used as it was trained.
-    settings : of the main model, the first; its `evaluate` with the options of the call.
-    by_recipe : whether no window is forecast by the models as they are, but by their recipes,
-    fitted again before the first window and then once a year, or as often as the settings say.
+    pairs : of models with and without a feature, used only after refits. settings : of the main
+    model, the first; options of the call override its `evaluate`. by_recipe : whether only refits
+    forecast, not the models as trained: refitted before the first window and then once a year, or
+    as often as the settings say.
     """
 
     references: tuple[ModelRef, ...]
@@ -126,12 +126,12 @@ class Walk:
 
     @property
     def test_start(self) -> np.datetime64:
-        """Return the first day that all models keep for tests."""
+        """Return the first day in the test span of all models."""
         return max(each.test_start for each in self.metadata.values())
 
     @property
     def first(self) -> np.datetime64:
-        """Return the first day that a window may start on."""
+        """Return the first day on which a window may start."""
         start = self.recipe.start
         if self.by_recipe and start is None:
             return self.unseen
@@ -139,12 +139,12 @@ class Walk:
 
     @property
     def unseen(self) -> np.datetime64:
-        """Return the first day that no ready-made model behind these has seen."""
+        """Return the first day that no ready-made donor of these models has seen."""
         seen = [each.ready_made.until + 1 for each in self.metadata.values() if each.ready_made]
         return max(seen, default=ALWAYS)
 
     def seen_until(self, done: Sequence[Refit]) -> np.datetime64:
-        """Return the day before which windows prove nothing, since models were fitted on them."""
+        """Return the day before which windows prove nothing, since models have seen them."""
         if self.by_recipe:
             return np.datetime64(done[0].since)
         return max(each.trained_until for each in self.metadata.values())
@@ -156,14 +156,14 @@ class Walk:
 
     @property
     def lengths(self) -> tuple[int, int]:
-        """Return how many rows the networks read, and how many a forecast needs at least."""
+        """Return the number of rows that the networks read, and the minimum for a forecast."""
         models = self.models.values()
         read = max(each.settings.window.context_length for each in models)
         return read, max(each.fewest_rows for each in models)
 
     @property
     def description(self) -> str:
-        """Return what changes the scores: baselines do not."""
+        """Return a text of all options that affect the scores; baselines do not."""
         own = self.recipe
         return (
             f"horizon={self.horizon} step_size={self.step_size} start={self.first} end={own.end} "
@@ -174,7 +174,7 @@ class Walk:
 
     @property
     def asked_for(self) -> list[tuple[ModelRef, TrainedModel, Metadata]]:
-        """Return the models asked for, in that order."""
+        """Return the requested models in order."""
         return [
             (each, self.models[str(each)], self.metadata[str(each)]) for each in self.references
         ]
@@ -182,7 +182,7 @@ class Walk:
     def looks(
         self, series: Sequence[Series], cutoffs: Sequence[Rows], done: Sequence[Refit]
     ) -> list[Look]:
-        """Return the looks at test spans that forecasts from the cutoffs are, after some refits."""
+        """Return the looks at test spans that forecasts from these cutoffs count as."""
         since = [np.datetime64(each.since) for each in done]
         return looks_at_test_spans(
             self.asked_for, series, cutoffs, self.horizon, since, self.description
@@ -191,7 +191,7 @@ class Walk:
     def cutoffs(self, series: Sequence[Series], **grid: Any) -> list[Rows]:
         """Choose the cutoff rows of each series; grid : options of `choose_cutoffs`.
 
-        Where all series are too young for the networks, linear fans forecast them.
+        If all series are too short for the networks, linear fans forecast them.
         """
         for length in self.lengths:
             chosen = choose_cutoffs(
@@ -226,12 +226,12 @@ class Walk:
         shown: Sequence[Rows],
         since: np.datetime64,
     ) -> tuple[LossBacktest, ...]:
-        """Test the loss of the main model's one-step fans, day by day; nothing of a point model.
+        """Test the daily loss of the main model's one-step fans; nothing for a point model.
 
-        The days are those that the windows shown lie in, from `since` on: no others are looked at.
+        Only days within the windows shown are used, from `since` on.
 
-        series : by model. shown : cutoff rows of each. Of many symbols the first are taken, up to
-        50,000 days.
+        series : by model. shown : cutoff rows of each. Symbols are used up to a total of 50,000
+        days.
         """
         if not self.models[self.main].levels:
             return ()
@@ -251,16 +251,16 @@ class Walk:
         return tuple(found)
 
     def refit_dates(self, series: Sequence[Series], cutoffs: Sequence[Rows]) -> list[np.datetime64]:
-        """Return the cutoff dates that a refit comes before."""
+        """Return the cutoff dates to refit before."""
         every = self.recipe.refit
         if self.by_recipe and every is None:
             every = max(1, round(bars_per_year(max(series, key=len).dates) / self.horizon))
         return refitting.refit_dates(series, cutoffs, every, first=self.by_recipe)
 
     def most_windows(self, series: Mapping[str, Sequence[Series]]) -> list[Rows]:
-        """Return the most cutoffs of independent windows that leave rows enough to fit on.
+        """Return as many cutoffs of independent windows as leave enough rows to fit on.
 
-        series : by model, all that it may be fitted on. Returns the cutoffs of each series.
+        series : by model, all series that it may be fitted on. Returns the cutoffs of each series.
         """
         main = series[self.main]
         cutoffs = self.cutoffs(
@@ -284,7 +284,7 @@ class Walk:
         ]
 
     def check_possible(self, series: Mapping[str, Sequence[Series]]) -> None:
-        """Raise DataError where fewer windows are possible than the settings ask for."""
+        """Raise DataError if fewer windows are possible than requested."""
         most = len(refitting.cutoff_dates(series[self.main], self.most_windows(series)))
         if most < (self.recipe.n_windows or 0):
             raise DataError(
@@ -296,9 +296,9 @@ class Walk:
             )
 
     def answer(self, series: Mapping[str, Sequence[Series]], elapsed: float) -> "Answer | None":
-        """Return how to get enough windows for a test; None where nothing can be fitted again.
+        """Return how to get enough windows for a test; None if nothing can be refitted.
 
-        series : as in `most_windows`. elapsed : seconds that forecasting took without a refit.
+        series : as in `most_windows`. elapsed : seconds for the forecasts without refits.
         """
         if any(each.settings.split.method != "chronological" for each in self.models.values()):
             return None
@@ -315,7 +315,7 @@ class Walk:
     def _seconds(
         self, series: Mapping[str, Sequence[Series]], days: Sequence[np.datetime64]
     ) -> float | None:
-        """Return how long refits take, from the time that training took per row."""
+        """Estimate the duration of refits from the training time per row."""
         seconds = 0.0
         for name, each in self.metadata.items():
             took, device = each.record.get("duration_seconds"), each.record.get("device")
@@ -336,10 +336,10 @@ def make_walk(
     refits: int | None,
     without: str | None,
 ) -> Walk:
-    """Load the models and put the options that are given in place of the recipe's.
+    """Load the models and override the recipe's options with the given ones.
 
-    asked : settings of `evaluate` by name, None where they are not given; refit may be "never".
-    Raises UsageError for models or options that do not go together.
+    asked : settings of `evaluate` by name, None if not given; refit may be "never". Raises
+    UsageError for incompatible models or options.
     """
     references = tuple(find_or_only(source.data_dir, model) for model in models or (None,))
     names = [str(each) for each in references]
@@ -354,9 +354,9 @@ def make_walk(
     metadata = {name: each for name, (_, each) in bundles.items()}
     if len({each.interval for each in metadata.values()}) > 1:
         raise UsageError(
-            "cannot evaluate models of bars of different lengths together",
+            "cannot evaluate models with different bar intervals together",
             why=", ".join(f"{name} reads {bars_of(x.interval)}" for name, x in metadata.items()),
-            next_step="Evaluate each alone.",
+            next_step="Evaluate them one by one.",
         )
     settings = settings_for(source, found[names[0]].settings)
     changes = {key: None if value == "never" else value for key, value in asked.items() if value}
@@ -367,7 +367,7 @@ def make_walk(
                 "option not used",
                 where=f"--{used[0].replace('_', '-')}",
                 why="--refits chooses the windows itself",
-                next_step="Leave one of the two out.",
+                next_step="Drop one of the two options.",
             )
         changes |= dict(zip(own, (None, None, refits), strict=True))
     pairs: tuple[tuple[str, str], ...] = ()

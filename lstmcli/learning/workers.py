@@ -1,6 +1,6 @@
-"""Tasks that do not depend on each other: refits, trials. They run here, or on a cluster.
+"""Run independent tasks, e.g. refits and trials, in this process or on a cluster.
 
-`cluster.tasks.Cluster` runs the same tasks elsewhere; a workflow is given one of the two.
+`cluster.tasks.Cluster` runs the same tasks on a cluster; a workflow receives one of the two.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -13,7 +13,7 @@ R = TypeVar("R")
 
 
 class Workers(Protocol):
-    """What runs tasks. device : in a task, as `choose_device` takes it. slots : tasks at a time."""
+    """Runs tasks. device : of a task, as for `choose_device`. slots : tasks at a time."""
 
     @property
     def device(self) -> str: ...
@@ -22,7 +22,7 @@ class Workers(Protocol):
     def slots(self) -> int: ...
 
     def put(self, value: Any) -> Any:
-        """Return what stands for a value as an argument of a call, so that it is sent once."""
+        """Return a reference to a value, for arguments of calls, so that it is sent once."""
 
     def run(
         self,
@@ -33,13 +33,13 @@ class Workers(Protocol):
     ) -> Iterator[R | LstmcliError]:
         """Yield the result of each call, or its error, in the order of the calls.
 
-        ahead : most calls that are taken and not yielded yet; None for what keeps all slots busy.
+        ahead : maximum number of calls in progress; None for enough to keep all slots busy.
         """
 
 
 @dataclass(frozen=True)
 class Here:
-    """This process, which runs one task after the other and raises their errors."""
+    """Runs tasks one after the other in this process, and raises their errors."""
 
     device: str = "auto"
     slots: int = 1
@@ -55,6 +55,6 @@ class Here:
         *,
         ahead: int | None = None,
     ) -> Iterator[R | LstmcliError]:
-        """Yield the result of each call before the next is taken."""
+        """Yield the result of each call before the next call starts."""
         for call in calls:
             yield work(*call)

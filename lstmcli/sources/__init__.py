@@ -1,1 +1,1 @@
-"""What a run starts from: its prices, and which model forecasts which of them."""
+"""The inputs of a run: its prices, and which model forecasts which of them."""

@@ -1,8 +1,7 @@
-"""Copies of prices as files, in which an audit replaces later bars.
+"""Write copies of price files in which an audit has replaced later bars.
 
-Each run of an audit reads its prices from such copies, so that the audit goes through the whole
-reader: text, cleaning, choice of columns. Rows that a change leaves alone are the same bytes in
-each copy.
+Each run of an audit reads its prices from such copies, so that it covers the whole reader: text,
+cleaning, choice of columns. Unchanged rows have the same bytes in each copy.
 """
 
 from collections.abc import Callable, Sequence
@@ -26,10 +25,10 @@ def copied(
     change: Change = lambda prices: prices,
     others: Sequence[Prices] = (),
 ) -> Source:
-    """Write changed prices as files of a folder, and return the source that reads them.
+    """Write changed prices as files in a folder, and return the source that reads them.
 
-    Closes of several series that came from one file are next to each other again. others : series
-    that inputs are made of, which are changed too.
+    Closes of several series from one file are written to one file again. others : series used for
+    inputs, which are changed too.
     """
     folder.mkdir(parents=True, exist_ok=True)
     known = {each.symbol.upper() for each in prices}
@@ -60,7 +59,7 @@ def copied(
             entries.append(str(path))
             _write(pd.concat({key: each["Close"] for key, each in frames.items()}, axis=1), path)
             continue
-        if "=" in name:  # which would end the name in NAME=FILE
+        if "=" in name:  # it would end the name in NAME=FILE
             path = folder / f"{encode_symbol(name)}.csv"
         entries.append(str(path) if "=" in name else f"{name}={path}")
         _write(frames[name], path)
@@ -77,7 +76,7 @@ def copied(
 
 
 def _as_in_file(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return a table as a file has it: columns by their own name, and no other series."""
+    """Return a table with the columns of its file: original names, no other series."""
     kept = frame[[name for name in frame if not str(name).startswith("symbol:")]]
     return kept.rename(columns=lambda name: str(name).removeprefix("column:"))
 

@@ -1,4 +1,4 @@
-"""Read the series of a run: from its files, in whichever of them each lies, or from the store."""
+"""Read the series of a run from its files or from the store."""
 
 import os
 import shlex
@@ -34,19 +34,19 @@ from lstmcli.runs.last_runs import last_runs
 from lstmcli.runs.registry import champion, ownership_doubt, warn_ownership
 from lstmcli.sources.source import Source, chosen_data, reading_of
 
-_Entry = tuple[str | None, str | RawTable]  # a name, and a file or table
+_Entry = tuple[str | None, str | RawTable]  # optional name, and a file or table
 _Found = Prices | Failure
-_Find = Callable[[str, str], Prices]  # by name and interval
+_Find = Callable[[str, str], Prices]  # called with name and interval
 _File = list[_Found] | Failure  # the series of one file, or why it cannot be read
 
 
 def load_prices(
     source: Source, data: Data, interval: str | None = None, inputs: Sequence[OwnInput] = ()
 ) -> tuple[list[Prices], list[Failure]]:
-    """Read every series of a run; a bad one becomes a Failure, so that the others go on.
+    """Read every series of a run; a bad one becomes a Failure, and the others continue.
 
-    interval : of the bars; a series of others is a bad one. inputs : own ones of the tables.
-    Raises UsageError where nothing names any data, or two series have one name.
+    interval : of the bars; a series with another interval is bad. inputs : own inputs to add.
+    Raises UsageError if no data are named, or if two series have the same name.
     """
     found = list(stream_prices(source, data, interval, inputs))
     loaded = [each for each in found if isinstance(each, Prices)]
@@ -60,11 +60,11 @@ def stream_prices(
     inputs: Sequence[OwnInput] = (),
     optional: bool = False,
 ) -> Iterator[Prices | Failure]:
-    """Yield the series of a run in the order asked for; only a few are read ahead.
+    """Yield the series of a run in the requested order, reading only a few ahead.
 
-    optional : whether a file is read without columns that cannot be read as inputs.
-    Where symbols are looked for in several files, all files are read first; so they are where
-    inputs are other series, which are no series of the run unless they are named.
+    optional : whether to skip input columns that cannot be read. All files are read first
+    if symbols must be searched in several files, or if inputs are other series, which are not
+    series of the run unless they are named.
     """
     data = chosen_data(source, data)
     others = {each.name.upper(): each.name for each in inputs if each.kind == "symbol"}
@@ -99,15 +99,15 @@ def stream_prices(
             continue
         if isinstance(found, Prices):
             if found.symbol in seen:
-                step = "Name the files apart: --csv NAME=FILE."
-                raise UsageError("a symbol comes twice", where=found.symbol, next_step=step)
+                step = "Give the files different names: --csv NAME=FILE."
+                raise UsageError("duplicate symbol", where=found.symbol, next_step=step)
             seen.add(found.symbol)
             found, notes = replace(found, notes=(*found.notes, *notes)), ()
         yield join(found)
 
 
 def with_files(data: Data) -> tuple[Data, tuple[str, ...]]:
-    """Return the data with the files of each folder in its place, and notes on others there."""
+    """Replace each folder in the data by its files; return notes on other files there."""
     files: list[str] = []
     notes: list[str] = []
     for entry in data.csv:
@@ -115,7 +115,7 @@ def with_files(data: Data) -> tuple[Data, tuple[str, ...]]:
         if not os.path.isdir(path):
             files.append(entry)
         elif name is not None:
-            step = "Leave the name out: each file names its own series."
+            step = "Omit the name: each file names its own series."
             raise UsageError("a name for a folder", where=entry, next_step=step)
         else:
             found, note = list_tables(path)
@@ -125,7 +125,7 @@ def with_files(data: Data) -> tuple[Data, tuple[str, ...]]:
 
 
 def _joined(inputs: Sequence[OwnInput], find: _Find, interval: str | None, found: _Found) -> _Found:
-    """Return prices of an interval with their own inputs, or why there are none."""
+    """Return prices of an interval with their own inputs, or the failure."""
     found = as_read(found, interval) if isinstance(found, Prices) else found
     if isinstance(found, Failure) or not inputs:
         return found
@@ -138,9 +138,9 @@ def _joined(inputs: Sequence[OwnInput], find: _Find, interval: str | None, found
 def find_other(
     source: Source, data: Data, files: Sequence[_Found] | None, name: str, interval: str
 ) -> Prices:
-    """Return another series: of the files of the run, else of the store.
+    """Return another series, from the files of the run or from the store.
 
-    files : their series; None to read them. Raises DataError where there is none of that name.
+    files : their series; None to read them. Raises DataError if no series has this name.
     """
     data = chosen_data(source, data).model_copy(update={"start": None, "symbols": ()})
     if source.read is not None:
@@ -169,7 +169,7 @@ def find_other(
 def find_others(
     source: Source, data: Data, inputs: Sequence[OwnInput], interval: str
 ) -> list[Prices]:
-    """Return the other series that inputs are made of."""
+    """Return the other series that inputs use."""
     names = dict.fromkeys(each.name for each in inputs if each.kind == "symbol")
     return [find_other(source, data, None, name, interval) for name in names]
 
@@ -181,7 +181,7 @@ def load_alike(
     interval: str | None = None,
     reader: str = "the model reads",
 ) -> tuple[list[Prices], list[Failure]]:
-    """Read every series to train on: of an interval, or without one of that which most have."""
+    """Read every series to train on, of one interval, by default the most common one."""
     loaded, failures = load_prices(source, data, inputs=inputs)
     if interval is None:
         interval, reader = most_common_interval(loaded), "the other series are"
@@ -193,9 +193,9 @@ def load_alike(
 def load_for_both(
     source: Source, settings: Settings, name: str, used: Sequence[Prices]
 ) -> Sequence[Prices]:
-    """Return the prices used, with what the champion of the name reads besides, where it is there.
+    """Return the used prices, with the additional inputs of the name's champion if available.
 
-    Where it is not, `decide` says what the champion lacks.
+    Otherwise `decide` reports what the champion lacks.
     """
     try:
         leader = champion(source.data_dir, name)
@@ -220,12 +220,12 @@ def _from_store(source: Source, data: Data) -> Iterator[Prices | Failure]:
 def _from_files(
     source: Source, data: Data, inputs: Sequence[OwnInput] = (), optional: bool = False
 ) -> Iterator[Prices | Failure]:
-    """Read the series asked for, whichever file each lies in, or all that the files hold."""
+    """Read the requested series from whichever file has them, or all series of the files."""
     for symbol in data.symbols:
         tickers.check_series_name(symbol, "an argument", UsageError)
     files_named = [parse_csv_option(entry) for entry in data.csv]
     entries: list[_Entry] = [*source.tables, *files_named]
-    # A pipe is read here, where a signal can end the wait for its writer.
+    # Read pipes in the main thread, where a signal can interrupt the wait for the writer.
     ahead = all(Path(file).is_file() for _, file in files_named)
     columns = tuple(each.name for each in inputs if each.kind == "column")
     read = partial(_read_file, source, data, columns, optional)
@@ -239,7 +239,7 @@ def _from_files(
 def _selected(
     files: Sequence[_File], data: Data, tables: Sequence[tuple[str | None, RawTable]]
 ) -> list[Prices | Failure]:
-    """Return the files that cannot be read, then the series asked for in their order."""
+    """Return failures of unreadable files, then the series in the requested order."""
     unreadable = [each for each in files if isinstance(each, Failure)]
     found = [each for file in files if not isinstance(file, Failure) for each in file]
     order = {symbol.upper(): number for number, symbol in enumerate(data.symbols)}
@@ -252,7 +252,7 @@ def _selected(
                 f"no series {symbol}",
                 where=", ".join([*(table.where for _, table in tables), *data.csv]),
                 why=f"found {first_few(names, 12) or 'none'}",
-                next_step="Name a file's only series as you like: --csv NAME=FILE.",
+                next_step="To rename a file's only series, pass --csv NAME=FILE.",
             )
             chosen.append(Failure.of(symbol, error))
     return [*unreadable, *sorted(chosen, key=lambda each: order[each.symbol.upper()])]
@@ -284,9 +284,9 @@ def _read_file(
         except DataError:
             if file == "-" or len(data.csv) + len(data.symbols) <= 2:
                 raise
-            found = read()  # a column that this file lacks may lie in another, or fail alone
+            found = read()  # a column missing here may be in another file, or fail by itself
     except (DataError, FileError) as error:
-        if optional and columns and file != "-":  # such a column may be no numbers here
+        if optional and columns and file != "-":  # an input column may not be numeric in this file
             return _read_file(source, data, (), False, entry)
         return Failure.of(name or _shown(file), error)
     return [*found, *(Failure.of(symbol, error) for symbol, error in bad.items())]
@@ -295,14 +295,14 @@ def _read_file(
 def _shown(file: str | RawTable) -> str:
     if not isinstance(file, str):
         return file.where
-    # Never a formula in a table of failures.
+    # A spreadsheet must not read a file name in a table of failures as a formula.
     return "stdin" if file == "-" else f"./{file}" if file[:1] in "=+-@" else file
 
 
 def _known_symbols(data_dir: Path, interval: str) -> list[str]:
-    """Return the symbols that are stored or that a model of the user's own was trained on."""
+    """Return the symbols that are stored or that the user's own models were trained on."""
     found = list[str]()
-    with suppress(LstmcliError):  # they only serve as advice
+    with suppress(LstmcliError):  # they are only suggestions
         found += tickers.stored_symbols(data_dir, interval)
         for each in read_candidates(data_dir).own:
             found += [one.symbol for one in each.metadata.symbols]
@@ -312,7 +312,7 @@ def _known_symbols(data_dir: Path, interval: str) -> list[str]:
 def _advised(
     source: Source, symbol: str, error: DataError, known: Callable[[], list[str]]
 ) -> DataError:
-    """Return the error for a symbol that is not stored, with what was meant or has failed."""
+    """Return the error for a missing symbol, with a suggestion or the last fetch's failure."""
     last = last_runs(source.data_dir).get("fetch")
     failed = last.last.error.partition(f"first {symbol}: ")[2] if last else ""
     near = get_close_matches(symbol, set(known()) - {symbol}, n=1)

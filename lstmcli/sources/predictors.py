@@ -1,4 +1,4 @@
-"""The models that forecast the symbols of a run: each loaded once, and what is said of it."""
+"""The models that forecast the symbols of a run, each loaded once, and notes on them."""
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
@@ -34,10 +34,10 @@ from lstmcli.sources.source import Source, doubtful_folders
 class Predictor:
     """A model that forecasts some of the symbols.
 
-    known : what training rows say that its forecasts are scored by, but for MASE's scales.
-    stale : what of its data was restated since. horizon : steps that it forecasts.
-    symbols, other_prices, scored : of its forecasts so far: all symbols, those forecast from
-        another price column than it learned from, and the test days whose outcome was shown.
+    known : facts from training rows for the scores, except the scales of MASE. stale : series
+    restated since training. horizon : number of steps. symbols, other_prices, scored : of its
+    forecasts so far: all symbols, those forecast from a price column that it was not trained on,
+    and the test days whose outcome was shown.
     """
 
     reference: ModelRef
@@ -58,7 +58,7 @@ class Predictor:
         return "" if self.horizon == validated else f" over {ahead}"
 
     def learned_from(self, series: Series) -> bool:
-        """Return whether training saw this price column of the symbol, or of any if not of it."""
+        """Return whether it was trained on this price column, if possible of this symbol."""
         trained = self.metadata.trained_prices
         if series.symbol in trained:
             return series.price == trained[series.symbol]
@@ -67,10 +67,10 @@ class Predictor:
 
 @dataclass(frozen=True)
 class Lineup:
-    """The shares of a run and the models that forecast them, and what comes up on the way.
+    """The shares of a run, the models that forecast them, and notes.
 
-    load : returns a model, the same one every time. taken : the shares, without their prices, which
-    would stay in memory.
+    load : returns a model, the same object every time. taken : the shares, without their prices to
+    save memory.
     """
 
     load: Callable[[ModelRef], Predictor]
@@ -78,18 +78,18 @@ class Lineup:
     taken: list[Share] = field(default_factory=list)
 
     def keep(self, used: Iterable[Share]) -> Iterator[Share]:
-        """Yield the shares of a run; they are among those taken from then on."""
+        """Yield the shares of a run, and add them to `taken`."""
         for share in used:
             self.taken.append(replace(share, source=replace(share.source, read=None)))
             yield share
 
     def add(self, by: Predictor) -> None:
-        """Note that a model forecasts a symbol."""
+        """Record that a model forecasts a symbol."""
         if by.reference not in [each.reference for each in self.models]:
             self.models.append(by)
 
     def read(self, used: Iterable[Share]) -> Iterator[tuple[Prices, Predictor, Share] | Failure]:
-        """Yield the series in the order asked for, a failure in place of one that is unreadable."""
+        """Yield the series in the requested order, a Failure for each unreadable one."""
         for share in self.keep(used):
             for each in stream_prices(share.source, share.data, share.interval, share.inputs):
                 if isinstance(each, Failure):
@@ -100,7 +100,7 @@ class Lineup:
                 yield each, by, share
 
     def notes(self, source: Source) -> list[str]:
-        """Return what there is to know of the choice of models, and of each of them."""
+        """Return notes on the choice of models and on each of them."""
         chosen = [*note_ready_made(self.taken, source.data_dir), *describe_shares(self.taken)]
         alone = len(self.models) == 1
         return [*chosen, *(note for by in self.models for note in note_model(source, by, alone))]
@@ -109,10 +109,10 @@ class Lineup:
 def load_predictor(
     data_dir: Path, reference: ModelRef, *, device: torch.device, horizon: int | None
 ) -> Predictor:
-    """Load a model for forecasts of so many steps, as trained unless given."""
+    """Load a model for forecasts of `horizon` steps, by default as trained."""
     trained, metadata = load_bundle(reference.folder, device)
     steps = horizon or trained.settings.window.horizon
-    beyond = [np.nan] * steps  # there are no thresholds for steps beyond those trained
+    beyond = [np.nan] * steps  # no thresholds exist for steps beyond the trained ones
     low, high = (np.array([*metadata.trend[side], *beyond][:steps]) for side in ("low", "high"))
     known = Yardsticks(
         mase_scales={},
@@ -125,7 +125,7 @@ def load_predictor(
 
 
 def note_model(source: Source, by: Predictor, alone: bool) -> Iterator[str]:
-    """Yield what there is to know of a model and its forecasts. alone : the only one of the run."""
+    """Yield notes on a model and its forecasts. alone : it is the only one of the run."""
     if by.scored:
         seen = look(by.model, by.reference, "predict", f"as-of horizon={by.horizon}", by.scored)
         looks, uncounted = count_looks(source.data_dir, [seen])

@@ -1,6 +1,6 @@
-"""Which model forecasts which series of a run, and where each series is read.
+"""Assign each series of a run to a model, and to the place where it is read.
 
-A series of a file is known by name, and its bars by length, only when it is read; so is its model.
+The name and interval of a series in a file are known only after reading it, and so is its model.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -33,11 +33,11 @@ _MOST_NAMED = 5
 
 @dataclass(frozen=True)
 class Share:
-    """The part of a run's prices that one model forecasts.
+    """A share: the part of a run's prices that one model forecasts.
 
-    source : of those alone. symbols : their names. stored : whether the store is read although the
-    model was trained on files that hold them. levels_differ : whether a model of other quantile
-    levels may forecast other series of the run.
+    source : of these series only. symbols : their names. stored : whether they are read from the
+    store although the model was trained on files of them. levels_differ : whether a model with
+    other quantile levels may forecast other series of the run.
     """
 
     choice: Choice
@@ -63,11 +63,10 @@ class Share:
 
 
 def shares(source: Source, model: str | None, horizon: int | None = None) -> Iterator[Share]:
-    """Yield which model forecasts which series, in the order asked for; series of files as read.
+    """Yield the shares of a run in the requested order; for files, as they are read.
 
-    model : asked for by name or path; without one each series has its own, and where the source
-    names no data there is one for all. Symbols choose among a model's own data where the store has
-    none of them.
+    model : a name or path; by default each series has its own model, or one forecasts all if the
+    source names no data. Symbols select from the model's own data if none of them are in the store.
     """
     if model is not None or not source.names_data:
         found = read_candidate(find_or_only(source.data_dir, model))
@@ -93,9 +92,9 @@ def shares(source: Source, model: str | None, horizon: int | None = None) -> Ite
 def _shares_of_files(
     source: Source, data: Data, known: Candidates, horizon: int | None
 ) -> Iterator[Share]:
-    """Yield the share of each series; where models read other series, all are read first.
+    """Yield the share of each series; if models read other series, read all first.
 
-    Those that the models of others read have no share, unless they are named.
+    Series that only serve as inputs for others have no share, unless they are named.
     """
     inputs = [one for each in (*known.own, known.base) for one in each.settings.window.inputs]
     columns = [each for each in inputs if each.kind == "column"]
@@ -133,17 +132,17 @@ def _by_series(
 
 
 def _differ(models: Iterable[Candidate]) -> bool:
-    """Return whether the models do not all forecast the same quantiles."""
+    """Return whether the models have different quantile levels."""
     return len({each.settings.levels for each in models}) > 1
 
 
 def merged_shares(
     source: Source, models: Sequence[str], horizon: int | None, alone: str
 ) -> list[Share]:
-    """Return one share for each model, read where it comes from several places.
+    """Return one share for each model, already read if it has several sources.
 
-    models : the first forecasts all series; without one each has its own. alone : an option that
-    allows one model, else UsageError; empty for none.
+    models : the first forecasts all series; by default each series has its own. alone : an option
+    that allows only one model (UsageError otherwise), or empty.
     """
     by_model: dict[ModelRef, list[Share]] = {}
     for each in shares(source, models[0] if models else None, horizon):
@@ -175,7 +174,7 @@ def _fits(prices: Prices, interval: str) -> bool:
 
 
 def _shares_of(source: Source, choice: Choice, symbols: Sequence[str]) -> Iterator[Share]:
-    """Yield where a model's series are read: the files or the store, or its own files."""
+    """Yield the shares of a model by source: the files or the store, or its own files."""
     model, data = choice.chosen, choice.chosen.settings.data
     stands_in = model.model.is_shipped and choice.why == "ready-made"
 
@@ -197,16 +196,16 @@ def _shares_of(source: Source, choice: Choice, symbols: Sequence[str]) -> Iterat
 
 
 def describe_shares(found: Iterable[Share]) -> list[str]:
-    """Say which model was taken where that is open, and where its series were read."""
-    notes: dict[str, list[str]] = {}  # symbols by what is said of them
+    """Return notes on models chosen among several, and on where their series were read."""
+    notes: dict[str, list[str]] = {}  # symbols by the text of their note
     for each in found:
         choice, files = each.choice, first_few(Path(one).name for one in each.data.csv)
         name, said = choice.model.name, list[str]()
         if choice.alike:
             others = " and ".join(choice.alike)
             said.append(
-                f"by {name}, older than {others}, which would do as well; "
-                "lstmcli models use NAME prefers one"
+                f"by {name}, older than {others}, which also fit; "
+                "choose one with lstmcli models use NAME"
             )
         if each.source.only:
             until = max(one.last for one in choice.chosen.metadata.symbols)
@@ -219,7 +218,7 @@ def describe_shares(found: Iterable[Share]) -> list[str]:
 
 
 def note_ready_made(found: Iterable[Share], data_dir: Path) -> tuple[str, ...]:
-    """Return one note where the ready-made model stands in for one of the user's own."""
+    """Return one note if the ready-made model is used for lack of the user's own."""
     standing = [each for each in found if each.choice.why == "ready-made"]
     if not standing:
         return ()

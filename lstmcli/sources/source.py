@@ -1,4 +1,4 @@
-"""Where a run's prices come from: the files or symbols asked for, else those the recipe names."""
+"""The source of a run's prices: requested files or symbols, else those of the recipe."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -18,19 +18,19 @@ from lstmcli.recipes import load_settings
 
 @dataclass(frozen=True)
 class Source:
-    """Where a run's prices come from.
+    """The source of a run's prices.
 
-    csv : files as `FILE` or `NAME=FILE`, `-` for `stdin`; they or `symbols` alone take the place
-        of the recipe's data, with its dates.
-    reading : how the files are read where they do not say so themselves.
-    around : see `market.bar_checks.usable_rows`; None where every row must be usable.
-    symbols : columns or names in the files, or symbols in the store where there is no file.
-    start, end : the first and the last day used of these.
-    only : series chosen among the recipe's own data, in capitals.
-    tables : tables in memory with their names, read like files, before them. own : whether they
-        are the data of the model, whose dates hold for them.
-    read : the prices themselves where they have been read, in place of the files or symbols.
-    others : series that only inputs are made of, read with them.
+    csv : files as `FILE` or `NAME=FILE`, `-` for `stdin`; they, or `symbols` alone, replace the
+        recipe's data and dates.
+    reading : options for reading files, for properties that cannot be detected.
+    around : see `market.bar_checks.usable_rows`; None if every row must be usable.
+    symbols : columns or names in the files, or symbols in the store if there are no files.
+    start, end : the first and the last day to use.
+    only : a selection from the recipe's own data, in capitals.
+    tables : named tables in memory, read like files, before them. own : whether they are the
+        model's own data, so that its dates apply.
+    read : prices that have already been read, in place of files or symbols.
+    others : series used only for inputs, read with them.
     """
 
     data_dir: Path
@@ -51,22 +51,22 @@ class Source:
 
     @property
     def names_data(self) -> bool:
-        """Whether it replaces the recipe's data."""
+        """Return whether it replaces the recipe's data."""
         return bool(self.csv or self.symbols or self.tables) and not self.own
 
     @property
     def is_read(self) -> bool:
-        """Whether it names files or tables, so that no price comes from the store."""
+        """Return whether it names files or tables, so that the store is not read."""
         return bool(self.csv or self.tables)
 
 
 def doubtful_folders(source: Source, interval: str) -> tuple[Path, ...]:
-    """Return the folders that prices of the store are read from, for `warn_ownership`."""
+    """Return the folders of stored prices to read, for `warn_ownership`."""
     return () if source.is_read else price_folders(source.data_dir, interval)
 
 
 def settings_for(source: Source, settings: Settings) -> Settings:
-    """Leave out the recipe's dates where the source names data, which they are not of."""
+    """Return the settings without the recipe's dates if the source names other data."""
     return (
         settings.changed(evaluate=dict.fromkeys(("start", "end")))
         if source.names_data
@@ -75,9 +75,9 @@ def settings_for(source: Source, settings: Settings) -> Settings:
 
 
 def chosen_settings(recipe: str, source: Source, changes: Sequence[str]) -> tuple[Settings, Source]:
-    """Return a recipe's settings with `KEY=VALUE` changes, and the source as they have it.
+    """Return a recipe's settings with `KEY=VALUE` changes, and the source adjusted to them.
 
-    Dates given as changes apply to data that the source names too; the recipe's do not.
+    Dates among the changes also apply to data that the source names; dates of the recipe do not.
     """
     given = {"data.start": source.start, **source.reading.as_toml()}
     first = [f"{key}={value}" for key, value in given.items() if value is not None]
@@ -86,12 +86,12 @@ def chosen_settings(recipe: str, source: Source, changes: Sequence[str]) -> tupl
 
 
 def chosen_data(source: Source, data: Data) -> Data:
-    """Return the data that a run uses: those of the source, if it names any, else the recipe's."""
+    """Return the data of a run: those of the source if it names any, else the recipe's."""
     if not source.names_data:
         changes: dict[str, Any] = {"start": source.start} if source.start else {}
         changes |= source.reading.facts()
         named = any(parse_csv_option(entry)[0] for entry in data.csv)
-        if source.only and not named:  # otherwise all are read, and the others dropped
+        if source.only and not named:  # for files all are read, and the others dropped later
             own = tuple(each for each in data.symbols if each.upper() in source.only)
             changes["symbols"] = own or source.only
         return data.model_copy(update=changes)
@@ -101,21 +101,21 @@ def chosen_data(source: Source, data: Data) -> Data:
 
 
 def dated(source: Source, data: Data) -> Source:
-    """Return a source with the dates of a recipe, and with its way of reading files."""
+    """Return a source with the dates and file-reading options of a recipe."""
     return replace(source, start=data.start, end=data.end, reading=reading_of(data))
 
 
 def reading_of(data: Data) -> Reading:
-    """Return how the files of a recipe's data are read."""
+    """Return the options for reading the files of a recipe's data."""
     return Reading(
         data.sep, data.decimal, dict(data.columns.items()), data.date_format, data.resample
     )
 
 
 def lasting_data(source: Source, data: Data, interval: str) -> Data:
-    """Name the data that a run used so that it can be repeated from any folder.
+    """Describe a run's data so that it can be repeated from any folder.
 
-    interval : of the bars. The store will be asked for such ones, whatever they came from.
+    interval : of the bars, which a repeated run reads from the store.
     """
     data = chosen_data(source, data)
     lasting = {"csv": tuple(map(_absolute, data.csv))}

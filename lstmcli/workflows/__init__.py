@@ -1,1 +1,1 @@
-"""Fetch, train, predict and evaluate as plain functions: the Python API of the tool."""
+"""Fetch, train, predict, evaluate: one plain function per verb, for commands and API."""

@@ -1,8 +1,8 @@
-"""Anomalies: sessions whose move the fan of the day before held nearly impossible.
+"""Find sessions with a move that the previous day's fan considered nearly impossible.
 
-A session is judged by a fan of rows up to its cutoff alone, `steps` rows before it, and only where
-the model was fitted on nothing after that cutoff. Chances beyond the outermost quantiles come from
-a tail of training moves (`forecasting.tail`), which is fitted where a move lies out there.
+The fan of a session uses only rows up to its cutoff, `steps` rows earlier. A session is judged only
+if the model was not fitted on rows after that cutoff. Probabilities beyond the outermost quantiles
+come from a tail of training moves (`forecasting.tail`), fitted only if a move lies there.
 """
 
 from collections.abc import Iterator
@@ -36,20 +36,19 @@ from lstmcli.workflows.predict import HISTORY, STALE_SESSIONS
 
 PROBABILITY = 0.001
 _OWN_MOVES = 4000  # of one series, the latest
-_BEFORE = 20  # sessions drawn before the first that is judged
-_POOL_SERIES, _POOL_MOVES = 50, 10_000  # of the others; more cost time and say nothing new
+_BEFORE = 20  # sessions shown before the first judged one
+_POOL_SERIES, _POOL_MOVES = 50, 10_000  # of the other series; more take time and add nothing
 
 
 @dataclass(frozen=True)
 class Session:
-    """One session's move, against the fan of `steps` sessions before.
+    """One session's move, compared with the fan from `steps` sessions earlier.
 
-    move, low, high : log moves since the cutoff: the one that came, and the outermost quantiles.
-    coverage : the chance that the fan gives to the range from low to high.
-    probability : two-sided chance of a move as far out; None within the range.
-    own, pooled, series : moves of the symbol, moves of others, and how many others, whose tail
-        says so; 0 within the range.
-    years : in which one such move is to be expected; None within the range.
+    move, low, high : log moves since the cutoff: the actual one, and the outermost quantiles.
+    coverage : nominal coverage of the range from low to high. probability : two-sided, of a move at
+    least as large; None within the range. own, pooled, series : the tail was fitted on this many
+    moves of the symbol, moves of other series, and other series; 0 within the range. years : one
+    such move is expected in so many years; None within the range.
     """
 
     model: str
@@ -71,10 +70,10 @@ class Session:
 
 @dataclass(frozen=True)
 class Watched:
-    """One symbol's prices and what was expected of them, for a picture.
+    """One symbol's prices and their expected ranges, for a figure.
 
-    price, currency : the column whose moves are judged, and its unit. dates, prices : (T,) sessions
-    judged and some before. low, high : (T,) ends of the expected range, NaN where none was judged.
+    price, currency : the column whose moves are judged, and its unit. dates, prices : (T,) judged
+    sessions and some before. low, high : (T,) ends of the expected range, NaN if not judged.
     """
 
     symbol: str
@@ -88,11 +87,11 @@ class Watched:
 
 @dataclass
 class AnomalyReport:
-    """The sessions found, the least likely first, and how many were judged, as far as it came.
+    """The sessions found, the least likely first, and the number judged so far.
 
-    judged : sessions of all symbols together. latest : the last session of each symbol.
-    watched : the prices of each symbol, where they are to be drawn. left_out : sessions asked for
-    that a model was fitted on. years : in which one symbol gives one warning without any cause.
+    judged : sessions of all symbols together. latest : the last session of each symbol. watched :
+    the prices of each symbol, for a figure. left_out : requested sessions that a model was fitted
+    on. years : one false alarm per symbol is expected in so many years.
     """
 
     models: list[Predictor] = field(default_factory=list)
@@ -114,7 +113,7 @@ class AnomalyReport:
 
     @property
     def expected(self) -> float:
-        """Return how many would be found without any cause, were all fans right."""
+        """Return the expected number of false alarms, if all fans were correct."""
         return self.judged * self.probability
 
 
@@ -132,9 +131,9 @@ def anomalies(
 ) -> AnomalyReport:
     """Judge the last session of each symbol, or those from `since` on.
 
-    probability : two-sided chance below which a move is found. pictured : whether prices are kept
-    for a picture. learned : the series that the model learned from, where they are in memory. A
-    symbol that cannot be judged becomes a Failure; when none can, the error is raised.
+    probability : report moves with a two-sided probability below this. pictured : whether to keep
+    prices for a figure. learned : the model's training series, if they are in memory. A symbol that
+    cannot be judged becomes a Failure; if none can, the error is raised.
     """
     source = replace(source, around=date.max)
     report = AnomalyReport(probability=probability, steps=steps, since=since)
@@ -167,7 +166,7 @@ def anomalies(
 
 
 def _age(prices: Prices, today: date) -> Iterator[str]:
-    """Yield a warning where the last session is an old one."""
+    """Yield a warning if the last session is too old."""
     last = prices.frame.index[-1].date()
     behind = sessions_behind(last, schedule_for(prices), prices.interval, today)
     if behind > STALE_SESSIONS:
@@ -176,7 +175,7 @@ def _age(prices: Prices, today: date) -> Iterator[str]:
 
 
 class _Judge:
-    """One model, with what was read for it: the moves of the other series that it learned from."""
+    """Judges sessions by one model, and caches the moves of its other training series."""
 
     def __init__(self, by: Predictor, source: Source, report: AnomalyReport) -> None:
         self.by, self.source, self.report, self.steps = by, source, report, report.steps
@@ -188,7 +187,7 @@ class _Judge:
     def judge(self, prices: Prices) -> Watched:
         """Add the sessions of a symbol to the report; return its prices.
 
-        Raises UsageError for a model without a fan, DataError where no session is left.
+        Raises UsageError for a model without a fan, DataError if no session is left.
         """
         model, report, since = self.by.model, self.report, self.report.since
         self._check()
@@ -204,7 +203,7 @@ class _Judge:
                 where=f"{prices.symbol} in {prices.source}",
                 why=f"its {len(series)} bars end on {series.dates[last]}, the model was fitted up "
                 f"to {self.until}, and a fan needs {model.fewest_rows} rows",
-                next_step="Give newer prices, or a model of an earlier part: --model NAME.",
+                next_step="Give newer prices, or a model trained on earlier data: --model NAME.",
             )
         quantiles, median, actual = self._fans(series, usable, exact=since is None)
         z = distances(quantiles, median, actual)
@@ -245,10 +244,10 @@ class _Judge:
         levels, window = self.by.model.levels, self.by.model.settings.window
         if not levels or self.report.probability > 2 * min(levels[0], 1 - levels[-1]):
             raise UsageError(
-                "this model gives no range that is wide enough",
+                "this model gives no range wide enough",
                 where=str(self.by.reference),
-                why=f"its quantiles are {', '.join(map(str, levels)) or 'none'}, expected some "
-                f"below and above a chance of {self.report.probability / 2:g}",
+                why=f"its quantiles are {', '.join(map(str, levels)) or 'none'}, expected levels "
+                f"beyond {self.report.probability / 2:g} on both sides",
                 next_step="Pass --model base, or train the default recipe.",
             )
         if self.steps > window.horizon:
@@ -259,7 +258,7 @@ class _Judge:
             )
 
     def _watched(self, series: Series, rows: Rows, quantiles: Floats) -> Watched:
-        """Return the prices around sessions judged from cutoffs `rows` by quantiles (N, Q)."""
+        """Return the prices around judged sessions, given cutoff rows and quantiles (N, Q)."""
         ends, prices = rows + self.steps, np.exp(series.log_prices)
         shown = slice(max(0, min(ends[0] - _BEFORE, ends[-1] + 1 - HISTORY)), ends[-1] + 1)
         low, high = np.full((2, len(prices)), np.nan)
@@ -292,7 +291,7 @@ class _Judge:
     def _fans(self, series: Series, rows: Rows, exact: bool) -> tuple[Floats, Floats, Floats]:
         """Return quantiles (N, Q), medians (N,) and outcomes (N,) of `steps` after each row.
 
-        exact : as `predict` gave them to the last bit, which takes longer.
+        exact : bit-for-bit equal to those of `predict`, which takes longer.
         """
         how = forecast_alike if exact else forecast
         made = how(self.by.model, [series.until(rows)], [rows], horizon=self.steps)
@@ -302,7 +301,7 @@ class _Judge:
         return np.asarray(made.quantiles)[:, at], np.asarray(made.median)[:, at], moves
 
     def _tail(self, series: Series) -> Tail:
-        """Fit the tail of a series on its own training moves and on those of the others."""
+        """Fit the tail of a series on its own training moves and on those of other series."""
         name, known = series.symbol.upper(), self.by.metadata.symbols
         if self._pool is None and {each.symbol.upper() for each in known} != {name}:
             self._pool = self._read_pool()
@@ -313,7 +312,7 @@ class _Judge:
         return fit_tail(own, pool, levels=outside, steps=self.steps, gap=self._gap)
 
     def _training_rows(self, series: Series) -> Rows:
-        """Return the cutoffs whose moves end before the model's training does."""
+        """Return the cutoffs of moves that end within the model's training rows."""
         end = int(series.dates.searchsorted(self.until, side="right"))
         first = self.by.model.settings.window.context_length - 1
         return np.arange(first, max(first, end - self.steps))
@@ -324,7 +323,7 @@ class _Judge:
         return distances(*self._fans(series, rows, exact=False))
 
     def _read_pool(self) -> dict[str, Floats]:
-        """Return the distances of training moves by symbol, of those series that can be read."""
+        """Return the distances of training moves by symbol, for all readable series."""
         known, settings = self.by.metadata.symbols, self.by.model.settings
         names = [each.symbol for each in known[:: -(-len(known) // _POOL_SERIES)]]
         own, source = not self.source.names_data, self.source
@@ -352,11 +351,11 @@ class _Judge:
                 if isinstance(each, Prices):
                     read.append(series_for(settings, each))
         except LstmcliError as error:
-            self.notes.append(f"tails of each symbol's own moves alone: {error}")
+            self.notes.append(f"tails use only each symbol's own moves: {error}")
             return {}
         if len(read) < len(names):
             lacking = count_of(len(names) - len(read), "series")
-            self.notes.append(f"{lacking} that {self.by.reference} learned from cannot be read")
+            self.notes.append(f"{lacking} that {self.by.reference} was trained on cannot be read")
         rows = [self._training_rows(each) for each in read]
         self._gap = max(1, -(-sum(map(len, rows)) // _POOL_MOVES))
         return {

@@ -1,9 +1,9 @@
-"""Audit: repeat backtest, forecasts and training of a model with other bars after a day.
+"""Audit a model: repeat backtest, forecasts and training with other bars after a day.
 
-A probe is a function from price files to figures. Each runs once on the true prices and once for
-each way of replacing the bars after a day, and must give the same figures. No scores are shown and
-nothing is saved. Where the system can fork, a separate process reads the true prices, so that no
-value cached from them can hide a leak.
+A probe is a function from price files to figures. It runs once on the true prices and once for each
+way of replacing the bars after a day, and must give the same figures. No scores are shown and
+nothing is saved. If the system can fork, a separate process reads the true prices, so that no value
+cached from them can hide a leak.
 """
 
 import multiprocessing
@@ -45,17 +45,17 @@ UNSEEN = (
     "a series that was chosen because it did well later",
     "settings that were chosen by looking at the test span",
 )
-"""Leaks that no rewriting of prices can show."""
+"""Leaks that replacing prices cannot reveal."""
 
 SHUFFLED = (
     "split.method shuffled leaks by design: its windows overlap between training, "
-    "validation and test, and the last labels that it is fitted on lie in the test span"
+    "validation and test, and the last labels used for fitting are in the test span"
 )
 
-_SHIFT = 0.35  # of log prices: enough to turn most outcomes, less than a split looks like
-_CALLS = 8  # cutoffs whose outcomes all lie after the day
-_DROPPED = 2  # bars, so that the next date is another
-_AHEAD = 3  # days that are predicted from
+_SHIFT = 0.35  # of log prices: reverses most outcomes, but is not mistaken for a split
+_CALLS = 8  # cutoffs with all outcomes after the day
+_DROPPED = 2  # bars, so that the next date differs
+_AHEAD = 3  # days to predict from
 
 
 @dataclass(frozen=True)
@@ -108,12 +108,12 @@ def audit(
     number_of_threads: int = 1,
     **asked: Any,
 ) -> AuditReport:
-    """Run on true prices and on prices that differ after a day, and compare bit by bit.
+    """Run on true prices and on prices changed after a day, and compare bit by bit.
 
-    `epochs` bounds those of a short refit, which has the recipe's own settings otherwise, but for a
-    constant rate in place of `plateau`; the one that is compared with the kept model has all of
-    them. `asked` are the options of `evaluate` that choose windows and baselines. A leak is in the
-    report; LeakError is raised where the same prices do not give the same numbers twice.
+    `epochs` limits the epochs of a short refit, which otherwise has the recipe's settings, except
+    for a constant learning rate in place of `plateau`; the refit compared with the kept model has
+    all epochs. `asked` are the options of `evaluate` that choose windows and baselines. Leaks are
+    in the report; LeakError is raised if the same prices do not give the same numbers twice.
     """
     asked |= dict(device=device, number_of_threads=number_of_threads)
     # Before the first tensor: a fork of a process with a thread pool would hang.
@@ -137,7 +137,7 @@ def _audit(
     for reference in references:
         model, metadata = load_bundle(reference.folder, device)
         train = model.settings.train
-        # A rate that follows the validation loss would depend on more than training rows.
+        # `plateau` follows the validation loss, so the fit would depend on more than training rows.
         schedule = "constant" if train.schedule == "plateau" else train.schedule
         changes = {"epochs": min(epochs, train.epochs), "schedule": schedule}
         short = model.settings.changed(train=changes)
@@ -165,7 +165,7 @@ def _audit(
                 if probe.name not in figures and not probe.lacks:
                     figures[probe.name] = list(probe.run(true))
             except (LstmcliError, IndexError, ValueError) as error:
-                # Others report the cause, such as a purge so short that a refit lacks labels.
+                # Other probes report the cause, e.g. a purge so short that a refit lacks labels.
                 lacking[probe.name] = str(error)
         return report, figures, lacking, [find_basis(each, loaded, source) for each in kept]
 
@@ -181,8 +181,8 @@ def _audit(
             for each in leaks.compare(probe.stage, after, true[probe.name], changed):
                 read = each.stage == "forecast" and each.kind in ("rows", "prices")
                 found.append(replace(each, stage="reader") if read else each)
-    # Noise alone may not show a refit with rows later than the first cutoff that it serves: later
-    # validation rows change only the choice of an epoch.
+    # Noise alone may not reveal a refit that used rows after its first cutoff: later validation
+    # rows only change which epoch is chosen.
     for rows in true.get("refit", ()):
         if rows.kind == "rows":
             allowed = replace(rows, values=np.minimum(rows.values, rows.values[0]))
@@ -211,10 +211,10 @@ R = TypeVar("R")
 
 
 def _apart(work: Callable[[], R]) -> R:
-    """Do the work in a forked process; here where there can be none.
+    """Run the work in a forked process, or in this one if forking is not possible.
 
-    Forks are for Linux, and where PyTorch has one thread and starts none for an accelerator: the
-    fork would have none of the others.
+    It forks only on Linux, and only if PyTorch has one thread and starts none for an accelerator: a
+    forked process would lack all other threads.
     """
     main = threading.current_thread() is threading.main_thread()
     single = torch.get_num_threads() == 1 and not torch.cuda.is_available()
@@ -224,15 +224,15 @@ def _apart(work: Callable[[], R]) -> R:
     receiver, sender = context.Pipe(duplex=False)
     process = context.Process(target=_send, args=(work, sender), daemon=True)
     try:
-        # Of threads that a fork lacks: NumPy's know of forks.
+        # Python warns about threads lost in the fork; those of NumPy handle forks.
         with warnings.catch_warnings(action="ignore", category=DeprecationWarning):
             process.start()
-    except OSError:  # no process is free
+    except OSError:  # no process can be created
         return work()
-    sender.close()  # so that the process alone holds it, and its end is seen
+    sender.close()  # only the child holds it now, so its exit closes the pipe
     try:
         found: R = receiver.recv()
-    except (EOFError, OSError):  # it ended without a result, or in the middle of it
+    except (EOFError, OSError):  # it exited before or while sending the result
         return work()
     finally:
         receiver.close()
@@ -242,8 +242,10 @@ def _apart(work: Callable[[], R]) -> R:
 
 
 def _send(work: Callable[[], object], sender: "Connection[object, object]") -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C stops the other, which then ends this
-    with suppress(LstmcliError, BrokenPipeError):  # it fails again in the other
+    # Ctrl-C stops the parent, which then stops this process.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # After an error the parent repeats the work, and raises the error itself.
+    with suppress(LstmcliError, BrokenPipeError):
         sender.send(work())
 
 
@@ -251,10 +253,10 @@ _Change = tuple[np.datetime64, Change]
 
 
 class _Probe(NamedTuple):
-    """A run of the product, as a function of price files.
+    """A run of lstmcli as a function of price files.
 
-    changes : the last days with true bars, and what to do with the later ones.
-    lacks : why it cannot be run.
+    changes : the last days with true bars, and how to change later ones. lacks : why it cannot run,
+    or empty.
     """
 
     stage: leaks.Stage
@@ -268,7 +270,7 @@ class _Probe(NamedTuple):
 class _Runs:
     """`evaluate` and `predict --as-of`, as the commands run them.
 
-    refitted : folders of the models with fewer epochs, for refits. asked : the options of
+    refitted : folders of copies of the models with fewer epochs, for refits. asked : the options of
     `evaluate`.
     """
 
@@ -278,14 +280,14 @@ class _Runs:
     asked: dict[str, Any]
 
     def backtest(self, source: Source, **changed: Any) -> EvaluateReport:
-        """Repeat the backtest, the whole one without changes."""
+        """Run the backtest; `changed` overrides its options."""
         refits = (self.asked.get("refit") or self.settings.evaluate.refit) not in (None, "never")
         models = self.refitted if refits else [str(each.folder) for each in self.models]
         asked = {**self.asked, "models": models, **changed}
         return evaluate(source, counted=False, phases=False, **asked)
 
     def ahead(self, day: date, source: Source) -> Iterator[Figures]:
-        """Yield the figures of `predict --as-of` a day, of every model."""
+        """Yield the figures of `predict --as-of day` for every model."""
         keys = {"horizon", "device", "number_of_threads"} & self.asked.keys()
         options = {key: self.asked[key] for key in keys}
         for model in self.models:
@@ -301,9 +303,9 @@ class _Runs:
                     yield Figures(str(model), kind, each.symbol, values)
 
     def probes(self, report: EvaluateReport, first: np.datetime64) -> Iterator[_Probe]:
-        """Yield the probes, with days that depend on the dates of the whole backtest alone.
+        """Yield the probes, with days that depend only on the dates of the whole backtest.
 
-        The control is first, so that any cached value is noise and cannot hide a leak.
+        The control runs first, so that all cached values are noise and cannot hide a leak.
         """
         generator = np.random.default_rng(0)
 
@@ -347,7 +349,7 @@ class _Runs:
             "" if scored < last else "no bar follows the windows",
         )
         if self.settings.split.method == "chronological":
-            lacks = "" if middle < second else "there is one cutoff, and a refit needs another"
+            lacks = "" if middle < second else "there is only one cutoff, and a refit needs two"
             pair = dict(start=middle.item(), end=second.item(), step_size=report.step_size)
             again = run(_refit_figures, models=self.refitted, n_windows=2, refit=1, **pair)
             yield _Probe("refit", "refit", again, [noise(second)], lacks)
@@ -360,7 +362,7 @@ _Read = Callable[[EvaluateReport], Iterator[Figures]]
 
 
 def _whole_figures(report: EvaluateReport) -> Iterator[Figures]:
-    """Yield the bars as read, and all forecasts and thresholds."""
+    """Yield the bars as read, all forecasts and all thresholds."""
     window = report.recipes[0].window
     read = (name for name in window.bars if name not in ("close", "month"))
     labels = (report.series[0].price, *read, "last close", *(each.text for each in window.inputs))
@@ -375,7 +377,7 @@ def _whole_figures(report: EvaluateReport) -> Iterator[Figures]:
 
 
 def _control_figures(report: EvaluateReport) -> Iterator[Figures]:
-    """Yield the figures that noise must change: baselines may be constant, and dates are."""
+    """Yield figures that noise must change: no baselines, which may be constant, no dates."""
     models = {"all", *map(str, report.models)}
     for each in _whole_figures(report):
         if each.kind in ("prices", "contexts", "forecasts") and each.model in models:
@@ -385,13 +387,13 @@ def _control_figures(report: EvaluateReport) -> Iterator[Figures]:
 def _threshold_figures(report: EvaluateReport) -> Iterator[Figures]:
     for name, bounds in report.thresholds.items():
         for side, limits in asdict(bounds).items():
-            # By window where models were refitted on the way.
+            # One row per window if models were refitted during the backtest.
             windows = (report.backtest.symbol, report.backtest.cutoff) if limits.ndim == 2 else None
             yield Figures(name, "trend thresholds", side, limits, windows)
 
 
 def _call_figures(report: EvaluateReport) -> Iterator[Figures]:
-    """Yield forecasts and calls, which must not depend on outcomes."""
+    """Yield forecasts and trend calls, which must not depend on outcomes."""
     yield from (each for each in leaks.window_figures(report.backtest) if each.kind != "dates")
     for name, scores in report.scores.models.items():
         called = {
@@ -403,7 +405,7 @@ def _call_figures(report: EvaluateReport) -> Iterator[Figures]:
 
 
 def _score_figures(report: EvaluateReport) -> Iterator[Figures]:
-    """Yield every score, by model and overall."""
+    """Yield all scores, by model and overall."""
     scores = asdict(report.scores)
     for name, each in scores.pop("models").items():
         yield leaks.numbers_of(name, "scores", each)
@@ -411,7 +413,7 @@ def _score_figures(report: EvaluateReport) -> Iterator[Figures]:
 
 
 def _refit_figures(report: EvaluateReport) -> Iterator[Figures]:
-    """Yield the rows of each refit, and the forecasts after it."""
+    """Yield the rows of each refit, and the forecasts that follow it."""
     for each in report.refits:
         days = np.array([each.since, each.first, each.last], dtype="datetime64[D]")
         labels = ("first cutoff", "first row", "last row")

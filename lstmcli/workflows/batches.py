@@ -1,8 +1,8 @@
-"""Forecast many series batch by batch, in this process or as tasks of a Ray cluster.
+"""Forecast many series in batches, in this process or as tasks of a Ray cluster.
 
-Prices are read here, or where tasks see the same files by the tasks. A batch that comes back names
-no model, so that none travels twice. Forecasts are the same to the last bit, whichever others are
-in their batch: see `forecast_alike`.
+Prices are read in this process, or by the tasks if these see the same files. The results of a task
+do not contain the model, so that it is not sent back. A forecast is bit-for-bit independent of the
+others in its batch: see `forecast_alike`.
 """
 
 import os
@@ -38,14 +38,14 @@ from lstmcli.sources.shares import Share
 from lstmcli.sources.source import Source
 from lstmcli.training.device import threads
 
-_BATCH = 128  # series in a pass through the network; more gain nothing and take memory
+_BATCH = 128  # series per pass through the network; more are not faster and take memory
 
 
 @dataclass(frozen=True)
 class Stored:
-    """Series of the store, the symbols of `source`, that a task reads itself.
+    """Stored series, the symbols of `source`, that a task reads itself.
 
-    folder : where relative paths begin.
+    folder : the base of relative paths.
     """
 
     source: Source
@@ -59,19 +59,18 @@ class Stored:
 class SymbolForecast:
     """The forecast of one symbol from one cutoff, by its model.
 
-    forecast : one row, N = 1. dates : (H,) the sessions forecast.
-    actual : (H,) log moves, NaN where they have not happened.
+    forecast : one row, N = 1. dates : (H,) the forecast sessions.
+    actual : (H,) log moves, NaN for sessions to come.
     history_dates, history : (T,) the latest closes up to the cutoff.
     price : the column whose moves are forecast. trained_on : whether training saw this symbol;
-    price_as_trained : whether it learned from that column.
-    in_training : whether the model has learned from later rows.
-    sigma : standard deviation of the context's one-step log returns. mase_scale : mean change of
-        the price from one training row to the next; None where there are none.
-    warnings : what to know before trusting it. interval : of the bars. currency : "" where it is
-        not known.
-    behind : complete bars that the cutoff lacks. context_length : rows that the forecast rests on;
-        fingerprint : of those; constant : whether their price is one and the same.
-    explanation : what it was made of, where asked for. asked : prices and a loss to judge by it.
+        price_as_trained : whether it saw that column.
+    in_training : whether the model was trained on rows after the cutoff.
+    sigma : standard deviation of the context's one-step log returns. mase_scale : mean absolute
+        change of the price between training rows; None without such rows.
+    warnings : about this forecast. interval : of the bars. currency : "" if unknown.
+    behind : number of complete bars missing after the cutoff. context_length : rows that the
+        forecast uses; fingerprint : of those rows; constant : whether their price never changes.
+    explanation : if requested. asked : requested prices and loss.
     """
 
     symbol: str
@@ -101,14 +100,14 @@ class SymbolForecast:
 
 
 _Item = Prices | Failure | Stored
-_Found = tuple[Predictor | None, _Item]  # None for failures before the first model is needed
+_Found = tuple[Predictor | None, _Item]  # None for failures before the first model is loaded
 
 
 class Ready(NamedTuple):
-    """One symbol before the network has seen it, or a forecast without its model.
+    """One symbol prepared for the network, or a forecast without its model.
 
-    series : the rows up to the cutoff that it rests on. finish : makes the whole of `forecast`, one
-        row, and `by`, the model. scored : test days whose outcome is shown.
+    series : the rows up to the cutoff that it uses. finish : completes the result, given
+    `forecast`, one row, and `by`, the model. scored : test days whose outcome is shown.
     """
 
     series: Series | None
@@ -117,9 +116,9 @@ class Ready(NamedTuple):
 
 
 class Batch(NamedTuple):
-    """What was made of each series, in order. notes : on those read. is_read : whether any was.
+    """The results of a batch, in order. notes : on series read. is_read : whether any was.
 
-    The forecasts are without their model, and without the rows unless they are asked for.
+    The forecasts do not contain their model, and contain the rows only if requested.
     """
 
     made: list[Ready | Failure]
@@ -141,11 +140,11 @@ def forecast_batches(
     ray: str | None,
     device: str,
 ) -> Generator[Result]:
-    """Yield the model and the results of each batch of the series of shares, in their order.
+    """Yield the model and results of each batch of series, in the order of the shares.
 
-    load : returns a model, the same one every time. prepare : makes a series ready, given `by`.
-    with_series : whether the rows are asked for. ray : the address of a cluster that forecasts on
-    such a device; None for this process, where of a series no more than these rows stay in memory.
+    load : returns a model, the same object every time. prepare : prepares a series, given `by`.
+    with_series : whether to return the rows. ray : the address of a cluster that forecasts on
+    `device`; None for this process, which keeps only these rows of each series in memory.
     """
     with threads(number_of_threads):
         if ray is not None:
@@ -160,9 +159,10 @@ def forecast_batches(
 def _read(
     used: Iterable[Share], load: Callable[[ModelRef], Predictor], *, in_place: bool = False
 ) -> Iterator[_Found]:
-    """Read what is to be forecast, each with its model. in_place : leave the store to the tasks.
+    """Read the series to forecast, each with its model. in_place : tasks read the store.
 
-    A series that cannot be read goes with the model before it, so that failures keep their order.
+    A series that cannot be read is paired with the previous model, so that failures keep their
+    order.
     """
     by: Predictor | None = None
     for share in used:
@@ -183,9 +183,9 @@ def _read(
 def _as_tasks(
     found: Iterable[_Found], prepare: _Prepare, with_series: bool, cluster: Cluster
 ) -> Iterator[Result]:
-    """Yield the results of the tasks of a cluster; a few batches are in memory.
+    """Yield the results of cluster tasks, with only a few batches in memory.
 
-    All series of a batch whose task fails are failures. Errors of the house are raised, as here.
+    If a task fails, all series of its batch are failures. Errors of lstmcli are raised.
     """
     shared = dict[ModelRef, Any]()
     sent = deque[tuple[Predictor | None, list[str | Failure]]]()
@@ -220,7 +220,7 @@ def _names(item: _Item) -> Sequence[str | Failure]:
 def _batches(
     found: Iterable[_Found],
 ) -> Iterator[tuple[Predictor | None, Iterator[_Item]]]:
-    """Yield what one model forecasts in one pass, to be used up before the next is asked for."""
+    """Yield batches of one model each; exhaust a batch before requesting the next."""
 
     def alike(each: _Found) -> tuple[object, ...]:
         by, item = each
@@ -230,7 +230,7 @@ def _batches(
         series = iter(some)
         for by, first in series:
             held = [first]
-            del first  # which would stay in memory
+            del first  # otherwise it would stay in memory
             yield by, _taken(held, islice(series, _BATCH - 1))
 
 
@@ -247,7 +247,7 @@ def _forecast_batch(
     with_series: bool,
     device: str = "",
 ) -> Batch:
-    """Forecast a batch. device : where to, if the model is not there already."""
+    """Forecast a batch. device : move the model there first, if given."""
     if by is not None and device and device != by.model.device.type:
         by = replace(by, model=replace(by.model, network=by.model.network.to(torch.device(device))))
     prepared, notes, is_read = list[Ready | Failure](), list[str](), False
@@ -285,7 +285,7 @@ def _opened(batch: Iterable[_Item]) -> Iterator[Prices | Failure]:
 
 
 def _forecasts(by: Predictor, ready: Sequence[Ready]) -> Iterator[Forecast]:
-    """Yield the forecasts, made in one pass."""
+    """Yield the forecasts of one pass through the network."""
     series = [each.series for each in ready if each.series is not None]
     rows = [np.array([len(each) - 1]) for each in series]
     made = forecast_alike(by.model, series, rows, horizon=by.horizon)

@@ -1,7 +1,7 @@
-"""The store: every series at a glance, one of them in full, what is wrong, and removing some.
+"""List, show, check and remove the series of the store.
 
-Reading takes no lock. What a sidecar says of its bars is believed only where it belongs to them. A
-check mends nothing; a restated history is reported, but it is no fault.
+Reading takes no lock. The facts in a sidecar are used only if it belongs to the stored bars. A
+check repairs nothing; it reports restated histories, which are not faults.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class StoredSeries:
     """One series of the store.
 
     first, last : dates in ISO form. behind : complete bars of the exchange's calendar since `last`.
-    source : "Yahoo", "import", or "" where no sidecar says. fetched_at : when it was last changed.
+    source : "Yahoo", "import", or "" without a sidecar. fetched_at : time of the last change.
     restatements : how often its history was replaced.
     """
 
@@ -64,7 +64,7 @@ class StoredSeries:
 
 @dataclass(frozen=True)
 class StoreList:
-    """All series, and those that cannot be read."""
+    """All series, and failures for those that cannot be read."""
 
     series: tuple[StoredSeries, ...]
     failures: tuple[Failure, ...]
@@ -74,9 +74,9 @@ class StoreList:
 class StoredDetail:
     """One series in full.
 
-    file, time_zone, currency : empty where its sidecar does not say. restatements : when its
-    history was replaced, and why. missing : sessions without a bar, ISO dates. notes : what is
-    reported of it when it is read. bars : the last rows as they are stored.
+    file, time_zone, currency : empty if its sidecar does not say. restatements : times and reasons
+    of replaced histories. missing : sessions without a bar, ISO dates. notes : reported when it is
+    read. bars : the last rows as stored.
     """
 
     series: StoredSeries
@@ -91,7 +91,7 @@ class StoredDetail:
 
 @dataclass(frozen=True)
 class RemoveReport:
-    """The symbols that were removed, and those that could not be."""
+    """The removed symbols, and failures for those that could not be removed."""
 
     removed: tuple[str, ...]
     failures: tuple[Failure, ...]
@@ -99,10 +99,10 @@ class RemoveReport:
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing found.
+    """One result of a check.
 
-    symbol, interval : whose bars; empty for what belongs to none.
-    date : in ISO form, empty where there is none. next_step : a command or what to do by hand.
+    symbol, interval : the series; empty if it concerns none. date : in ISO form or empty.
+    next_step : a command or an instruction.
     """
 
     symbol: str
@@ -115,14 +115,14 @@ class Finding:
 
 @dataclass(frozen=True)
 class CheckReport:
-    """All that was found in `checked` series."""
+    """The findings in `checked` series."""
 
     checked: int
     findings: tuple[Finding, ...]
 
     @property
     def exit_code(self) -> int:
-        """0 for nothing but _NO_FAULTS, 4 when every series has a fault, 3 when some have."""
+        """0 if there are only _NO_FAULTS, 4 if every series has a fault, 3 if some have."""
         faults = [each for each in self.findings if each.kind not in _NO_FAULTS]
         if not faults:
             return 0
@@ -131,7 +131,7 @@ class CheckReport:
 
 
 def list_data(data_dir: Path, *, interval: str | None = None, today: date) -> StoreList:
-    """Every series of an interval, or of all of them; raises DataError where there is none."""
+    """List the series of one interval or of all; DataError if there are none."""
     found, failures = [], []
     for symbol, each in all_stored(data_dir, interval):
         try:
@@ -145,7 +145,7 @@ def list_data(data_dir: Path, *, interval: str | None = None, today: date) -> St
 def show_data(
     data_dir: Path, symbol: str, *, interval: str = "1d", rows: int = 10, today: date
 ) -> StoredDetail:
-    """One series with its last rows; raises DataError where it is not stored or damaged."""
+    """Show one series with its last rows; DataError if it is not stored or damaged."""
     symbol = check_symbol(symbol)
     prices = store.read_stored(data_dir, symbol, interval, today=today, mend=True)
     missing = sessions.missing_sessions(
@@ -167,12 +167,12 @@ def show_data(
 def remove_data(
     data_dir: Path, symbols: Sequence[str], *, interval: str = "1d", wait: float = 0.0
 ) -> RemoveReport:
-    """Remove series and their sidecars, one after the other, while no other run writes.
+    """Remove series and their sidecars one by one, while no other run writes.
 
-    Raises UsageError before anything is touched, LockedError while another run writes.
+    Raises UsageError before anything is removed, LockedError while another run writes.
     """
     wanted = tuple(dict.fromkeys(map(check_symbol, symbols)))
-    all_stored(data_dir, None)  # a lock would make folders where there is nothing to remove
+    all_stored(data_dir, None)  # before the lock, which would create folders in an empty store
     removed, failures = [], []
     with tickers.hold_store(data_dir, wait=wait):
         for symbol in wanted:
@@ -189,14 +189,14 @@ def remove_data(
 def check_data(
     data_dir: Path, symbols: Sequence[str] = (), *, interval: str | None = None, today: date
 ) -> CheckReport:
-    """Look through the series named, or through the whole store with what else lies in it.
+    """Check some series, or the whole store including stray files.
 
-    Raises DataError where nothing is stored, FileError where a folder leads out of the store.
+    Raises DataError if nothing is stored, FileError if a folder points outside the store.
     """
     series = all_stored(data_dir, interval, symbols)
     findings = [] if symbols else list(_strays(data_dir))
     for symbol, each in series:
-        again = f"lstmcli fetch --full {symbol}{interval_option(each)} asks for it again."
+        again = f"lstmcli fetch --full {symbol}{interval_option(each)} downloads it again."
         try:
             facts = store.read_sidecar(data_dir, symbol, each)
             if facts.get("source") == store.IMPORTED:
@@ -216,9 +216,9 @@ def check_data(
 def all_stored(
     data_dir: Path, interval: str | None, symbols: Collection[str] = ()
 ) -> list[tuple[str, str]]:
-    """Symbol and interval of every series, or of the symbols named, by name; never none.
+    """Return (symbol, interval) of every series, or of some symbols; never empty.
 
-    Raises DataError where nothing is stored, UsageError for what is no ticker.
+    Raises DataError if nothing is stored, UsageError for an invalid ticker.
     """
     intervals = INTERVALS if interval is None else (interval,)
     every = [(name, each) for each in intervals for name in tickers.stored_symbols(data_dir, each)]
@@ -232,7 +232,7 @@ def all_stored(
         return sorted(every, key=lambda pair: (pair[0], intervals.index(pair[1])))
     found = []
     for symbol in dict.fromkeys(map(check_symbol, symbols)):
-        # One that is not stored is asked for all the same, to fail by name.
+        # A symbol that is not stored is kept, so that it fails by name.
         found += [pair for pair in every if pair[0] == symbol] or [(symbol, intervals[0])]
     return found
 
@@ -240,7 +240,7 @@ def all_stored(
 def stored_schedule(
     data_dir: Path, symbol: str, interval: str, facts: dict[str, Any] | None = None
 ) -> Schedule:
-    """On which days a stored series trades: its sidecar says, or its symbol, or else its dates."""
+    """Return the trading days of a stored series, by its sidecar, symbol or dates."""
     facts = store.read_sidecar(data_dir, symbol, interval) if facts is None else facts
     if noted := Schedule.noted(facts.get("schedule")):
         return noted
@@ -272,7 +272,7 @@ def _series(data_dir: Path, symbol: str, interval: str, today: date) -> StoredSe
 def _span(
     data_dir: Path, symbol: str, interval: str, facts: dict[str, Any]
 ) -> tuple[int, date, date]:
-    """Return rows, first and last date, as the sidecar has them where it belongs to the bars."""
+    """Return the number of rows, first and last date, from the sidecar if it is valid."""
     if store.sidecar_fits(data_dir, symbol, interval):
         with suppress(KeyError, TypeError, ValueError):
             first, last = (date.fromisoformat(facts[name]) for name in ("first", "last"))
@@ -281,7 +281,8 @@ def _span(
     return len(days), days.min().item(), days.max().item()
 
 
-_Fault = tuple[Kind, object, str, str]  # its day, what it is, and what to do if not the usual
+# Kind, day, description, and the next step unless it is the default.
+_Fault = tuple[Kind, object, str, str]
 
 
 def _faults(
@@ -304,7 +305,7 @@ def _faults(
         yield "owner", "", doubt, "Take over the file, or remove it."
     for day, reason in restatements_of(facts):
         what = f"the history was replaced: {reason}"
-        yield "restated", day, what, "Train models of before that day again."
+        yield "restated", day, what, "Retrain models trained before that day."
     prices = store.read_stored(data_dir, symbol, interval, today=today, mend=True)
     yield from _bad_rows(store.read_raw(data_dir, symbol, interval), prices)
     columns = {str(name): prices.frame[name].to_numpy(np.float64) for name in prices.frame}
@@ -329,7 +330,7 @@ def _faults(
 
 
 def _bad_rows(raw: pd.DataFrame, prices: Prices) -> Iterator[_Fault]:
-    """Compare the file with what is read from it, column by column."""
+    """Compare the rows of the file with the rows accepted by the reader, column by column."""
     from lstmcli.market.bar_checks import bar_text
 
     columns = {str(name): raw[name].to_numpy(np.float64) for name in raw}
@@ -345,7 +346,7 @@ def _bad_rows(raw: pd.DataFrame, prices: Prices) -> Iterator[_Fault]:
     read = prices.frame.reindex(columns=raw.columns)
     for name in raw.columns:
         bad = kept[name].notna() & ~np.isfinite(read[name])
-        # An index has no volume on any day, and a share none on a day without trade.
+        # Zero volume is valid: an index has none at all, and a share none on a day without trades.
         bad &= (kept[name] != 0) | (name != "Volume")
         if bad.any():
             what = f"{name} cannot be right in {bad.sum()} rows and counts as missing"
@@ -353,12 +354,12 @@ def _bad_rows(raw: pd.DataFrame, prices: Prices) -> Iterator[_Fault]:
 
 
 def _strays(data_dir: Path) -> Iterator[Finding]:
-    """Find files in the store that belong to no series, and other writers."""
+    """Find files in the store that belong to no series, and folders that others can write."""
     from lstmcli.runs.registry import ownership_doubt
 
     top = tickers.store_folder(data_dir)
     for path in tickers.stray_paths(data_dir):
-        what, then = "no file of the store", "Move it away, or import it: lstmcli data import."
+        what, then = "no file of the store", "Move it elsewhere, or import it: lstmcli data import."
         if path.name.endswith(TEMPORARY_SUFFIX):
             what, then = "left by a write that was cut short", "The next fetch removes it."
         elif path.suffix == ".json":

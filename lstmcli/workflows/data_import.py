@@ -1,8 +1,8 @@
-"""CSV files of one's own brought into the store, under the same checks as every CSV.
+"""Import the user's files into the store, with the same checks as for every CSV.
 
-A file replaces a series whole or not at all: rows of two sources are never mixed. To take the place
-of Yahoo's bars, or to drop rows that are stored, an option must allow it. How a file is to be read
-is stored with its series, so that the next import of the same file needs no options.
+A file replaces a whole series or nothing: rows of two sources are never mixed. Replacing Yahoo's
+bars, or dropping stored rows, requires an option. The options for reading a file are stored with
+its series, so that the next import of the same file does not need them.
 """
 
 from dataclasses import dataclass, replace
@@ -28,9 +28,9 @@ from lstmcli.sources.source import Source
 
 @dataclass(frozen=True)
 class Imported:
-    """One series that is stored now.
+    """One imported series.
 
-    file : the name of its file. added, removed, changed : rows, against what was stored before.
+    file : the name of its file. added, removed, changed : rows, compared with those stored before.
     """
 
     symbol: str
@@ -47,7 +47,7 @@ class Imported:
 
 @dataclass(frozen=True)
 class ImportReport:
-    """What was imported, what could not be, and notes."""
+    """The imported series, failures and notes."""
 
     imported: tuple[Imported, ...]
     notes: tuple[str, ...]
@@ -62,10 +62,10 @@ def import_data(
     wait: float = 0.0,
     now: datetime,
 ) -> ImportReport:
-    """Store every series of the source's CSV files; one that fails leaves what is stored.
+    """Store every series of the source's files; a failure leaves the stored series unchanged.
 
-    interval : what the files must hold; by default each series' own, as its dates tell.
-    overwrite : take the place of what was not imported before, and of more rows.
+    interval : required interval of the files; by default detected from the dates of each series.
+    overwrite : also replace series of another source, or with rows that the file lacks.
     Raises UsageError before anything is written, LockedError while another run writes.
     """
     if not source.csv:
@@ -73,7 +73,7 @@ def import_data(
     for name, _ in map(parse_csv_option, source.csv):
         if name:
             symbols.check_symbol(name)
-    symbols.store_folder(source.data_dir)  # refused before any file is read
+    symbols.store_folder(source.data_dir)  # fail before reading any file
     files, folder_notes = with_files(Data(csv=source.csv))
     source, notes = replace(source, csv=files.csv), [*folder_notes]
     loaded: list[tuple[Prices, Reading]] = []
@@ -81,7 +81,7 @@ def import_data(
     for words, (reading, entries) in _readings(source).items():
         own = replace(source, csv=tuple(entries))
         part, failed = load_prices(replace(own, reading=reading), Data())
-        if failed and reading is not source.reading:  # the files may need no options any more
+        if failed and reading is not source.reading:  # the file may not need its options now
             plain, still = load_prices(own, Data())
             if not still:
                 part, failed, reading = plain, still, source.reading
@@ -97,8 +97,8 @@ def import_data(
             failures.append(Failure.of(prices.symbol, error))
             continue
         if (kept.symbol, kept.interval) in ready:
-            step = "Name the files apart: NAME=FILE."
-            raise UsageError("a symbol comes twice", where=kept.symbol, next_step=step)
+            step = "Give the files different names: NAME=FILE."
+            raise UsageError("duplicate symbol", where=kept.symbol, next_step=step)
         ready[kept.symbol, kept.interval] = kept, reading
     raise_if_all_failed(len(ready), failures)
     done: list[Imported] = []
@@ -118,7 +118,7 @@ def import_data(
 
 
 def _name(prices: Prices) -> str:
-    """Return the name that the store knows a series by; DataError where it can be none."""
+    """Return the name of a series in the store; DataError if it is not valid."""
     try:
         return symbols.check_symbol(prices.symbol)
     except UsageError as error:
@@ -131,7 +131,7 @@ def _name(prices: Prices) -> str:
 
 
 def _interval(prices: Prices, asked: str | None) -> str:
-    """Return the interval to store a series as; DataError where its dates differ."""
+    """Return the interval to store a series with; DataError if its dates do not fit."""
     found = prices.interval if len(prices.frame) > 2 else asked or prices.interval
     if found in symbols.INTERVALS and asked in (None, found):
         return found
@@ -139,12 +139,12 @@ def _interval(prices: Prices, asked: str | None) -> str:
         "bars of another interval",
         where=f"{prices.symbol}, {prices.source}",
         why=f"the dates look like {found}, expected {asked or ' or '.join(symbols.INTERVALS)}",
-        next_step="Give --interval as the dates are, or pass the file to a command by --csv.",
+        next_step="Pass the --interval of the dates, or use the file with --csv.",
     )
 
 
 def _readings(source: Source) -> dict[str, tuple[Reading, list[str]]]:
-    """Return the files by the options that read them: those given, else each file's last ones."""
+    """Group the files by options: the given ones, else those of each file's last import."""
     known: dict[str, Reading] = {}
     for interval in symbols.INTERVALS if not source.reading.facts() else ():
         for symbol in symbols.stored_symbols(source.data_dir, interval):
@@ -161,7 +161,7 @@ def _readings(source: Source) -> dict[str, tuple[Reading, list[str]]]:
 def _store(
     data_dir: Path, prices: Prices, reading: Reading, overwrite: bool, now: datetime
 ) -> tuple[Imported, list[str]]:
-    """Store a series; return what is stored now, and notes of columns that are gone."""
+    """Store a series; return the record of it, and notes on columns that are gone."""
     symbol, interval = prices.symbol, prices.interval
     index = pd.DatetimeIndex(prices.frame.index)
     before = _before(data_dir, prices, overwrite)
@@ -197,7 +197,7 @@ def _store(
 
 
 def _before(data_dir: Path, prices: Prices, overwrite: bool) -> pd.DataFrame | None:
-    """Return the rows stored so far or None; DataError where they must not be replaced."""
+    """Return the rows stored so far, or None; DataError if they must not be replaced."""
     symbol, interval = prices.symbol, prices.interval
     if not symbols.inside(data_dir, symbols.price_path(data_dir, symbol, interval)).exists():
         return None
@@ -208,19 +208,21 @@ def _before(data_dir: Path, prices: Prices, overwrite: bool) -> pd.DataFrame | N
     except DataError:
         if not overwrite and not why:
             raise
-        before = pd.DataFrame(index=pd.DatetimeIndex([]))  # nothing of a damaged file is kept
+        before = pd.DataFrame(index=pd.DatetimeIndex([]))  # no row of a damaged file is kept
     before = before[~before.index.duplicated()]
     lost = before.index.difference(prices.frame.index)
     if len(lost) and not why:
         share = f"{len(lost)} of {len(before)} stored rows"
-        why = f"{share} are not in it, the first of {lost[0]:%Y-%m-%d}"
+        why = f"{share} are missing in the file, the first on {lost[0]:%Y-%m-%d}"
     if why and not overwrite:
-        raise DataError("not imported", where=symbol, why=why, next_step="Pass --replace to do it.")
+        raise DataError(
+            "not imported", where=symbol, why=why, next_step="Pass --replace to import it."
+        )
     return before
 
 
 def _changed_rows(before: pd.DataFrame, after: pd.DataFrame) -> int:
-    """How many of the rows in both differ in any value."""
+    """Return the number of common rows with any changed value."""
     common = after.index.intersection(before.index)
     old, new = (each.reindex(index=common, columns=list(COLUMNS)) for each in (before, after))
     return int(((old != new) & (old.notna() | new.notna())).any(axis=1).sum())

@@ -1,4 +1,4 @@
-"""Evaluate: walk forward over past cutoffs, next to the baselines, to a verdict."""
+"""Backtest models and baselines over past cutoffs, and give a verdict."""
 
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -51,24 +51,24 @@ from lstmcli.sources.source import Source, doubtful_folders
 from lstmcli.training.device import threads
 
 OnWindows = Callable[[Backtest, Yardsticks, bool], None]
-"""Callback: called with windows, what they are scored by, and whether they are shown."""
+"""Callback: called with windows, the scales for their scores, and whether they are shown."""
 
 
 @dataclass(frozen=True)
 class EvaluateReport:
     """Forecasts from past cutoffs and their scores.
 
-    models : the networks, in the order asked for; the scores are about the first.
-    test_start : the first day whose bar may be a test cutoff. trained_until : the last day that a
-        model was fitted on or chosen by. in_training : (N,) whether a window starts before that
-        day, so that a model that was not refitted knows what came; such figures prove nothing.
-    thresholds : of the trends that each model calls. refits : every fit during the backtest.
-    looks : all looks at these days of these series, None where this one is none or uncounted.
-    verdicts, summaries : of each model. by_recipe : whether no window is forecast by the models as
-    they are, but by refits of them. without : whether a feature helps, where asked. answer : how to
-    get enough windows for a test, where there are too few. recipes : the settings of each model.
-    series : what was evaluated, as the first model reads it, in the order of the backtest.
-    losses : of the first model, symbol by symbol, where asked for.
+    models : in the requested order; the scores are about the first.
+    test_start : the first day whose bar may be a test cutoff. trained_until : the last day used to
+    fit or select a model. in_training : (N,) whether a window starts before that day, so that a
+    model that was not refitted has seen its outcome; such scores prove nothing.
+    thresholds : the trend thresholds of each model. refits : every fit during the backtest.
+    looks : all looks at these days of these series; None if this is no look or is not counted.
+    verdicts, summaries : of each model. by_recipe : whether only refits forecast, not the models as
+    trained. without : whether a feature helps, if requested. answer : how to get enough windows for
+    a test, if there are too few. recipes : the settings of each model. series : the evaluated
+    series, as the first model reads them, in the order of the backtest. losses : of the first
+    model, by symbol, if requested.
     """
 
     models: tuple[ModelRef, ...]
@@ -96,7 +96,7 @@ class EvaluateReport:
 
     @property
     def fitted_cutoffs(self) -> int:
-        """Return how many windows start in training rows."""
+        """Return the number of windows that start in training rows."""
         return int(np.count_nonzero(self.in_training))
 
 
@@ -125,18 +125,18 @@ def evaluate(
     ray: str | None = None,
     connections: ExitStack | None = None,
 ) -> EvaluateReport:
-    """Forecast every symbol from past cutoffs with each model and each baseline, and score them.
+    """Forecast every symbol from past cutoffs with all models and baselines; score them.
 
-    Without `start` the cutoffs begin where the recipe says, else with the test span. With `refit`
-    all that is fitted is fitted again after every so many cutoff dates. With `refits` the latest so
-    many windows that do not overlap are forecast by refits alone, the first before the first
-    window. With `without` the recipe is compared with one that lacks a feature, both refitted alike
+    The default `start` is the recipe's, else the start of the test span. With `refit` all models
+    and baselines are refitted after that many cutoff dates. With `refits` that many of the latest
+    non-overlapping windows are forecast by refits only, starting before the first window. With
+    `without` the recipe is compared with one that lacks a feature, both refitted at the same dates
     from the first window on. `counted` says whether this is a look at the test span, `phases`
-    whether tests rest on windows that start between those shown too. `beyond` are changes whose
-    chances are scored; with `risk` the loss of every day between the windows is tested. Refits run
-    on the Ray cluster at `ray`, if given; `connections` keep it for evaluations after this one.
-    Raises DataError when no cutoff has a whole horizon of bars behind it, or too few rows lie
-    before so many windows.
+    whether tests also use windows that start between those shown. `beyond` lists changes whose
+    probabilities are scored; with `risk` the loss of every day between the windows is tested.
+    Refits run on the Ray cluster at `ray`, if given; `connections` keeps it open for later
+    evaluations. Raises DataError if no cutoff is followed by a whole horizon of bars, or if there
+    are too few rows before that many windows.
     """
     began = time.monotonic()
     forecasters.check_baselines(baselines)
@@ -154,7 +154,7 @@ def evaluate(
         result, known = forecast(panel.cutoffs, shown=True)
         until, since = walk.seen_until(done), [each.since for each in fits]
         in_training = (result.cutoff < until) & (turn_of(result.cutoff, since) == 0)
-        # What a model was fitted on is no evidence.
+        # Rows that a model was fitted on are no evidence.
         first = min([until, *since[1:]])
         decides, further = panel.off_grid(forecast, first) if phases else (None, [])
         losses = walk.daily_losses(fits, panel.evaluated, panel.cutoffs, first) if risk else ()
@@ -209,11 +209,11 @@ def evaluate_each(
     alone: str = "",
     **asked: Any,
 ) -> list[EvaluateReport]:
-    """Evaluate each model chosen for some of the series on these; with `models` these on all.
+    """Evaluate each model on the series that it is chosen for, or `models` on all series.
 
-    alone : an option that allows one model. asked : the other options of `evaluate`. Series that
-    all fail with a model of their own are among the failures of the first report; AllFailedError
-    where no report is left.
+    alone : an option that allows only one model. asked : the other options of `evaluate`. If all
+    series of a model fail, they are among the failures of the first report; AllFailedError if no
+    report is left.
     """
     around = replace(source, around=end or date.max)
     reports, failures = list[EvaluateReport](), list[Failure]()
@@ -236,8 +236,9 @@ def evaluate_each(
 class _Panel:
     """The series as each model of a walk reads them.
 
-    loaded : their prices. own : all that models may be refitted on. evaluated : those with cutoffs.
-    cutoffs : of the main model. fewest : rows that baselines need. failures : of the unsuitable.
+    loaded : their prices. own : all series that models may be refitted on. evaluated : those with
+    cutoffs. cutoffs : of the main model. fewest : rows that baselines need. failures : the
+    unsuitable series.
     """
 
     walk: Walk
@@ -251,13 +252,13 @@ class _Panel:
 
     @property
     def series(self) -> list[Series]:
-        """What is evaluated, as the main model reads it."""
+        """The evaluated series, as the main model reads them."""
         return self.evaluated[self.walk.main]
 
     def fit_in_turn(
         self, dates: Sequence[np.datetime64], on_refit: OnRefit, workers: Workers
     ) -> tuple[list[Fitted], list[Refit]]:
-        """Return what forecasts in turn: the models as they are, then each refit."""
+        """Return the fits in the order of their windows: the models as trained, then each refit."""
         walk = self.walk
         rows = partial(refitting.baseline_rows, self.series, self.cutoffs, fewest=self.fewest)
         fits, done = refitting.refits(
@@ -271,7 +272,7 @@ class _Panel:
             on_refit=on_refit,
             workers=workers,
         )
-        if walk.by_recipe:  # what the models as they are know is later
+        if walk.by_recipe:  # the models as trained have seen later rows
             fits = [replace(fits[1], since=ALWAYS), *fits[2:]]
         interval = self.loaded[0].interval
         return drawn_to_ready_made(fits, self.series, walk.horizon, interval), done
@@ -285,7 +286,7 @@ class _Panel:
         rows: Sequence[Rows],
         shown: bool = False,
     ) -> tuple[Backtest, Yardsticks]:
-        """Forecast from cutoff rows of each series, and say what scores need of training rows."""
+        """Forecast from cutoff rows of each series; also return the scales for the scores."""
         walk = self.walk
         windows = forecasters.backtest(
             fits,
@@ -306,9 +307,9 @@ class _Panel:
         forecast: Callable[[list[Rows]], tuple[Backtest, Yardsticks]],
         since: np.datetime64,
     ) -> tuple[Mask, list[OffGrid]]:
-        """Forecast from five grids of cutoffs, of which the windows shown are a part.
+        """Forecast from five grids of cutoffs, which include the windows shown.
 
-        Returns which of the windows shown are on a grid, (N,), and the others from `since` on.
+        Returns (N,) whether each window shown is on a grid, and the other windows since `since`.
         """
         walk, series, shown, further = self.walk, self.series, self.cutoffs, []
         start = min(each.dates[rows[0]] for each, rows in zip(series, shown, strict=True))
@@ -317,7 +318,7 @@ class _Panel:
             grid = walk.cutoffs(series, first=start, step_size=walk.horizon, offsets=(offset,))
             for known, rows, own in zip(decides, shown, grid, strict=True):
                 known |= np.isin(rows, own)
-            # Baselines of a symbol are fitted on the rows up to its first window shown.
+            # Drop earlier cutoffs: baselines are fitted on rows up to the first window shown.
             rest = [
                 np.setdiff1d(own[(own >= rows[0]) & (each.dates[own] >= since)], rows)
                 for each, own, rows in zip(series, grid, shown, strict=True)
@@ -329,7 +330,7 @@ class _Panel:
     def notes(
         self, result: Backtest, uncounted: Sequence[str], done: Sequence[Refit]
     ) -> Iterator[str]:
-        """Yield what there is to know. uncounted : of looks. done : the refits."""
+        """Yield notes. uncounted : notes on looks that were not counted. done : the refits."""
         walk, source, series = self.walk, self.source, self.series
         doubts, stale = [*doubtful_folders(source, walk.settings.data.interval)], list[str]()
         for reference, _, metadata in walk.asked_for:
@@ -352,11 +353,11 @@ class _Panel:
 
 
 def _choose_series(walk: Walk, source: Source) -> _Panel:
-    """Load the prices and choose series and cutoffs; AllFailedError where none is suitable."""
+    """Load the prices and choose series and cutoffs; AllFailedError if none is suitable."""
     around = replace(source, around=walk.recipe.end or date.max)
     interval = walk.metadata[walk.main].interval
     loaded, failures = load_prices(around, walk.settings.data, interval, walk.inputs)
-    read: list[list[Series]] = []  # by series, as each model reads it
+    read: list[list[Series]] = []  # one list per series, with one item per model
     for prices in loaded:
         try:
             evidence.check_cut(prices, walk.first)
@@ -372,7 +373,7 @@ def _choose_series(walk: Walk, source: Source) -> _Panel:
         series, first=walk.first, step_size=walk.step_size, n_windows=walk.recipe.n_windows
     )
     fans = any(model.levels for model in walk.models.values())
-    fewest = fewest_climatology_rows(walk.horizon) if fans else 2  # of a drift
+    fewest = fewest_climatology_rows(walk.horizon) if fans else 2  # a drift needs two prices
     span = refitting.trained_span(series, walk.test_start, walk.settings.split.embargo)
     fit_rows = refitting.baseline_rows(series, cutoffs, ALWAYS, span, fewest)
     whole, fewest_rows = walk.lengths
@@ -393,7 +394,7 @@ def _choose_series(walk: Walk, source: Source) -> _Panel:
 
 
 def _verdicts(walk: Walk, scores: Scores, past: tuple[str, ...]) -> dict[str, Verdict]:
-    """Return the verdict on each model; their lines begin with those on the past."""
+    """Return the verdict on each model; each begins with the lines in `past`."""
     found = {}
     for reference, model, _ in walk.asked_for:
         own, counted = verdict(scores, str(reference)), tried(model.settings.tuning.trials)

@@ -1,7 +1,7 @@
-"""Fetch: bring new bars into the store, a few symbols at a time, and never harm what is there.
+"""Download new bars into the store, a few symbols at a time, without harming stored ones.
 
-The store is the list of what is left: what has arrived needs no request in the next run, and what
-has not is asked for first.
+An interrupted run needs no list of remaining work: symbols that are stored and up to date need no
+request in the next run, and missing ones are requested first.
 """
 
 import time
@@ -22,8 +22,8 @@ from lstmcli.market.yahoo import Interval, NotFound, NothingInRange, quiet_yfina
 
 __all__ = ["FetchReport", "FetchResult", "Interval", "Outcome", "fetch"]
 
-WORKERS = 4  # they share one rate; more than one, so that a slow answer does not hold up the others
-_LAST_WRITES = 0.5  # seconds after a signal, for files that take milliseconds
+WORKERS = 4  # they share one rate limit; several, so that a slow response does not delay the others
+_LAST_WRITES = 0.5  # seconds allowed after a signal; writing a file takes milliseconds
 
 _KINDS: tuple[tuple[type[LstmcliError], str], ...] = (
     (NotFound, "not found"),
@@ -39,9 +39,9 @@ _KINDS: tuple[tuple[type[LstmcliError], str], ...] = (
 
 @dataclass(frozen=True)
 class FetchReport:
-    """The results, in the order in which the symbols were given, and what they took.
+    """The results, in the order of the given symbols, and the cost of the run.
 
-    requests : sent to the feed, in total. waited : seconds of pauses for a feed that refused.
+    requests : total number sent to the feed. waited : seconds paused after refused requests.
     """
 
     results: tuple[FetchResult, ...]
@@ -50,13 +50,13 @@ class FetchReport:
 
     @property
     def failures(self) -> tuple[Failure, ...]:
-        """The symbols that failed, and why."""
+        """The symbols that failed, with the reasons."""
         failed = [each for each in self.results if each.status == "failed"]
         return tuple(Failure(each.symbol, each.reason, each.exit_code) for each in failed)
 
     @property
     def counts(self) -> dict[str, float]:
-        """What to keep of the run for `status`, with how the symbols without new bars failed."""
+        """The counts that `status` shows, including those of each kind of failure."""
         return {
             "requests": self.requests,
             "seconds_waited": self.waited,
@@ -67,9 +67,9 @@ class FetchReport:
 
     @property
     def exit_code(self) -> int:
-        """0, or 3 when some failed, the common code when all failed alike, 4 when differently.
+        """0; 3 if some symbols failed; if all failed, their common code, or 4 if codes differ.
 
-        6 where the run ended before the turn of all: how the rest would have failed is not known.
+        6 if the run ended before it reached all symbols, since the rest might have succeeded.
         """
         codes = [failure.exit_code for failure in self.failures]
         if not codes:
@@ -101,20 +101,20 @@ def fetch(
     sleep: Callable[[float], object] | None = None,
     random: Random | None = None,
 ) -> FetchReport:
-    """Bring the bars of every symbol up to `now` (zone-aware); one that fails keeps what it had.
+    """Update the bars of every symbol to `now` (zone-aware); failures leave bars unchanged.
 
-    start, end : both included. A stored history grows back to an earlier start and is never cut.
-    full : ask for the whole history again and replace what differs; mends a damaged file.
-    include_partial : keep the bar of a session that is still open; the next run replaces it.
-    rate : most requests a second, of all symbols together.
-    max_wait : seconds to pause, in all, for a feed that refuses or fails; then the run ends.
-    timeout : seconds that the run may last; None for as long as it takes.
+    start, end : both inclusive. A stored history is extended to an earlier start, never shortened.
+    full : request the whole history again and replace bars that differ; repairs a damaged file.
+    include_partial : store the bar of a session that is still open; the next run replaces it.
+    rate : maximum requests per second, over all symbols.
+    max_wait : maximum total pause, in seconds, while the feed refuses or fails; then the run ends.
+    timeout : maximum duration of the run, in seconds; None for no limit.
     wait : seconds to wait for another run.
-    dry_run : report what would be asked for; ask and write nothing.
-    on_result, on_pause : called with each result as it comes, and with the cause ("refused" or
-        "failed") and the seconds of each pause as it begins.
-    clock, sleep, random : for pauses and their jitter; the real ones where they are not given.
-    Raises UsageError before anything is asked, LockedError while another run fetches.
+    dry_run : report the requests that would be made; request and write nothing.
+    on_result, on_pause : called with each result as it arrives; called at the start of each pause
+        with the cause ("refused" or "failed") and the seconds.
+    clock, sleep, random : for pauses and their jitter; tests replace them.
+    Raises UsageError before any request, LockedError while another run fetches.
     """
     wanted = dict.fromkeys(check_symbol(symbol) for symbol in symbols)
     if not wanted:
@@ -147,7 +147,7 @@ def fetch(
 def _in_threads(
     symbols: Collection[str], task: Task, on_result: Callable[[FetchResult], None] | None
 ) -> tuple[FetchResult, ...]:
-    """Refresh the symbols a few at a time; results in the order given, reported as they come."""
+    """Refresh a few symbols at a time; return results in the given order."""
 
     def written(symbol: str) -> float:
         try:
@@ -157,22 +157,22 @@ def _in_threads(
 
     pool, futures = ThreadPoolExecutor(WORKERS), dict[str, Future[FetchResult]]()
     try:
-        for symbol in sorted(symbols, key=written):  # those not stored, then the oldest files
+        for symbol in sorted(symbols, key=written):  # symbols without a file, then the oldest files
             futures[symbol] = pool.submit(_attempt, symbol, task)
         for future in as_completed(futures.values()):
             if on_result:
                 on_result(future.result())
         return tuple(futures[symbol].result() for symbol in symbols)
     finally:
-        # After a signal some are still at work: those that write are given the time for it, and
-        # those that wait for an answer will not write it.
+        # After a signal some threads are still running: let those that are writing finish; those
+        # that wait for a response will not write it.
         task.gate.stop()
         pool.shutdown(wait=False, cancel_futures=True)
         wait_for([each for each in futures.values() if each.running()], timeout=_LAST_WRITES)
 
 
 def _attempt(symbol: str, task: Task) -> FetchResult:
-    """Return the result of one symbol, failed or not, so that the others go on."""
+    """Return the result of one symbol; a failure is a result, so that the others continue."""
     try:
         return refresh(symbol, task)
     except LstmcliError as error:

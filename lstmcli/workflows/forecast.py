@@ -1,10 +1,11 @@
-"""Forecast: prices up to date, models that are too old trained again, then the forecasts.
+"""Update prices, retrain models that are too old, then forecast.
 
-What falls short takes nothing away: a symbol that cannot be refreshed is forecast from what is
-stored, and one whose model cannot be trained again by the champion that there is.
+Failures do not prevent a forecast: a symbol that cannot be refreshed is forecast from its stored
+prices, and one whose model cannot be retrained by the existing champion.
 
-Runs in one data folder come one after another. Inside its own lock a run takes that of the store,
-then those of models, one at a time, as `fetch` and `train` do, which never wait for this one.
+Only one run at a time works in a data folder. While it holds its own lock, a run takes the lock of
+the store, then those of models, one at a time, like `fetch` and `train`. These never wait for the
+lock of `forecast`, so no deadlock is possible.
 """
 
 import time
@@ -52,9 +53,9 @@ OnEpoch = AbstractContextManager[Callable[["Epoch"], None]]
 
 @dataclass(frozen=True)
 class ForecastReport:
-    """The forecasts, how the prices were refreshed, and what fell short.
+    """The forecasts, the report of the fetch, and the symbols that are not up to date.
 
-    incomplete : symbols that are forecast from older prices, or by an older model, than asked for.
+    incomplete : symbols forecast from older prices, or by an older model, than requested.
     """
 
     made: "PredictReport"
@@ -63,13 +64,13 @@ class ForecastReport:
 
     @property
     def notes(self) -> Sequence[str]:
-        """Return what there is to know of models and forecasts."""
+        """Return the notes on models and forecasts."""
         return self.made.notes
 
     @property
     def warnings(self) -> Sequence[str]:
-        """Return what there is to know before a forecast is trusted."""
-        # That newer prices can be fetched is no remedy: they were asked for.
+        """Return the warnings about the forecasts."""
+        # Drop the advice to fetch newer prices: this run has just done so.
         known = ((each, getattr(each, "details", "")) for each in self.made.warnings)
         return [Note(*each, symbol=getattr(each[0], "symbol", "")) for each in known]
 
@@ -80,7 +81,7 @@ class ForecastReport:
 
     @property
     def exit_code(self) -> int:
-        """0, 3 where anything fell short, 6 where the network let no price be refreshed."""
+        """0; 3 if some symbols are not up to date; 6 if the network prevented every refresh."""
         codes = [failure.exit_code for failure in self.fetched.failures]
         if len(codes) == len(self.fetched.results) and NetworkError.exit_code in codes:
             return NetworkError.exit_code
@@ -89,9 +90,9 @@ class ForecastReport:
 
 @dataclass(frozen=True)
 class _Model:
-    """A model of some symbols, by its recipe and data.
+    """A model to train for some symbols: its name, recipe and data.
 
-    is_first : whether they have the ready-made model alone so far.
+    is_first : whether the symbols have only the ready-made model so far.
     """
 
     name: str
@@ -101,7 +102,7 @@ class _Model:
     symbols: list[str] = field(default_factory=list)
 
     def is_older(self, seconds: float, now: datetime) -> bool:
-        """Whether there is no version, champion or not, that is younger than that."""
+        """Return whether all versions, champion or not, are older than this."""
         home = self.source.data_dir
         with suppress(IndexError, ModelError, ValueError):
             newest = version_of(home, self.name, versions(home, self.name)[-1])
@@ -128,20 +129,20 @@ def forecast(
     on_trained: "Callable[[TrainReport], None]" = lambda report: None,
     **device: Any,
 ) -> ForecastReport:
-    """Fetch daily bars up to `now`, zone-aware, train models that are too old, and forecast.
+    """Fetch daily bars up to `now` (zone-aware), retrain old models, and forecast.
 
-    The other series that the models read are fetched too.
+    Other series that the models read are fetched too.
 
-    retrain_after : seconds after which a model that forecasts one of the symbols is trained again,
-        from its own recipe and data. A symbol that has `base` alone gets a model of its own where
-        its prices suffice. None trains nothing.
+    retrain_after : seconds after which a model of one of the symbols is retrained with its own
+        recipe and data. A symbol that has only `base` gets its own model if it has enough prices.
+        None trains nothing.
     timeout : seconds for fetching and training together. wait : seconds for each lock.
-    run_id : kept in the metadata of what is trained. training : settings of `train` in place of
-        those of the recipes. device : options of `predict`.
-    show_fetch, show_training : yield what is called with each result, and with each epoch.
-    on_fetched, on_trained : called with the report of the fetch, and of each training.
-    Raises UsageError before anything is asked, LockedError while another run forecasts or fetches,
-    AllFailedError where no symbol can be forecast.
+    run_id : recorded in the metadata of new versions. training : settings of `train` that override
+        the recipes. device : options of `predict`.
+    show_fetch, show_training : yield a callback for each result, or for each epoch.
+    on_fetched, on_trained : called with the report of the fetch, or of each training.
+    Raises UsageError before any request, LockedError while another run forecasts or fetches, and
+    AllFailedError if no symbol can be forecast.
     """
     wanted = tuple(dict.fromkeys(check_symbol(symbol) for symbol in symbols))
     if not wanted:
@@ -150,7 +151,7 @@ def forecast(
     began = time.monotonic()
 
     def train(model: _Model) -> Iterator[str]:
-        """Train as `train` does, from where a run that was stopped has left it."""
+        """Train like `train`, resuming from the checkpoint of an interrupted run."""
         from lstmcli.workflows.train import train as run
 
         left = None if timeout is None else timeout - (time.monotonic() - began)
@@ -195,16 +196,16 @@ def forecast(
 
 
 def _models(source: Source, horizon: int | None) -> Iterator[_Model]:
-    """Yield each model that forecasts some of the symbols, and those that they are to have."""
+    """Yield each model that forecasts some of the symbols, and the models still to be made."""
     found: dict[str, _Model] = {}
     for symbol, choice in choose_models(source.data_dir, source.symbols, horizon=horizon).items():
         if choice.why == "ready-made":
             name, own = name_for(source.data_dir, symbol, "1d"), replace(source, symbols=(symbol,))
             model = _Model(name, load_settings(own_data=True), own, is_first=True)
-        elif choice.model.is_shipped:  # which `models use` prefers
+        elif choice.model.is_shipped:  # chosen by the user with `models use`
             continue
         else:
-            own = replace(source, symbols=())  # the data of its settings
+            own = replace(source, symbols=())  # train on the data in the model's settings
             model = _Model(choice.model.name, choice.chosen.settings, own, is_first=False)
         found.setdefault(model.name, model).symbols.append(symbol)
     yield from found.values()
@@ -213,7 +214,7 @@ def _models(source: Source, horizon: int | None) -> Iterator[_Model]:
 def _train_each(
     models: Iterable[_Model], train: Callable[[_Model], Iterable[str]]
 ) -> tuple[list[str], list[Failure]]:
-    """Train the models; return notes, and the symbols of those that could not be."""
+    """Train the models; return notes, and the symbols of those that failed."""
     notes, failures = list[str](), list[Failure]()
     for model in models:
         try:
@@ -228,7 +229,7 @@ def _train_each(
 
 
 def _predict(source: Source, absent: Sequence[Failure], **how: Any) -> "PredictReport":
-    """Forecast what is stored. absent : the symbols that are not, which fail too."""
+    """Forecast the stored symbols. absent : failures of symbols that are not stored."""
     raise_if_all_failed(len(source.symbols), absent)
     from lstmcli.workflows.predict import predict
 

@@ -1,7 +1,7 @@
-"""Grade the forecasts of the ledger by what happened since they were issued.
+"""Grade the forecasts in the ledger by comparing them with later prices.
 
-Grades are the scores of a backtest. Moves are taken between two bars of the same column as it
-stands now, so that a split or a dividend since the forecast does no harm.
+Grades are the scores of a backtest. Moves are computed between two bars of the column's current
+values, so that a split or dividend since the forecast does not distort them.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -38,12 +38,12 @@ from lstmcli.sources.source import Source
 
 @dataclass
 class Counts:
-    """What became of the forecasts that were issued.
+    """The number of issued forecasts in each state.
 
-    whole : graded, with no session to come; partly : graded, with some to come; pending : all to
-    come. next_session : the first that is to come. repeated : issued again for the same cutoff, and
-    not graded. left_out : the others, by why. missing_sessions : steps of graded ones that passed
-    without a bar.
+    whole : graded, all sessions over; partly : graded, some sessions to come; pending : all
+    sessions to come. next_session : the first session to come. repeated : issued again for the same
+    cutoff, not graded. left_out : not gradable, by reason. missing_sessions : past steps of graded
+    forecasts without a bar.
     """
 
     whole: int = 0
@@ -62,13 +62,13 @@ class Counts:
 
 @dataclass(frozen=True)
 class Grade:
-    """What the forecasts of one model name are worth.
+    """The grade of the forecasts of one model name.
 
-    model : its name with the version, or with how many there are. versions : forecasts of each.
-    backtest : of the graded forecasts, and of the baselines on the same steps; None where nothing
-        can be graded yet. scores : over all steps of which any has happened; and, where too few
-        such windows do not overlap for a test, over the most steps of which enough do. verdicts,
-        summaries : of those, in that order. known : what the backtest is scored by.
+    model : its name with the version, or with the number of versions. versions : forecasts of each.
+    backtest : of the graded forecasts, and of the baselines on the same steps; None if nothing can
+        be graded yet. scores : over all steps with any outcome; if too few of these windows are
+        independent for a test, also over as many steps as leave enough. verdicts, summaries : of
+        the scores, in the same order. known : the scales for the scores.
     """
 
     model: str
@@ -86,7 +86,7 @@ class Grade:
 
 @dataclass(frozen=True)
 class GradeReport:
-    """All that the ledger says, model by model, and the lines of it that are damaged."""
+    """The grades of all models in the ledger, and its damaged lines."""
 
     grades: tuple[Grade, ...]
     n_symbols: int
@@ -102,10 +102,10 @@ def grade(
     start: date | None = None,
     end: date | None = None,
 ) -> GradeReport:
-    """Grade what was issued by the models (`NAME` or `NAME/VERSION`) from `start` to `end`.
+    """Grade forecasts of models (`NAME` or `NAME/VERSION`) from cutoffs `start` to `end`.
 
-    Without symbols in the source all of the ledger are graded, with the prices of the store unless
-    the source names files. Damaged lines are left out. Raises DataError where nothing was issued.
+    By default all symbols in the ledger are graded, with stored prices unless the source names
+    files. Damaged lines are skipped. Raises DataError if there are no such forecasts.
     """
     damages: list[Damage] = []
     issued = collect(_wanted(source, models, start, end, damages))
@@ -118,11 +118,13 @@ def grade(
         own = issued.pop(0)
         versions = list(own.versions)
         several = f"{len(versions)} versions"
-        name = f"{own.model}/{versions[0] if len(versions) == 1 else several}"  # as no baseline's
+        name = (
+            f"{own.model}/{versions[0] if len(versions) == 1 else several}"  # unlike any baseline's
+        )
         counts = Counts(repeated=own.repeated)
         found = Grade(name, own.versions, own.interval, own.price, own.steps, counts)
         graded = _join(own, name, series[own.interval, own.price], counts)
-        del own  # which is long
+        del own  # free the memory
         if graded is not None:
             found = _scored(found, graded, n_models)
             notes += _describe_short(graded, found.steps[-1])
@@ -143,7 +145,7 @@ def _wanted(
     end: date | None,
     damages: list[Damage],
 ) -> Iterator[Entry]:
-    """Yield the entries asked for; put aside what is damaged."""
+    """Yield the requested entries; append damaged lines to `damages`."""
     symbols, names = {symbol.upper() for symbol in source.symbols}, set(models)
     first, last = str(start or "0001-01-01"), str(end or "9999-12-31")
     for found in read_ledger(source.data_dir):
@@ -170,7 +172,7 @@ def _nothing_issued(source: Source, damages: Sequence[Damage]) -> DataError:
     return DataError(
         "no forecast was issued",
         where=source.data_dir / "ledger",
-        why=f"found {len(damages)} damaged lines and no other" if damages else "it is empty",
+        why=f"found only {len(damages)} damaged lines" if damages else "it is empty",
         next_step="Record some: lstmcli predict --record.",
     )
 
@@ -178,15 +180,15 @@ def _nothing_issued(source: Source, damages: Sequence[Damage]) -> DataError:
 def _load(
     source: Source, issued: Sequence[Issued]
 ) -> tuple[dict[tuple[str, str], dict[str, Series]], list[str], list[Failure]]:
-    """Read the prices of every symbol once for each interval and price column.
+    """Read the prices of every symbol once per interval and price column.
 
-    Returns by these the series of each symbol in capitals, notes and failures.
-    Raises AllFailedError where there are none at all.
+    Returns, by interval and column, the series of each symbol in capitals; notes; and failures.
+    Raises AllFailedError if no series can be read.
     """
     series: dict[tuple[str, str], dict[str, Series]] = {}
     notes: list[str] = []
     failures: list[Failure] = []
-    days: dict[bytes, Days] = {}  # those of most series are the same
+    days: dict[bytes, Days] = {}  # shared between series, since most have the same dates
     for interval, price in dict.fromkeys((each.interval, each.price) for each in issued):
         alike = [each for each in issued if (each.interval, each.price) == (interval, price)]
         names = {symbol.upper(): symbol for each in alike for symbol in each.symbols}
@@ -209,7 +211,7 @@ def _load(
 
 
 def _askable(source: Source, symbols: Sequence[str]) -> tuple[list[str], list[Failure]]:
-    """Return the symbols that there may be prices of; the store holds no file's own names."""
+    """Return the symbols that prices may exist for; names of files are not in the store."""
     if source.csv:
         return list(symbols), []
     found, failures = [], []
@@ -222,7 +224,7 @@ def _askable(source: Source, symbols: Sequence[str]) -> tuple[list[str], list[Fa
 
 
 class _Graded(NamedTuple):
-    """Forecasts that can be graded, and the rows of each symbol that baselines are fitted on."""
+    """Gradable forecasts, and the rows of each symbol to fit baselines on."""
 
     backtest: Backtest
     series: Sequence[Series]
@@ -230,11 +232,11 @@ class _Graded(NamedTuple):
 
 
 def _join(issued: Issued, name: str, known: Mapping[str, Series], counts: Counts) -> _Graded | None:
-    """Look up what happened after every cutoff; None where nothing can be graded yet.
+    """Look up the outcome of every forecast; None if nothing can be graded yet.
 
     known : the series of each symbol in capitals.
     """
-    # Whole arrays from the start, since parts of many symbols would stay in memory with them.
+    # Allocate whole arrays at once: parts of many symbols would need memory twice.
     count, horizon, stop = len(issued.rows), len(issued.steps), 0
     places, sigma, actual = np.empty(count, np.int32), np.empty(count), np.empty((count, horizon))
     pairs: list[tuple[Series, Rows]] = []
@@ -252,7 +254,7 @@ def _join(issued: Issued, name: str, known: Mapping[str, Series], counts: Counts
         return None
     all_series, rows = zip(*pairs, strict=True)
     places, lengths = places[:stop], list(map(len, rows))
-    # Up to each symbol's first cutoff.
+    # Baselines use rows up to each symbol's first cutoff.
     fit_rows = {each.symbol: range(int(own[0]) + 1) for each, own in pairs}
     steps, levels = issued.steps, issued.levels
     fitted = [Fitted(models={}, trend={}, rows=fit_rows)]
@@ -288,9 +290,10 @@ def _join(issued: Issued, name: str, known: Mapping[str, Series], counts: Counts
 def _look_up(
     issued: Issued, series: Series, places: NDArray[np.int32], counts: Counts
 ) -> tuple[NDArray[np.int32], Rows, Floats, Floats] | None:
-    """Find the moves of one symbol's forecasts, and count what became of them.
+    """Find the moves of one symbol's forecasts, and count the forecasts in each state.
 
-    places : in `issued`. Returns those of the n graded ones, their rows, sigmas and moves (n, H).
+    places : indices in `issued`. Returns those of the n graded forecasts, their rows, sigmas and
+    moves (n, H).
     """
     days, log_prices = day_numbers(series.dates), series.log_prices
     rows = np.searchsorted(days, issued.cutoff[places])
@@ -329,7 +332,7 @@ def _count(chosen: Mask) -> int:
 
 
 def _describe_short(graded: _Graded, horizon: int) -> list[str]:
-    """Say why past moves are missing, which need enough rows of every symbol."""
+    """Return a note if past moves cannot be compared, since symbols have too few rows."""
     fewest = fewest_climatology_rows(horizon)
     short = [symbol for symbol, rows in graded.fit_rows.items() if len(rows) < fewest]
     why = f"no comparison with past moves, which need {fewest} bars up to the first cutoff"
@@ -337,8 +340,8 @@ def _describe_short(graded: _Graded, horizon: int) -> list[str]:
 
 
 def _scored(found: Grade, graded: _Graded, n_models: int) -> Grade:
-    """Return a grade with its backtest, the scores of that, and their verdicts and summaries."""
-    # Nothing is known of the models' training.
+    """Return a grade completed with its backtest, scores, verdicts and summaries."""
+    # The ledger does not say what the models were trained on.
     fitted = [Fitted(models={}, trend={}, rows=graded.fit_rows)]
     name = found.model
     known = yardsticks(graded.backtest, name, graded.series, fitted, Evaluate().flat_band)
@@ -355,7 +358,7 @@ def _scored(found: Grade, graded: _Graded, n_models: int) -> Grade:
 
 
 def _parts(result: Backtest) -> Iterator[Backtest]:
-    """Yield all steps of which any has happened; then those that leave windows for a test."""
+    """Yield all steps with any outcome; then those that leave enough windows for a test."""
     happened = np.flatnonzero(np.any(~np.isnan(result.actual), axis=0))
     whole = result.at(result.steps[: happened[-1] + 1])
     yield whole

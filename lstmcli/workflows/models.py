@@ -1,6 +1,7 @@
-"""What versions there are of each model, how they scored and whether they can be used.
+"""List, show, promote, prefer and remove model versions.
 
-Nothing is changed and no lock is taken. A version that cannot be read is listed with the reason.
+Listing and showing change nothing and take no lock. An unreadable version is listed with the
+reason.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from lstmcli.runs.metadata import Metadata, check_bundle, read_metadata
 from lstmcli.runs.registry import ModelRef
 from lstmcli.runs.stale import StaleMark, stale_because
 
-if TYPE_CHECKING:  # only a promotion needs them
+if TYPE_CHECKING:  # imported only for promotions, since it loads PyTorch
     from lstmcli.learning.promotion import Decision
     from lstmcli.market.prices import Prices
     from lstmcli.sources.source import Source
@@ -28,9 +29,9 @@ if TYPE_CHECKING:  # only a promotion needs them
 
 @dataclass(frozen=True)
 class PointerReport:
-    """Which version a name meant before and means now, and why.
+    """The champion of a name before and after a change, and the reason.
 
-    judged_by : how many symbols it was judged by; `failures` are those that could not be read.
+    judged_by : number of symbols used to judge it; `failures` are those that could not be read.
     """
 
     name: str
@@ -44,7 +45,7 @@ class PointerReport:
 
 @dataclass(frozen=True)
 class PruneReport:
-    """The versions that were removed, or would be, and those that are kept."""
+    """The versions removed, or to be removed in a dry run, and those kept."""
 
     name: str
     removed: tuple[str, ...]
@@ -61,10 +62,10 @@ def promote_model(
     level: float,
     wait: float = 0.0,
 ) -> PointerReport:
-    """Make a version the champion of its name, always or only where `decide` finds it better.
+    """Promote a version to champion of its name, always or only if `decide` finds it better.
 
-    The source's prices, or those that the version was trained on, are what it is judged by. Raises
-    ModelError where it is damaged: a champion can always be read.
+    It is judged by the source's prices, by default those that it was trained on. Raises ModelError
+    if it is damaged, so that a champion can always be read.
     """
     import torch
 
@@ -109,9 +110,9 @@ def promote_model(
 
 
 def rollback_model(data_dir: Path, name: str, *, wait: float = 0.0) -> PointerReport:
-    """Make the champion before the present one champion again.
+    """Restore the previous champion of a name.
 
-    Raises ModelError where there is none, or where it is damaged.
+    Raises ModelError if there is none, or if it is damaged.
     """
     import torch
 
@@ -133,9 +134,9 @@ def rollback_model(data_dir: Path, name: str, *, wait: float = 0.0) -> PointerRe
 def prune_models(
     data_dir: Path, name: str, *, keep: int, dry_run: bool = False, wait: float = 0.0
 ) -> PruneReport:
-    """Remove all versions but the newest `keep`, the champion and the one a rollback leads to.
+    """Remove all versions except the newest `keep`, the champion and the rollback target.
 
-    Raises ModelError where the champion is unknown: nothing is removed then.
+    Raises ModelError, and removes nothing, if the champion is unknown.
     """
     if keep < 1:
         raise UsageError("nothing would be kept", where="--keep", next_step="Keep 1 or more.")
@@ -157,7 +158,7 @@ def prune_models(
 
 
 def _present(data_dir: Path, name: str) -> str | None:
-    """Return the champion's version, None where there is none or it is unknown."""
+    """Return the champion's version; None if there is none or it is unknown."""
     try:
         leader = registry.champion(data_dir, name)
     except ModelError:
@@ -167,15 +168,14 @@ def _present(data_dir: Path, name: str) -> str | None:
 
 @dataclass(frozen=True)
 class ModelVersion:
-    """One version at a glance; numbers are None, and texts empty, where its files do not say.
+    """Summary of one version; unknown numbers are None, unknown texts empty.
 
-    champion : whether its name means it. next_back : whether a rollback leads to it.
-    damaged : why it cannot be used, "" where it can. created : ISO time. data_last : the last bar
-    that it was given. epochs : passes made. windows : that trained. rmse, naive_rmse : of the path,
-    on validation; crps, baseline_crps : the same for fans, next to the scaled climatology.
-    stale : how many of its price series are others now. size : bytes of its files. trained_on : the
-    symbols. interval, horizon : of its bars, and in steps. in_use : whether `models use` prefers
-    its name.
+    champion : whether it is the champion of its name. next_back : whether a rollback restores it.
+    damaged : why it cannot be used, or "". created : ISO time. data_last : its last bar. epochs :
+    number trained. windows : training windows. rmse, naive_rmse : path RMSE on validation; crps,
+    baseline_crps : the same for fans, next to the scaled climatology. stale : number of its price
+    series that have changed since. size : bytes of its files. trained_on : the symbols. interval,
+    horizon : of its bars, and in steps. in_use : whether `models use` prefers its name.
     """
 
     name: str
@@ -202,7 +202,7 @@ class ModelVersion:
 
 @dataclass(frozen=True)
 class ModelList:
-    """All versions, by name, oldest first; notes on names whose champion is unknown."""
+    """All versions, by name, oldest first; notes name models with an unknown champion."""
 
     versions: tuple[ModelVersion, ...]
     notes: tuple[str, ...]
@@ -212,9 +212,9 @@ class ModelList:
 class ModelDetail:
     """One version in full.
 
-    metadata, settings : as they are kept. stale : what is stored otherwise now.
-    decisions : of every version of its name that can be read, oldest first: its version, when, and
-    what was decided and why. champions : the champions of the name, the present one first.
+    metadata, settings : as stored. stale : series whose stored prices have changed. decisions : for
+    every readable version of its name, oldest first: version, time, decision and reason.
+    champions : the champions of the name, the current one first.
     """
 
     version: ModelVersion
@@ -227,9 +227,9 @@ class ModelDetail:
 
 
 def list_models(data_dir: Path, names: Sequence[str] = ()) -> ModelList:
-    """Every version of the names given, or of all; the ready-made model where there is none.
+    """List the versions of some or all names; the ready-made model if there are none.
 
-    Raises ModelError for a name that has no version.
+    Raises ModelError for a name without a version.
     """
     found, notes = list[ModelVersion](), []
     for name in dict.fromkeys(names) or registry.all_names(data_dir):
@@ -254,7 +254,7 @@ def _ready_made(data_dir: Path) -> ModelVersion:
 
 
 def show_model(data_dir: Path, reference: str | None) -> ModelDetail:
-    """One version in full; raises ModelError where there is no such version or it is damaged."""
+    """Show one version in full; ModelError if it does not exist or is damaged."""
     model = find_or_only(data_dir, reference, stands_in=True)
     metadata, settings = check_bundle(model.folder)
     is_kept = model.folder.resolve().is_relative_to((data_dir / "models").resolve())
@@ -271,7 +271,7 @@ def show_model(data_dir: Path, reference: str | None) -> ModelDetail:
 
 
 def _glance(data_dir: Path, name: str, version: str, leaders: Sequence[str]) -> ModelVersion:
-    """One version, damaged or not."""
+    """Summarise one version, damaged or not."""
     try:
         model = registry.version_of(data_dir, name, version)
         return _version(data_dir, model, check_bundle(model.folder)[0], leaders)
@@ -288,7 +288,7 @@ def _version(
     leaders: Sequence[str],
     damaged: str = "",
 ) -> ModelVersion:
-    """One version; without metadata it is damaged."""
+    """Summarise one version; without metadata it is damaged."""
     found = ModelVersion(
         name=model.name,
         version=model.version,
@@ -324,7 +324,7 @@ def _version(
 
 @dataclass(frozen=True)
 class UseReport:
-    """Which names are preferred now, the latest first, and the symbols of the one named."""
+    """The preferred names, latest first, and the symbols of the chosen one."""
 
     name: str
     in_use: tuple[str, ...]
@@ -332,25 +332,25 @@ class UseReport:
 
 
 def use_model(data_dir: Path, name: str, *, undo: bool = False) -> UseReport:
-    """Prefer a model for the symbols that it was trained on, or with `undo` no longer.
+    """Prefer a model for the symbols that it was trained on, or undo this.
 
-    Raises NoModelError where there is no such champion, or nothing to undo.
+    Raises NoModelError if there is no such champion, or nothing to undo.
     """
     names = prefer(data_dir, name, undo=undo)
     symbols: tuple[str, ...] = ()
-    with suppress(ModelError):  # what is gone can be left out too
+    with suppress(ModelError):  # a preference for a removed model can be undone too
         metadata = read_metadata(registry.find_model(data_dir, name).folder)
         symbols = tuple(each.symbol for each in metadata.symbols)
     return UseReport(name, names, symbols)
 
 
 def size_of(folder: Path) -> int:
-    """Return the bytes of a version's files."""
+    """Return the total size of a version's files in bytes."""
     return sum(path.stat().st_size for path in folder.glob("*") if path.is_file())
 
 
 def _decisions(data_dir: Path, name: str) -> Iterator[dict[str, Any]]:
-    """Yield the decision on each version that can be read."""
+    """Yield the promotion decision of each readable version."""
     for version in registry.versions(data_dir, name):
         with suppress(ModelError, FileError):
             metadata = read_metadata(registry.version_of(data_dir, name, version).folder)

@@ -1,8 +1,8 @@
-"""Predict: the next `horizon` sessions of every symbol, from its last bar or an earlier one.
+"""Forecast the next `horizon` sessions of every symbol, from its last bar or an earlier one.
 
-Symbols go through batch by batch: what was read of one is dropped as soon as the rows that its
-forecast needs are taken out, and its forecast as soon as the caller has used it. `recorded` writes
-the forecasts into the ledger, at the steps that a grade needs.
+Symbols are processed in batches to limit memory: only the rows that a forecast needs are kept, and
+each forecast is freed once the caller has used it. `recorded` writes the forecasts to the ledger,
+at the steps that `grade` needs.
 """
 
 from collections.abc import Generator, Iterable, Iterator, Sequence
@@ -39,20 +39,20 @@ from lstmcli.training.device import choose_device
 from lstmcli.workflows.batches import Ready, Result, SymbolForecast, forecast_batches
 
 STALE_SESSIONS = 3
-MOST_BEHIND = 5  # bars between the last one and the day that a forecast is asked for
-HISTORY = 120  # closes kept next to a forecast, for its picture
-EXPLAINED = 5  # symbols; a table each
+MOST_BEHIND = 5  # bars between the last one and the requested day
+HISTORY = 120  # closes kept with a forecast, for its figure
+EXPLAINED = 5  # symbols, with one table each
 
 
 @dataclass(frozen=True)
 class PredictReport:
-    """What is forecast, by which models, and which symbols could not be.
+    """Forecasts, the models that made them, and the symbols that failed.
 
-    models : those that forecast, in the order of their first symbols.
-    forecasts : in the order asked for; those of a stream come as they are made, once.
-    symbols, warnings : of the forecasts. notes : one sentence for whatever else there is to know.
-    failures : the symbols that could not be forecast. All these are complete at a stream's end; the
-    first model is there at once. levels_differ : as of a `Share`.
+    models : in the order of their first symbols.
+    forecasts : in the requested order; a stream yields them once, as they are made.
+    symbols, warnings : of the forecasts. notes : other remarks, one sentence each.
+    failures : the symbols that could not be forecast. With a stream these lists are complete only
+    at its end, but the first model is available at once. levels_differ : see `Share`.
     """
 
     models: list[Predictor]
@@ -65,7 +65,7 @@ class PredictReport:
 
     @property
     def main(self) -> Predictor:
-        """Return the first model, which forecasts all symbols in most runs."""
+        """Return the first model; in most runs it forecasts all symbols."""
         return self.models[0]
 
 
@@ -85,19 +85,19 @@ def predict(
     risk: bool = False,
     ray: str | None = None,
 ) -> PredictReport:
-    """Forecast from the last bar, or from the last one up to `as_of`, many symbols at a time.
+    """Forecast many symbols from the last bar, or the last one up to `as_of`.
 
-    `max_data_age` is how many sessions the last bar may lie back before its forecast carries a
-    warning. A symbol that cannot be forecast becomes a Failure; when none can, the error is raised.
-    With `stream` the memory needed does not grow with the number of symbols; what concerns all of
-    them is raised before this returns nevertheless. With `explained` the forecasts of the first
-    symbols are explained too. `counted` says whether outcomes that are shown are a look at them.
-    `asked` are prices whose chances, and `risk` asks for a loss, that only a model with a fan has.
-    With `ray`, the address of a cluster, batches are forecast there, to the same result.
+    A forecast gets a warning if its last bar is more than `max_data_age` sessions old. A symbol
+    that cannot be forecast becomes a Failure; if none can, the error is raised. With `stream`
+    memory does not grow with the number of symbols; errors that concern all symbols are still
+    raised before this returns. With `explained` the first few forecasts are explained too.
+    `counted` says whether showing an outcome counts as a look at the test span. `asked` requests
+    probabilities at prices, and `risk` a loss; both need a model with a fan. With `ray`, the
+    address of a cluster, batches are forecast there, with the same result.
     """
     if as_of is not None and as_of > source.today:
         raise UsageError(
-            "cannot forecast as of a day to come",
+            "cannot forecast from a future day",
             where=f"--as-of {as_of}",
             why=f"today is {source.today}",
             next_step="Leave --as-of out to forecast from the last bar.",
@@ -112,7 +112,7 @@ def predict(
         asked=asked,
         risk=risk,
     )
-    on = choose_device("cpu" if ray else device)  # the tasks of a cluster have their own
+    on = choose_device("cpu" if ray else device)  # cluster tasks choose their own device
     load = cache(partial(load_predictor, source.data_dir, device=on, horizon=horizon))
     lineup = Lineup(load, report.models)
     batches = forecast_batches(
@@ -139,7 +139,7 @@ def _forecasts(
     explained: bool,
     counted: bool,
 ) -> Iterator[SymbolForecast]:
-    """Finish the forecasts of a report and fill its lists; AllFailedError for none at all."""
+    """Finish the forecasts and fill the lists of a report; AllFailedError if there are none."""
     notes: list[str] = []
     with closing(batches):
         for by, batch in batches:
@@ -172,10 +172,10 @@ def _forecasts(
 def _explained(
     made: SymbolForecast, series: Series, report: PredictReport, notes: list[str]
 ) -> SymbolForecast:
-    """Explain one of the first forecasts; a note says where there is nothing to explain."""
+    """Explain one of the first forecasts; add a note if there is nothing to explain."""
     model, horizon = made.by.model, made.by.horizon
     if made.context_length != model.settings.window.context_length:
-        notes.append(Note.of(made.symbol, "nothing to explain, the network took no part"))
+        notes.append(Note.of(made.symbol, "nothing to explain: the network was not used"))
         return made
     if len(report.symbols) >= EXPLAINED:
         return made
@@ -193,9 +193,9 @@ def make_ready(
     asked: Sequence[AskedPrice] = (),
     risk: bool = False,
 ) -> Ready:
-    """Take out of a price table what its forecast by a model needs.
+    """Extract from a price table the rows and facts that a forecast needs.
 
-    Raises DataError where there are too few rows, none near `as_of`, or no fan for what is asked.
+    Raises DataError if there are too few rows, none near `as_of`, or no fan for `asked` or `risk`.
     """
     model, metadata, steps = by.model, by.metadata, by.horizon
     row = len(prices.frame) - 1
@@ -203,11 +203,11 @@ def make_ready(
         row = int(prices.frame.index.searchsorted(np.datetime64(as_of), side="right")) - 1
     whole = model.settings.window.context_length
     inputs = model.settings.window.inputs
-    lag = max((each.lag + 1 for each in inputs), default=0)  # one more for a change
+    lag = max((each.lag + 1 for each in inputs), default=0)  # a change needs one more row
     context_length = min(whole, row + 1)
-    # A linear fan rests on all rows up to the cutoff.
+    # A linear fan uses all rows up to the cutoff.
     first = 0 if model.har else max(0, row + 1 - max(context_length, HISTORY) - lag)
-    # The series has copies of these, so that the whole table can go.
+    # The series copies these rows, so that the whole table can be freed.
     rows = prices.frame.iloc[first : row + 1 + steps]
     series = series_for(model.settings, replace(prices, frame=rows))
     if row + 1 < model.fewest_rows:
@@ -228,7 +228,7 @@ def make_ready(
     window = past.part(slice(max(0, end - context_length), end))
     seen = past if model.har else past.part(slice(max(0, end - context_length - lag), end))
     last = prices.frame.index[row].date()
-    # The sessions ahead are not read off the data.
+    # Future sessions must come from the calendar, not from the data.
     past_prices = replace(prices, frame=prices.frame.iloc[: row + 1])
     schedule, unit = schedule_for(past_prices), unit_of(prices.interval)
     behind = sessions_behind(last, schedule, prices.interval, today)
@@ -240,9 +240,9 @@ def make_ready(
             raise DataError(
                 f"no bar near {as_of}",
                 where=f"{prices.symbol} in {prices.source}",
-                why=f"the last one before it, {last}, lies {lacking} {unit}s back, expected at "
+                why=f"the last bar before it, {last}, is {lacking} {unit}s earlier, expected at "
                 f"most {MOST_BEHIND}",
-                next_step="Pass another --as-of, or give the missing bars.",
+                next_step="Pass another --as-of, or add the missing bars.",
             )
         if last != as_of:
             warnings.append(f"no bar on {as_of}, forecast from the last one before it, {last}")
@@ -272,12 +272,12 @@ def make_ready(
     if asked or risk:
         if not model.levels:
             raise DataError(
-                "no chance and no loss",
+                "no probabilities or loss",
                 where=str(by.reference),
-                why="it forecasts one price a step, and no range",
+                why="it forecasts one price per step, not a range",
                 next_step="Use a model that forecasts a range: --model base.",
             )
-        # All rows up to the cutoff where training saw none of the symbol.
+        # All rows up to the cutoff if the model was not trained on the symbol.
         known_rows = trained_rows if trained_rows > steps else row + 1
         question = asked_of(
             np.log(prices_past[:known_rows]),
@@ -293,7 +293,7 @@ def make_ready(
         last_close=float(past.last_close[-1]),
         dates=dates,
         actual=np.append(known[1:] - known[0], np.full(steps + 1 - len(known), np.nan)),
-        # Copies, since a view would keep all rows.
+        # Copies, since a view would keep all rows in memory.
         history_dates=past.dates[-HISTORY:].copy(),
         history=past.last_close[-HISTORY:].copy(),
         price=series.price,
@@ -320,21 +320,21 @@ def make_ready(
 
 
 def check_issuable(record: bool, as_of: object) -> None:
-    """Raise UsageError to record a forecast from an earlier day, which anyone could make later."""
+    """Raise UsageError for recording a forecast from an earlier day, which may be hindsight."""
     if record and as_of is not None:
         raise UsageError(
             "nothing to record",
             where="--record --as-of",
-            why="a forecast from an earlier day is made by hindsight",
-            next_step="Leave one of the two out; evaluate grades past cutoffs.",
+            why="a forecast from an earlier day is made in hindsight",
+            next_step="Drop one of the two options; evaluate grades past cutoffs.",
         )
 
 
 def recorded(report: PredictReport, data_dir: Path, now: datetime) -> PredictReport:
-    """Return the report as a stream that writes the ledger when all is made: before it is shown.
+    """Return the report with forecasts that are written to the ledger before they are shown.
 
-    now : the time of issue. The report's warnings say what was left out, or cut from the ledger.
-    Raises FileError where the forecasts cannot be written: none of them is then.
+    now : the time of issue. Warnings list forecasts that were not recorded and lines removed from
+    the ledger. Raises FileError if the ledger cannot be written; then nothing is recorded.
     """
     issued = now.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
@@ -355,15 +355,15 @@ def recorded(report: PredictReport, data_dir: Path, now: datetime) -> PredictRep
 
 
 def _unfit(each: SymbolForecast, now: datetime) -> str | None:
-    """Why a forecast cannot be recorded, or None."""
-    # A week is dated by its first day, and a series of the user's own name may keep holidays that
-    # are unknown: neither its date nor the bars missing alone say that a session is over.
+    """Return why a forecast cannot be recorded, or None."""
+    # A week has the date of its first day, and a series with the user's own name may have unknown
+    # holidays: neither the date nor a missing bar alone shows that a session is over.
     if each.behind > 0 and each.dates[0] < np.datetime64(now.astimezone(UTC).date()):
-        return "the first session was over already"
+        return "the first session had already ended"
     median, fan = each.forecast.median, each.forecast.quantiles
     moves = np.abs(median if fan is None else np.asarray(fan))
-    if not (moves <= LARGEST_MOVE).all():  # False for NaN
-        return "the forecast is no usable number"
+    if not (moves <= LARGEST_MOVE).all():  # also catches NaN
+        return "the forecast is not a usable number"
     return None
 
 

@@ -1,7 +1,7 @@
-"""Whether all is well in a data folder, how old it is and what to do: one part a line.
+"""Report the state, age and next step of each part of a data folder.
 
-A cheap look: the bars are read only where their sidecar does not fit, which `data check` does for
-all of them. Each champion is loaded, as `predict` would. Nothing is written and no lock is taken.
+The report is fast: bars are read only if their sidecar does not fit, while `data check` reads all
+of them. Each champion is loaded as by `predict`. Nothing is written and no lock is taken.
 """
 
 import shlex
@@ -30,12 +30,12 @@ from lstmcli.workflows.data import StoredSeries, list_data, stored_schedule
 
 State = Literal["ok", "old", "bad", "none"]
 
-LONGEST_LOOK = timedelta(days=120)  # ahead, within which no calendar should end
-# State, what it is, why it is not well, what to do, and when it last changed.
+LONGEST_LOOK = timedelta(days=120)  # calendars should reach at least this far ahead
+# State, description, cause of a problem, next step, and time of the last change.
 _Found = tuple[State, str, str, str, datetime | None]
 _CHECK = "Run: lstmcli data check."
 _MOST_NAMES = 5
-# What a fetch counts although the feed can still make it good.
+# Counts of a fetch for problems that a later fetch may solve.
 _LAGGING = {
     "unanswered": "did not answer for",
     "refused": "refused",
@@ -46,11 +46,11 @@ _NOT_THE_FEED = (UsageError.exit_code, DataError.exit_code)
 
 @dataclass(frozen=True)
 class Part:
-    """How one part is.
+    """The state of one part.
 
-    state : "old" works but should be brought up to date, "bad" does not work, "none" is not there.
-    since : when it last changed, for its age; None for what has none. cause, next_step : why it is
-        not well, and what to do; "" where it is.
+    state : "old" works but should be updated, "bad" does not work, "none" does not exist. since :
+    when it last changed, for its age, or None. cause, next_step : the problem and what to do, or
+    "".
     """
 
     name: str
@@ -63,7 +63,7 @@ class Part:
 
 @dataclass(frozen=True)
 class StatusReport:
-    """The parts, the last runs by command, and which of the runs asked about are too old."""
+    """The parts, the last runs by command, and the requested commands that ran too long ago."""
 
     data_dir: Path
     now: datetime
@@ -73,7 +73,7 @@ class StatusReport:
     too_old: tuple[str, ...]
 
     def raise_if_too_old(self) -> None:
-        """Raise DataError naming the commands whose last good run lies too far back."""
+        """Raise DataError naming the commands whose last successful run is too old."""
         if self.too_old:
             raise DataError(
                 "the last good run is too old",
@@ -91,12 +91,12 @@ def status(
     max_age: timedelta | None = None,
     device: str = "auto",
 ) -> StatusReport:
-    """Look at every part as it is at `now`, in UTC.
+    """Return the state of every part at `now`, in UTC.
 
-    commands : whose last good run may be `max_age` old; see `last_runs.too_old`.
-    Raises FileNotFoundError where a relative data_dir is of a current folder that is gone.
+    commands : their last successful run may be up to `max_age` old; see `last_runs.too_old`. Raises
+    FileNotFoundError if data_dir is relative and the current folder no longer exists.
     """
-    data_dir.absolute()  # raises it here, or each part would be bad for it
+    data_dir.absolute()  # raise it here, rather than report every part as bad
     runs = last_runs(data_dir)
     today = now.date()
     parts = (
@@ -111,7 +111,7 @@ def status(
 
 
 def _part(name: str, look: Callable[[], _Found]) -> Part:
-    """Return the part that a check finds, or its failure."""
+    """Return the part found by `look`, or a bad part if it fails."""
     try:
         return Part(name, *look())
     except LstmcliError as error:
@@ -148,7 +148,7 @@ def _store(data_dir: Path, today: date) -> _Found:
 
 
 def _bring(behind: Sequence[StoredSeries]) -> str:
-    """How to bring series up to date: those of the first one's interval and source."""
+    """Return how to update series: those of the first one's interval and source."""
     if not behind:
         return ""
     first = behind[0]
@@ -206,17 +206,17 @@ def _model(data_dir: Path, name: str) -> _Found:
 
 
 def _retrain(name: str, symbols: Sequence[str]) -> str:
-    """How to train a model of stored prices again."""
+    """Return how to retrain a model of stored prices."""
     if len(symbols) > _MOST_NAMES:
-        return f"Train {name} again as it was trained."
+        return f"Retrain {name} as it was trained."
     return f"Run: lstmcli train {' '.join(symbols)} --name {name}."
 
 
 def _calendars(data_dir: Path, today: date) -> _Found:
-    """Say how far the holidays of the stored series' exchanges are known."""
+    """Report until when the holidays of the stored series' exchanges are known."""
     schedules = []
     for symbol in stored_symbols(data_dir, "1d"):
-        with suppress(DataError, FileError):  # the store's part names it
+        with suppress(DataError, FileError):  # the part on the store reports it
             schedules.append(stored_schedule(data_dir, symbol, "1d"))
     schedules = schedules or [Schedule(("XNYS",))]
     ends = {name: known_until(name) for each in schedules for name in each.calendars}
@@ -226,7 +226,7 @@ def _calendars(data_dir: Path, today: date) -> _Found:
     shown += [f"{name}: holidays after {end} are not known" for name, end in short]
     if plain := sum(not each.calendars for each in schedules):
         shown.append(f"weekdays for {plain} series that no exchange's calendar fits")
-    # Exchanges announce these a year ahead: no upgrade is sure to bring them.
+    # Exchanges announce holidays a year ahead, so an upgrade might not add them.
     step = "Later forecasts take weekdays and say so." if short else ""
     return "old" if short else "ok", ", ".join(shown), "", step, None
 
@@ -264,7 +264,7 @@ def _feed(known: Mapping[str, LastRuns]) -> _Found:
         if counts.get(each)
     ]
     again = f"Yahoo {' and '.join(late)}. {_again(last.command, ' later')}" if late else ""
-    # A misspelt symbol or option is no failure of the feed, nor what follows a forecast's fetch.
+    # A misspelt symbol or option is no failure of the feed, nor is an error after the fetch.
     unasked = last.exit_code in _NOT_THE_FEED or (
         last.command == FORECAST and "requests" in last.counts
     )
@@ -278,7 +278,7 @@ def _again(command: str, when: str = "") -> str:
 
 
 def _time(text: str) -> datetime | None:
-    """Parse a time of a file; None where it is none."""
+    """Parse a timestamp from a file; None if it is invalid."""
     try:
         found = datetime.fromisoformat(text)
     except ValueError:

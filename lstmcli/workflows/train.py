@@ -1,4 +1,4 @@
-"""Train: prices in, one model version kept, the champion replaced only by a better one."""
+"""Train a model on prices, keep it as a version, and promote it only if it is better."""
 
 import shlex
 import time
@@ -39,12 +39,12 @@ from lstmcli.training.loop import Epoch
 
 @dataclass(frozen=True)
 class TrainReport:
-    """What was trained and kept.
+    """The result of a training run.
 
-    scores : of the validation windows, next to the baselines; None where they overlap training.
-    decision : whether the version became champion, and why.
-    notes : one sentence each, on the run and on repairs of the prices.
-    unchanged : nothing was trained: `model` is the newest version, which a new one would repeat.
+    scores : of the validation windows, next to the baselines; None if they overlap training.
+    decision : whether the version was promoted to champion, and why.
+    notes : one sentence each, about the run and about repaired prices.
+    unchanged : nothing was trained, since a new version would equal the newest one, `model`.
     """
 
     model: ModelRef
@@ -59,9 +59,9 @@ class TrainReport:
 
 @dataclass(frozen=True)
 class Training:
-    """A training that is asked for: its settings, and prices with the recipe's dates.
+    """A requested training: its settings, and the source of prices with the recipe's dates.
 
-    recipe : what its models are called unless named. donor : the model that it starts from.
+    recipe : the default name of its models. donor : the model that it starts from.
     """
 
     settings: Settings
@@ -71,7 +71,7 @@ class Training:
 
     @property
     def most_epochs(self) -> int:
-        """Return how many epochs a network has at most, in all phases."""
+        """Return the maximum number of epochs of a network, over all phases."""
         phases = 1 if self.donor is None else len(self.donor.phases(1.0))
         return self.settings.train.epochs * phases
 
@@ -86,10 +86,10 @@ def read_recipe(
     fine_tune_lr: float | None = None,
     models: Path | None = None,
 ) -> Training:
-    """Read a recipe with `KEY=VALUE` changes, and the model `from_` that training starts from.
+    """Read a recipe with `KEY=VALUE` changes, and the model `from_` to start from.
 
-    Without a recipe it is that model's own, else the default. models : the data folder of the
-    model, unless it is that of the source. Raises as `find_donor`.
+    The default recipe is that of the model `from_`, if any. models : the data folder of the model,
+    by default that of the source. Raises the errors of `find_donor`.
     """
     donor = find_donor(models or source.data_dir, from_, freeze=freeze, fine_tune_lr=fine_tune_lr)
     name = Path(recipe or "default").stem
@@ -122,31 +122,32 @@ def train(
     ray: str | None = None,
     workers: int | None = None,
 ) -> TrainReport:
-    """Fit one network on all the symbols given and keep it as a new version of a name.
+    """Train one network on all symbols and keep it as a new version of a model name.
 
-    After each epoch a checkpoint is kept, until the version is.
+    A checkpoint is saved after each epoch, and removed once the version is saved.
 
-    name : of the model; unless given that of the only symbol that the source names, else `recipe`.
-    replace : take the champion's place also where it was trained on other symbols.
-    resume : go on from the checkpoint, if there is one of the same data and settings.
-    force : train also where nothing has changed since the newest version.
-    timeout : seconds after which no further epoch is trained; the best one so far is kept, and the
-        checkpoint too. clock : that they are counted by, the same wherever it is trained.
-    ray, workers : the Ray cluster whose processes share each batch, and how many; see `group_of`.
-    donor : a model whose weights are where training starts. scratch : take none, also where few
-        windows validate and the ready-made model would be one.
-    promotion, level : whether it becomes champion; see `promotion.decide`.
-    on_note : called before training with what there is to know of its prices.
-    run_id : kept in the metadata, so that a log can be searched for it.
-    typed : the prices and the recipe as `lstmcli train` reads them, for an error's next step.
-    Raises DataError when a series is too short, UsageError where the champion of the name was
-    trained on other symbols, LockedError when another run trains the same name, TrainingError when
-    training broke down (the last good epoch is kept, but never promoted) or had no time for one.
+    name : of the model; by default the source's symbol if it names only one, else `recipe`.
+    replace : replace the champion even if it was trained on other symbols.
+    resume : continue from the checkpoint, if one of the same data and settings exists.
+    force : train even if nothing has changed since the newest version.
+    timeout : seconds after which training stops; the best epoch so far and the checkpoint are kept.
+        clock : measures them; it must agree on all machines that train.
+    ray, workers : a Ray cluster and the number of its processes that share each batch; see
+        `group_of`.
+    donor : a model whose weights training starts from. scratch : never start from the ready-made
+        model, which is the default if there are few validation windows.
+    promotion, level : when to promote the new version; see `promotion.decide`.
+    on_note : called before training with each note about the prices.
+    run_id : recorded in the metadata, to find the run in a log.
+    typed : the prices and the recipe as arguments of `lstmcli train`, for error messages.
+    Raises DataError if a series is too short, UsageError if the champion of the name was trained on
+    other symbols, LockedError if another run trains the same name, and TrainingError if training
+    diverged (the last good epoch is kept, but never promoted) or had no time for an epoch.
     """
     began, home = clock(), source.data_dir
     check_used(ray, "--workers", workers)
     if ray is None:
-        choose_device(settings.train.device)  # before prices are read
+        choose_device(settings.train.device)  # fail before reading prices
     if name is not None:
         model_folder(home, name)
     given = _prepare(settings, source, donor, scratch, recipe)
@@ -207,11 +208,11 @@ def train(
 
 @dataclass(frozen=True)
 class _Given:
-    """What one network is trained on: the settings and the plan of all that is suitable.
+    """The settings and suitable data to train one network on.
 
-    name : of the model, unless one is asked for. used : the prices of the plan. failures : of what
-    is not suitable. donor : the model to start from, given or ready-made; short : a note on the
-    latter. read_at : when the prices were read, ISO.
+    name : default name of the model. used : the prices of the plan. failures : the unsuitable
+    series. donor : the model to start from, requested or ready-made; short : a note on the latter.
+    read_at : when the prices were read, ISO time.
     """
 
     source: Source
@@ -226,11 +227,11 @@ class _Given:
 
     @property
     def interval(self) -> str:
-        """The interval of its bars."""
+        """The interval of the bars."""
         return self.used[0].interval
 
     def describe_shipped(self) -> Iterator[str]:
-        """Yield one note where a run takes sample data that ship and were not named."""
+        """Yield one note if the run uses the shipped sample data by default."""
         samples, used = shipped_file("data"), self.used
         named = self.source.names_data
         if not named and all(Path(each.source).is_relative_to(samples) for each in used):
@@ -241,7 +242,7 @@ class _Given:
             )
 
     def describe_read(self) -> dict[str, Any]:
-        """Say what a version keeps of where its prices came from, also those of inputs alone."""
+        """Return the origin of the prices, including those of inputs, for the metadata."""
         if self.used[0].source != STORE:
             return {"store": False, "read_at": self.read_at, "histories": {}}
         inputs = self.settings.window.inputs
@@ -253,15 +254,15 @@ class _Given:
         return {"store": True, "read_at": self.read_at, "histories": learned_from, **named}
 
     def replaces(self, name: str, allowed: bool, typed: str) -> bool:
-        """Return whether the new version cannot be compared with the champion, if there is one.
+        """Return whether the new version replaces a champion of other symbols.
 
-        Raises UsageError where it cannot, unless it is allowed to replace that one.
+        Two such models cannot be compared: raises UsageError unless `allowed`.
         """
         symbols = [e.symbol for e in self.used] + [e.symbol for e in self.failures]
         try:
             leader = registry.champion(self.source.data_dir, name)
             found = None if leader is None else read_candidate(leader)
-        except ModelError:  # `decide` says so
+        except ModelError:  # `decide` reports it
             return False
         if found is None or is_comparable(found, symbols, self.interval):
             return False
@@ -279,7 +280,7 @@ class _Given:
         )
 
     def notes(self, name: str) -> Iterator[str]:
-        """Yield what there is to know before a model of some name is trained."""
+        """Yield notes on the settings and data before a model of this name is trained."""
         if self.short:
             yield self.short
         settings, folder = self.settings, model_folder(self.source.data_dir, name)
@@ -288,11 +289,11 @@ class _Given:
         if self.donor is not None:
             yield from transfer.describe_transfer(self.donor, settings, self.plan)
         for key in settings.model.unused:
-            yield f"model.network {settings.model.network} has no use for model.{key}"
+            yield f"model.network {settings.model.network} ignores model.{key}"
         if settings.train.labels == "sequence" and not settings.labels_all_bars:
             yield (
-                "one label a window: train.labels sequence of model.head recursive goes with "
-                "networks that keep a state and window.scaling relative"
+                "one label per window: train.labels sequence with model.head recursive requires a "
+                "network with a state and window.scaling relative"
             )
         for each in self.used:
             yield from each.named_notes()
@@ -301,7 +302,7 @@ class _Given:
 def _prepare(
     settings: Settings, source: Source, donor: Donor | None, scratch: bool, recipe: str
 ) -> _Given:
-    """Read the prices and split them. recipe : what a model of several series is called."""
+    """Read the prices and split them. recipe : the name of a model of several series."""
     read_at = datetime.now(UTC).isoformat()
     asked = () if donor is None else (donor.metadata.interval, f"{donor.reference} reads")
     loaded, failures = load_alike(source, settings.data, settings.window.inputs, *asked)
@@ -328,9 +329,9 @@ def _keep(
     record: dict[str, Any],
     decision: Decision,
 ) -> tuple[str, ...]:
-    """Write a version, then the pointer; the checkpoint goes last, unless training can go on.
+    """Write a version, then the pointer; then remove the checkpoint unless training can resume.
 
-    Returns a note where training can go on. Raises TrainingError where training broke down.
+    Returns a note if training can resume. Raises TrainingError if training diverged.
     """
     save_bundle(version.folder, learned.model, record, learned.fit.history)
     if (error := learned.fit.error) is not None:
@@ -354,12 +355,12 @@ def _finish(
     notes: tuple[str, ...],
     failures: tuple[Failure, ...],
 ) -> TrainReport:
-    """Do what a run that was killed after writing its version had still to do, and report it."""
+    """Complete and report a run that was killed after it had written its version."""
     if checkpoint.has_checkpoint(version.folder.parent):
         if metadata.decision and metadata.decision.promoted:
             registry.promote(data_dir, version)
         checkpoint.remove_checkpoint(version.folder.parent)
-    why = f"settings, data and versions are those of {version}"
+    why = f"settings, data and versions are the same as for {version}"
     return TrainReport(
         model=version,
         metadata=metadata,

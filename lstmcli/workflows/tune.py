@@ -1,12 +1,12 @@
-"""Tune: many settings tried on walk-forward validation folds, the best of them as a recipe.
+"""Search for settings on walk-forward validation folds, and write the best as a recipe.
 
-The test span takes no part, and the result is no more than a choice: `train` makes a model of the
-recipe, and `evaluate` judges it and says how many settings it was chosen among.
+The search does not use the test span and only chooses settings: `train` trains a model with the
+recipe, and `evaluate` judges it and reports how many settings were tried.
 
-Trial 0 is the recipe itself. Each further trial has a sampler and a pruner of its own, seeded by
-train.seed and its number, that know the trials of lower numbers: a search that was killed goes on
-as if it had not been. Where `at_once` trials are at work together, trial n knows those up to
-n - at_once, whichever ends first.
+Trial 0 is the recipe itself. Every other trial has its own sampler and pruner, seeded by train.seed
+and its number, which know only trials with lower numbers: so a search that was killed resumes with
+the same results. If `at_once` trials run at a time, trial n knows those up to n - at_once, in
+whatever order they finish.
 """
 
 import time
@@ -49,15 +49,15 @@ _STATES: dict[TrialState, State] = {  # in the order of the report
     TrialState.FAIL: "failed",
     TrialState.RUNNING: "running",
 }
-_WARM_UP = 3  # epochs of its first fit for which every trial is spared
+_WARM_UP = 3  # epochs of its first fit before a trial may be pruned
 
 
 @dataclass(frozen=True)
 class Trial:
-    """One trial: its values of the settings searched, and its result.
+    """One trial: its values of the searched settings, and its result.
 
-    score : the mean of `scores`, those of the folds, in units of the last price; None unless it is
-    complete. reason : why it failed. A trial that another process runs has no result yet.
+    score : the mean of `scores` over the folds, in units of the last price; None unless it is
+    complete. reason : why it failed. A trial that runs in another process has no result yet.
     """
 
     number: int
@@ -73,10 +73,10 @@ class Trial:
 
 @dataclass(frozen=True)
 class TuneReport:
-    """A study as far as it has come.
+    """The current state of a study.
 
-    trials : the complete ones first, by score, then the others by number. recipe : the file of the
-    best. gain : of the best over trial 0, None where that was not completed.
+    trials : complete ones first, by score, then the others by number. recipe : the file with the
+    best settings. gain : of the best over trial 0; None if that was not completed.
     """
 
     name: str
@@ -93,7 +93,7 @@ class TuneReport:
 
 
 OnTrial = Callable[[Trial, Trial | None, int, int], None]
-"""Called after each trial with (trial, best so far, trials that have ended, trials wanted)."""
+"""Callback: called after each trial with (trial, best so far, trials ended, trials requested)."""
 
 
 def tune(
@@ -111,18 +111,17 @@ def tune(
     ray: str | None = None,
     at_once: int | None = None,
 ) -> TuneReport:
-    """Try settings until the study `name` has its trials, and write the best ones as a recipe.
+    """Run the trials of the study `name`, and write the best settings as a recipe.
 
-    What is finished stays finished, however the run ends, and several processes may share a study.
+    Finished trials are kept however the run ends, and several processes may share a study.
 
-    recipe : the file to write; in the study's folder unless given. fresh : begin the study again.
-    timeout : seconds after which no epoch is begun; the trial at work is given up. clock : that
-        they are counted by, the same wherever trials run.
-    ray, at_once : the Ray cluster that runs the trials, and how many of them at a time: which they
-        know, and so which are proposed and pruned, depends on that. Unless given as many as it can
-        run.
-    Raises UsageError where the study has other data or settings, DataError where the rows do not
-    allow the folds, TrainingError where no trial was completed.
+    recipe : the file to write; in the study's folder by default. fresh : restart the study.
+    timeout : seconds after which no epoch starts; the running trial is discarded. clock : measures
+        them; it must agree on all machines that run trials.
+    ray, at_once : a Ray cluster that runs the trials, and how many at a time, by default as many as
+        it can run. Trials know fewer others the more run at a time, which affects their values.
+    Raises UsageError if the study has other data or settings, DataError if there are too few rows
+    for the folds, TrainingError if no trial was completed.
     """
     began = clock()
     check_used(ray, "--at-once", at_once)
@@ -131,7 +130,8 @@ def tune(
         source, settings.data, searching.inputs_searched(settings, search.space)
     )
     plan, failures = plan_prices(loaded, with_known_features(settings, loaded), failures)
-    if "train.batch_size" in search.space:  # a number, so that a sampler learns from the recipe
+    # Resolve "auto", so that a sampler can learn from the recipe.
+    if "train.batch_size" in search.space:
         settings = settings.changed(train={"batch_size": choose_batch_size(plan, settings)})
     given: list[Mapping[str, Any]] = [
         {key: searching.value_of(settings, key) for key in search.space}
@@ -158,8 +158,8 @@ def tune(
         open_study(folder, _bound(bench), fresh=fresh) as study,
         noted_when_stopped(
             lambda: (
-                f"{len(study.ended())} of {search.trials} trials of {name} are kept, "
-                "the same command goes on"
+                f"{len(study.ended())} of {search.trials} trials of {name} are kept; "
+                "run the same command to continue"
             )
         ),
     ):
@@ -204,23 +204,23 @@ def _nothing_completed(folder: Path, trials: Sequence[Trial]) -> TrainingError:
 
 
 def _notes(search: Search, at_once: int, trials: Sequence[Trial]) -> Iterator[str]:
-    """Yield how many trials were at work at a time, and how many are left."""
+    """Yield how many trials ran at a time, and how many remain."""
     if at_once > 1 and (search.sampler == "tpe" or search.pruner != "none"):
         yield (
-            f"{at_once} trials at a time: each is proposed and pruned by those up to {at_once} "
-            f"before it; --at-once {at_once} repeats this"
+            f"{at_once} trials at a time: each knows only those up to {at_once} before it; "
+            f"pass --at-once {at_once} to reproduce this"
         )
     if others := sum(trial.state == "running" for trial in trials):
-        yield f"{others} of {search.trials} trials are at work in other processes"
+        yield f"{others} of {search.trials} trials are running in other processes"
     if len(trials) < search.trials:
         count = len(trials) - others
-        yield f"{count} of {search.trials} trials are finished; the same command goes on"
+        yield f"{count} of {search.trials} trials are finished; run the same command to continue"
 
 
 def _bound(bench: Bench) -> dict[str, Any]:
-    """Return the data and settings that all trials of a study share, by name.
+    """Return the data and settings that all trials of a study must share, by name.
 
-    The device and the threads are not among them, nor is how many trials there are.
+    The device and the numbers of threads and trials may change between runs.
     """
     search, series = bench.search, folds.fold_series(bench.known, bench.settings)
     tree = bench.settings.model_dump(mode="json", exclude={"data", "evaluate", "tuning"})
@@ -248,9 +248,9 @@ def _bounds(dimension: Dimension) -> dict[str, Any]:
 
 
 class _Task(NamedTuple):
-    """A trial to run: its number, what holds its claim, and what is tried, in a study of its own.
+    """A trial to run: its number, its claim, and its values, in a study of its own.
 
-    The study is in memory and has the trials that it knows.
+    That study is in memory and contains the trials that it knows.
     """
 
     number: int
@@ -266,9 +266,9 @@ def _run_left(
     workers: Workers,
     at_once: int,
 ) -> Iterator[int]:
-    """Run the trials that are left, in order; keep each that has ended and yield its number.
+    """Run the remaining trials in order; store each that has ended and yield its number.
 
-    A trial whose task broke down has failed; one for which the time was over is given up.
+    A trial whose task crashed has failed; a trial that ran out of time is discarded.
     """
     waiting, shared = deque[_Task](), workers.put(bench)
     proposed = _propose(study, bench, given, at_once)
@@ -301,10 +301,10 @@ def _run_left(
 def _propose(
     study: Study, bench: Bench, given: Sequence[Mapping[str, Any]], at_once: int
 ) -> Generator[_Task]:
-    """Claim the trials that are left, one by one, and propose what they try, while there is time.
+    """Claim the remaining trials one by one, and propose their values, until time is up.
 
-    given : the values of the first trials, which no sampler proposes. Those outside the space are
-        left out there: a sampler could learn nothing from them.
+    given : the values of the first trials, which no sampler proposes. Values outside the space are
+        omitted from the task's study: a sampler could not learn from them.
     """
     search = bench.search
     kind = TPESampler if search.sampler == "tpe" else RandomSampler
@@ -365,14 +365,14 @@ def _trial(ended: FrozenTrial) -> Trial:
 
 
 def _best(trials: Sequence[Trial]) -> Trial | None:
-    """Return the complete trial with the lowest score, the earlier one of two."""
+    """Return the complete trial with the lowest score; the earliest in a tie."""
     return trials[0] if trials and trials[0].state == "complete" else None
 
 
 def _recipe(
     settings: Settings, source: Source, interval: str, name: str, best: Trial, count: int
 ) -> str:
-    """Return the settings of the best trial, complete, with what their choice has cost."""
+    """Return the best trial's complete settings as TOML, with the number of trials."""
     chosen = searching.with_values(settings, best.values, where=f"trial {best.number}").model_copy(
         update={
             "data": lasting_data(source, settings.data, interval),

@@ -80,7 +80,7 @@ def test_a_model_forecasts_some_of_its_own_series(made: Predictions, model: Mode
     own = made.frame[made.frame["symbol"] == "BBB"].reset_index(drop=True)
     pd.testing.assert_frame_equal(model.predict(symbols=["BBB"]).frame, own)
     assert model.evaluate(symbols="bbb").windows["symbol"].unique().tolist() == ["BBB"]
-    with pytest.raises(UsageError, match=r"option not used .strict.: it says how files"):
+    with pytest.raises(UsageError, match=r"option not used .strict.: it applies to files"):
         model.predict(strict=True)
 
 

@@ -100,7 +100,7 @@ def test_many_symbols_are_warned_of_on_one_line(home: Path) -> None:
 def test_a_day_after_today_is_refused(home: Path) -> None:
     tomorrow = str(datetime.now(UTC).date() + timedelta(days=1))
     done = run(home, "predict", "--model", "mine", "--as-of", tomorrow)
-    assert_one_error(done, 2, "a day to come", tomorrow)
+    assert_one_error(done, 2, "a future day", tomorrow)
 
 
 @pytest.mark.parametrize(("day", "code"), [("2018-09-10", 0), ("2018-09-11", 4)])
@@ -110,7 +110,7 @@ def test_more_than_five_sessions_after_the_last_bar_is_refused(
     done = run(home, "predict", "--model", "mine", "--as-of", day)
     assert done.code == code  # 2018-09-03 was Labor Day
     if code:
-        assert_one_error(done, 4, "no bar near 2018-09-11 (B in", "2018-08-31, lies 6 sessions")
+        assert_one_error(done, 4, "no bar near 2018-09-11 (B in", "2018-08-31, is 6 sessions")
 
 
 def test_a_day_within_a_hole_of_the_bars_is_refused_too(home: Path) -> None:

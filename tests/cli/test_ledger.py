@@ -135,7 +135,7 @@ def test_hindsight_is_not_recorded(fan_home: Path) -> None:
     outcome = record(fan_home)  # the bars end in 2018
     assert outcome.code == 0
     assert outcome.err.splitlines()[-1] == (
-        "lstmcli: not recorded, since the first session was over already: one, two"
+        "lstmcli: not recorded, since the first session had already ended: one, two"
     )
     assert not (fan_home / "data/ledger").exists()
 
@@ -163,7 +163,7 @@ def test_forecast_that_is_no_number_is_not_recorded(fresh: Path, move: float) ->
     broken = replace(each, forecast=Forecast(np.full((1, 10), move)))
     shown = recorded(replace(report, forecasts=(broken,)), fresh / "data", datetime.now(UTC))
     assert list(shown.forecasts) == [broken]
-    assert report.warnings[-1] == "not recorded, since the forecast is no usable number: one"
+    assert report.warnings[-1] == "not recorded, since the forecast is not a usable number: one"
     assert entries(fresh) == []
 
 

@@ -80,7 +80,9 @@ def test_past_moves_are_those_that_training_saw(tmp_path: Path) -> None:
 
 def test_a_model_without_a_range_has_no_chances(home: Path) -> None:
     for option in ("--price=180", "--risk"):
-        assert_one_error(run(home, "predict", option), 4, "no chance and no loss", "--model base")
+        assert_one_error(
+            run(home, "predict", option), 4, "no probabilities or loss", "--model base"
+        )
 
 
 @for_each("option", ["--price=0", "--price=x", "--price=-100%", "--price=1,900"])

@@ -295,11 +295,11 @@ def test_settings_that_a_network_has_no_use_for_are_named(home: Path) -> None:
     linear = ("--promote", "never", "--set", "model.network=linear")
     done = train(home, *linear, "--set", "model.kernel_size=5")
     assert done.err.splitlines() == [
-        "lstmcli: model.network linear has no use for model.hidden_sizes",
-        "lstmcli: model.network linear has no use for model.kernel_size",
+        "lstmcli: model.network linear ignores model.hidden_sizes",
+        "lstmcli: model.network linear ignores model.kernel_size",
     ]
     labels = ("--set", "train.labels=sequence", "--set", "model.hidden_sizes=[32]")
     assert train(home, *linear, *labels).err == (
-        "lstmcli: one label a window: train.labels sequence of model.head recursive goes with "
-        "networks that keep a state and window.scaling relative\n"
+        "lstmcli: one label per window: train.labels sequence with model.head recursive requires a "
+        "network with a state and window.scaling relative\n"
     )

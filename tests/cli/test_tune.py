@@ -151,7 +151,7 @@ def test_after_a_signal_the_same_command_goes_on_to_the_same_end(
     else:
         assert forks.wait(pid).code == 128 + number
         assert rest[-1].startswith("lstmcli: stopped: ")
-        assert rest[-1].endswith("of 4 trials of tiny are kept, the same command goes on")
+        assert rest[-1].endswith("of 4 trials of tiny are kept; run the same command to continue")
     again = tune(place, "--trials", 4, "--format", "json", "--verbose")
     assert len(again.err.splitlines()) <= 4 - finished
     for trial, same in zip(json.loads(again.out)["trials"], whole, strict=True):
@@ -162,7 +162,7 @@ def test_a_trial_in_another_process_is_shown_as_running(place: Path) -> None:
     assert tune(place, "--trials", 2).code == 0
     with hold(place / "data/tuning/tiny/trial-2.lock"):
         outcome = tune(place, "--trials", 4, "--format", "json")
-    assert "1 of 4 trials are at work in other processes" in outcome.err
+    assert "1 of 4 trials are running in other processes" in outcome.err
     found = json.loads(outcome.out)["trials"]
     assert sorted(trial["number"] for trial in found[:3]) == [0, 1, 3]
     assert found[3] == {

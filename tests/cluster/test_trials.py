@@ -138,7 +138,7 @@ def test_the_time_is_over_for_tasks_too(point: World, tmp_path: Path) -> None:
     )
     report = point.tune(trials=9, options=options)
     assert 1 <= len(report.trials) <= 3, "those that were at work may have ended"
-    notes = [f"{len(report.trials)} of 9 trials are finished; the same command goes on"]
+    notes = [f"{len(report.trials)} of 9 trials are finished; run the same command to continue"]
     assert list(report.notes[1:]) == notes
     clock.over.unlink()
     assert len(point.tune(trials=9, options=on_cluster()).trials) == 9

@@ -95,7 +95,7 @@ def test_a_series_that_stands_still_is_no_part_of_a_fan() -> None:
 @pytest.mark.parametrize(
     ("rows", "number", "words"),
     [
-        (90, 6, "fold 1 of 6.*no series has windows"),
+        (90, 6, "fold 1 of 6.*no series has training windows"),
         (400, 7, "no rows before it.*--folds"),
         (63, 7, "no rows before it"),  # not one
     ],
@@ -107,7 +107,7 @@ def test_too_many_folds_are_refused(rows: int, number: int, words: str) -> None:
 
 def test_a_shuffled_split_has_no_folds() -> None:
     split = {"method": "shuffled", "validation_fraction": 0.05, "purge": 0}
-    with pytest.raises(UsageError, match=r"split.method shuffled.*no spans of time"):
+    with pytest.raises(UsageError, match=r"split.method shuffled.*not spans of time"):
         make_folds(loaded(400), tiny_settings(split=split), 3)
 
 

@@ -94,8 +94,8 @@ def test_whole_numbers_have_a_step_of_one_unless_by_ratios(tmp_path: Path) -> No
         ("train.epochs = {choices = [1], low = 1}", "low is unknown"),
         ("train.epochs = {choices = []}", "choices found .*, expected a longer list"),
         ("train.epochs = {choices = 3}", "choices found 3, expected a list"),
-        ("train.epochs = {choices = [1, 2, 1]}", "a choice comes twice"),
-        ("model.dropout = {choices = [0, 0.0]}", "a choice comes twice"),
+        ("train.epochs = {choices = [1, 2, 1]}", "duplicate choice"),
+        ("model.dropout = {choices = [0, 0.0]}", "duplicate choice"),
         ("train.epochs = {choices = [1, 0]}", "found 0, expected at least 1"),
         ("train.epochs = {choices = ['many']}", "found 'many', expected a whole number"),
         (

@@ -228,7 +228,7 @@ def test_kept_weights_are_those_that_training_gives_but_for_rounding(alone: Path
     found = {(each.model, each.stage) for each in report.comparisons if each.difference}
     assert found == {("other/v0001", "kept")}
     assert "the saved model differs from a refit on its training rows" in message(report)
-    (note,) = [each for each in report.notes if "rounded otherwise" in each]
+    (note,) = [each for each in report.notes if "rounded differently" in each]
     assert note.startswith("near/v0001")
     assert "0.01 are allowed" in note
     assert any("trained with torch 1.13, not" in each for each in report.notes)
@@ -248,7 +248,9 @@ def test_one_window_says_what_it_cannot_show(home: Path) -> None:
     report = run(home, "point", n_windows=1)
     assert leaks(report) == []
     assert "not audited, scores: no bar follows the windows" in report.notes
-    assert any(each.startswith("not audited, refit: there is one cutoff") for each in report.notes)
+    assert any(
+        each.startswith("not audited, refit: there is only one cutoff") for each in report.notes
+    )
 
 
 def test_a_symbol_that_cannot_be_audited_is_a_failure_and_the_others_go_on(

@@ -173,7 +173,7 @@ def test_one_symbol_from_two_files_is_refused_before_anything_is_written(tmp_pat
         write(tmp_path, f"{folder}/fund.csv")
     write(tmp_path, "FUND.csv")
     for twin in ("b/fund.csv", "FUND.csv"):
-        with pytest.raises(UsageError, match=r"a symbol comes twice.*NAME=FILE"):
+        with pytest.raises(UsageError, match=r"duplicate symbol.*NAME=FILE"):
             run(tmp_path, "a/fund.csv", twin)
     with pytest.raises(UsageError, match="no files"):
         run(tmp_path)

@@ -383,5 +383,5 @@ def test_damaged_lines_are_named_and_the_others_graded(tmp_path: Path) -> None:
     (damage,) = report.damages
     assert (damage.path, damage.line) == (path, 6)
     path.write_bytes(raw[len(raw) // 2 :][:100])
-    with pytest.raises(DataError, match=r"found 1 damaged lines and no other.*predict --record"):
+    with pytest.raises(DataError, match=r"found only 1 damaged lines.*predict --record"):
         grade(prices(tmp_path, one=walk(ROWS)))

@@ -202,7 +202,7 @@ def test_a_search_that_was_stopped_goes_on_to_the_same_end(
         point.tune(pruner="none", options={"on_epoch": Stop(epochs).raises})
     kept = (epochs - 1) // 6
     (note,) = stop.value.__notes__
-    assert note == f"stopped: {kept} of 3 trials of s are kept, the same command goes on"
+    assert note == f"stopped: {kept} of 3 trials of s are kept; run the same command to continue"
     told: list[int] = []
     options = {"on_trial": lambda trial, best, count, wanted: told.append(trial.number)}
     assert facts(point.tune(pruner="none", options=options)) == unpruned
@@ -273,7 +273,7 @@ def test_a_timeout_keeps_what_is_finished_and_the_same_command_goes_on(point: Wo
     options = {"on_epoch": stop.passes, "clock": stop.clock, "timeout": 50.0}
     report = point.tune(options=options)
     assert [trial.number for trial in facts(report)] == [0]
-    assert report.notes == ("1 of 3 trials are finished; the same command goes on",)
+    assert report.notes == ("1 of 3 trials are finished; run the same command to continue",)
     assert len(point.tune().trials) == 3
 
 
