@@ -34,7 +34,7 @@ Columns = Mapping[str, Floats]
 
 
 def find_odd_values(columns: Columns) -> dict[str, Mask]:
-    """Mark the odd values of contradictory bars; return a mask (N,) for each column of BAR.
+    """Mark the odd values of contradictory bars: a mask (N,) per column of BAR.
 
     columns : name -> (N,). Values that are not positive and finite count as missing.
     """
@@ -77,7 +77,7 @@ def bar_text(columns: Columns, row: int) -> str:
 
 
 def _crossed(values: Columns) -> dict[tuple[str, str], Mask]:
-    """Return, for each pair of columns, the mask of bars whose lower value exceeds the upper."""
+    """Mark, for each pair of columns, the bars whose lower value exceeds the upper."""
     with np.errstate(over="ignore"):  # prices close to the largest float overflow
         return {
             (lower, upper): values[lower] > values[upper] * (1 + TOLERANCE)

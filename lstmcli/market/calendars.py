@@ -89,7 +89,7 @@ def own_calendar(symbol: str, *, from_feed: bool = False) -> str | None:
 
 @dataclass(frozen=True)
 class CalendarTable:
-    """All calendars: one row per calendar, one column per day of FIRST_TRUSTED to LAST_KNOWN.
+    """All calendars, one row each; one column per day, FIRST_TRUSTED to LAST_KNOWN.
 
     first : the first recorded session of each calendar.
     known_until : the last day with known holidays. Later sessions may ignore holidays that are
@@ -282,7 +282,7 @@ def library_calendar(name: str, **span: str) -> Any:
 
 @cache
 def _sessions(calendar: str) -> tuple[Days, np.datetime64]:
-    """Return the sessions of the table, or of the installed library if it knows later ones."""
+    """Return the table's sessions, or the library's if it knows later ones."""
     table = calendar_table()
     row = table.row(calendar)
     days = FIRST_TRUSTED + np.flatnonzero(table.is_session[row])
@@ -377,7 +377,7 @@ def _day_after(day: date, interval: str) -> date:
 
 @cache
 def _all_closes(name: str) -> pd.Series[pd.Timestamp]:
-    """Return the closing time of each session of an exchange in UTC, if its hours are recorded."""
+    """Return the recorded closing times of an exchange's sessions in UTC."""
     import pandas as pd
 
     known = library_calendar(name)

@@ -1,4 +1,4 @@
-"""Interpret the header of a table: the dates, the series, and the fields of each series.
+"""Interpret the header of a table: dates, series, and fields of each series.
 
 Five layouts are supported: one series with a Close column; a long table, which also has a column of
 symbols; a wide table with one price column per series; columns that join a field and a symbol, e.g.
@@ -129,7 +129,7 @@ class Layout:
 def read_layout(
     rows: Sequence[Sequence[str]], where: str, columns: Mapping[str, str] | None = None
 ) -> Layout:
-    """Infer the layout of a table from its first three rows, the first of which has the names.
+    """Infer the layout of a table from its header and the first rows.
 
     columns : column names by their words in CHOICES; they take precedence over detection.
     Raises DataError naming the columns if there is no date or no Close, a name is repeated, or a
@@ -230,7 +230,7 @@ def parse_columns(text: str) -> dict[str, str]:
             raise UsageError(
                 "bad --columns",
                 where=text[:80],
-                why=f"found {part[:40]!r}, expected each of {', '.join(CHOICES)} once at most",
+                why=f"found {part[:40]!r}, expected each of {', '.join(CHOICES)} at most once",
                 next_step=did_you_mean(key, list(CHOICES)) or "Pass --columns close=NAME.",
             )
         found[key] = name
@@ -238,7 +238,7 @@ def parse_columns(text: str) -> dict[str, str]:
 
 
 def choose_series(found: Sequence[str], symbols: Sequence[str], where: str) -> list[str]:
-    """Return the requested series in the requested order, or all series if none is requested.
+    """Return the requested series in the requested order; by default all series.
 
     If a file has one unnamed series, return it whatever is requested.
     """
@@ -258,7 +258,7 @@ def choose_series(found: Sequence[str], symbols: Sequence[str], where: str) -> l
 
 
 def _position(name: str, names: Sequence[str], where: str) -> int:
-    """Return the position of a column named in --columns; ignore case if that is unambiguous."""
+    """Return the position of a column in --columns; ignore case if unambiguous."""
     found = [i for i, each in enumerate(names) if each == name.strip()]
     found = found or [i for i, each in enumerate(names) if each.lower() == name.strip().lower()]
     if len(found) == 1:
@@ -288,7 +288,7 @@ def _is_date(cell: str) -> bool:
 
 
 def _is_text(rows: Sequence[Sequence[str]], i: int) -> bool:
-    """Return whether a column has letters and no digits in the first rows below the header."""
+    """Return whether a column has letters and no digits in its first rows."""
     text = "".join(row[i] for row in rows[1:] if i < len(row))
     return any(map(str.isalpha, text)) and not any(map(str.isdigit, text))
 
@@ -301,7 +301,7 @@ def _lone_close(
     may_be_wide: bool,
     where: str,
 ) -> int | None:
-    """Find the Close in a table without a column of that name; None if the table may be wide.
+    """Find the Close if no column has that name; None if the table may be wide.
 
     named : columns with a name in _LONE_CLOSES. Such a column is the Close if it is alone or among
         other fields; next to further columns of numbers it may be a series, since Y is a ticker.
@@ -318,7 +318,7 @@ def _lone_close(
     if len(named) > 1:
         found = [names[i] for i in named]
         step = f"Choose one: --columns close={found[0]}."
-        raise column_error("two columns of prices", found, where, step, "found {}")
+        raise column_error("two price columns", found, where, step, "found {}")
     return (named or adjusted)[0]
 
 
@@ -327,14 +327,12 @@ def _symbol_field(names: Sequence[str], others: Sequence[int], where: str) -> in
     found = [i for i in others if key_of(names[i]) in _SYMBOLS]
     if len(found) > 1:
         step = f"Choose one: --columns symbol={names[found[0]]}."
-        raise column_error(
-            "two columns of symbols", [names[i] for i in found], where, step, "found {}"
-        )
+        raise column_error("two symbol columns", [names[i] for i in found], where, step, "found {}")
     return next(iter(found or [i for i in others if key_of(names[i]) == _NAME]), None)
 
 
 def _yfinance_layout(rows: Sequence[Sequence[str]], where: str) -> Layout | None:
-    """Read yfinance's header with fields and tickers in either order; None for other headers."""
+    """Read yfinance's header, fields or tickers first; None for other headers."""
     dates, *names_below = rows[-1]
     is_one = len(rows) == 3 and len({len(row) for row in rows}) == 1
     if not (is_one and names_below) or any(names_below) or key_of(dates) not in _DATES:
@@ -355,10 +353,10 @@ def _yfinance_layout(rows: Sequence[Sequence[str]], where: str) -> Layout | None
 
 
 def _duplicate(names: Sequence[str], where: str) -> DataError:
-    advice = "Keep one of each meaning, or choose: --columns close=COLUMN."
+    advice = "Keep one of them, or choose: --columns close=COLUMN."
     return column_error("duplicate column", names, where, advice, "found {}")
 
 
 def _no_close(names: Sequence[str], where: str) -> DataError:
-    advice = "Name the column of prices Close, or pass --columns close=COLUMN."
+    advice = "Rename the price column to Close, or pass --columns close=COLUMN."
     return column_error("no Close column", names, where, advice)

@@ -163,7 +163,7 @@ def put_together(names: Mapping[int, str], joined: Mapping[int, Joined], where: 
         plain.append(first)
     if have_close:
         if plain and all(fields.keys() == {"Close"} for fields in groups.values()):
-            raise _undecided("where only some are a Close of a symbol", names, where)
+            raise _undecided("but only some are the Close of a symbol", names, where)
         unused += plain
         plain = []
     series = {labels[symbol]: fields for symbol, fields in groups.items()}
@@ -188,6 +188,6 @@ def column_error(
 
 
 def _undecided(why: str, names: Mapping[int, str], where: str) -> DataError:
-    advice = "Name the columns of prices Close_SYMBOL, or remove the others."
+    advice = "Name the price columns Close_SYMBOL, or remove the others."
     what = "cannot tell fields from symbols"
     return column_error(what, list(names.values()), where, advice, f"found {{}}, {why}")

@@ -50,7 +50,7 @@ class Merge:
 
 
 def overlap_start(stored: pd.DataFrame) -> date:
-    """Return the first date to fetch: OVERLAP rows back, or the last action if that is earlier."""
+    """Return the first date to fetch: OVERLAP rows back, or an earlier last action."""
     start: pd.Timestamp = stored.index[-min(OVERLAP, len(stored))]
     for column in _ACTIONS:
         if (dates := stored.index[stored[column].fillna(0.0) != 0.0]).size:
@@ -100,7 +100,7 @@ def merge(stored: pd.DataFrame, fresh: pd.DataFrame) -> Merge:
 
 
 def contradiction(stored: pd.DataFrame, fresh: pd.DataFrame) -> str | None:
-    """Describe the first jump beyond a factor of two that only the fresh prices have, or None.
+    """Describe the first jump by more than 2x that only fresh prices have, or None.
 
     Adjusted prices of one symbol have no such jump, since a split changes all earlier prices alike.
     A jump in the stored prices alone is not reported: the fresh prices correct it.
@@ -161,7 +161,7 @@ def _splits_differ(stored: pd.DataFrame, fresh: pd.DataFrame) -> bool:
 
 
 def _restatement(stored: pd.DataFrame, fresh: pd.DataFrame) -> str | None:
-    """Return the actions or the price that show a restated history; None if there are none."""
+    """Return the actions or the price that show a restated history, or None."""
     if stored.index.intersection(fresh.index).empty:
         last = stored.index[-1].date()
         return f"no session in common with the stored rows, which end {last}"

@@ -1,4 +1,4 @@
-"""Price tables: the bars of one symbol, validated once by `validate.py` and trusted elsewhere.
+"""Price tables: the bars of one symbol, validated once by `validate.py`.
 
 The interval of the bars, their weeks and months, and the next dates are all inferred from the
 dates: the weekdays with bars, the weekday of weekly bars, the day pattern of monthly ones (first,
@@ -205,14 +205,14 @@ def as_read(
 
 
 def most_common_interval(loaded: Sequence[Prices]) -> str | None:
-    """Return the most common interval, the first one in a tie; None if there are no series."""
+    """Return the most common interval, the first in a tie; None without series."""
     found = [_interval(each) for each in loaded]
     counts = [sum(are_alike(each, other) for other in found) for each in found]
     return found[counts.index(max(counts))] if found else None
 
 
 def _interval(prices: Prices) -> str:
-    """Return the interval; for stored bars that of their folder, unless the dates contradict it."""
+    """Return the interval; for stored bars their folder's, unless dates contradict."""
     if prices.source != STORE:
         return prices.interval
     found = infer_interval(prices.frame.index)  # type: ignore[arg-type]

@@ -32,7 +32,7 @@ Status = Literal["new", "updated", "unchanged", "restated", "failed"]
 
 @dataclass(frozen=True)
 class Task:
-    """The settings of a fetch run, the same for all symbols; named like the options of `fetch`."""
+    """The settings of a fetch run, named like the options of `fetch`."""
 
     data_dir: Path
     interval: Interval
@@ -115,7 +115,7 @@ def refresh(symbol: str, task: Task) -> FetchResult:
     stored = _read(symbol, task)
     span = _missing_span(symbol, stored, task)
     if span is None:
-        notes = ["nothing to ask for"] if task.dry_run else []
+        notes = ["nothing to request"] if task.dry_run else []
         return _result(symbol, "unchanged", stored.frame, notes)
     (start, whole), is_new = span, stored.frame.empty
     if task.dry_run:
@@ -156,7 +156,7 @@ def _read(symbol: str, task: Task) -> Stored:
     facts, named = store.read_sidecar(*where), f"{symbol}{interval_option(task.interval)}"
     if store.source_of(facts) == store.IMPORTED:
         raise DataError(
-            "not fetched: the stored prices are imported ones",
+            "not fetched: the stored prices were imported",
             where=symbol,
             why=f"they come from {facts.get('file', 'a file')}",
             next_step=f"Import a newer file, or first run: lstmcli data remove {named}.",
@@ -167,7 +167,7 @@ def _read(symbol: str, task: Task) -> Stored:
             "not fetched: the stored prices are of unknown source",
             where=symbol,
             why=f"{sidecar} is {'damaged' if sidecar.exists() else 'missing'}",
-            next_step=f"To replace them by Yahoo's, run: lstmcli fetch {named} --full.",
+            next_step=f"To replace them with Yahoo's, run: lstmcli fetch {named} --full.",
         )
     try:
         prices = store.read_stored(*where, today=task.now.date(), mend=True)
@@ -226,7 +226,7 @@ def _fetch_answer(symbol: str, start: date | None, stored: Stored, task: Task) -
         step = "Wait for later bars."
         if error.resume:
             first = f"lstmcli data remove {symbol}{option}, then: " if len(stored.dates) else ""
-            step = f"To do without: {first}lstmcli fetch {symbol}{option} --start {error.resume}."
+            step = f"To leave it out: {first}lstmcli fetch {symbol}{option} --start {error.resume}."
         raise error.changed(next_step=step) from error
     if not stored.is_known:
         return answer
@@ -240,7 +240,7 @@ def _fetch_answer(symbol: str, start: date | None, stored: Stored, task: Task) -
                 f"not stored: prices in another {what}",
                 where=symbol,
                 why=f"found {found}, expected {known} as stored",
-                next_step=f"Where that is right, replace all: lstmcli fetch {symbol}{option} "
+                next_step=f"If that is correct, replace all: lstmcli fetch {symbol}{option} "
                 "--full.",
             )
     if odd := contradiction(stored.frame, answer.frame):
@@ -321,14 +321,14 @@ def _accept(
     notes = [f"restated: {merged.restated}"]
     if not stored.is_known:
         rows = f"{len(stored.frame)} rows of unknown source replaced"
-        notes.append(f"{rows}, {len(lost)} of them of days that Yahoo does not have")
+        notes.append(f"{rows}, {len(lost)} of them on days that Yahoo does not have")
         return answer.frame, notes
     if len(lost) > max(1, MAX_LOST * len(stored.frame)):
         why = f"{len(lost)} of {len(stored.frame)} stored rows are not in Yahoo's answer, the first"
         why += f" of {lost[0].date()}"
         raise _refused(symbol, task, "restated history is shorter than the stored one", why)
     if len(merged.unclear):
-        why = f"{len(merged.unclear)} not in it, the first of {merged.unclear[0].date()}, and the "
+        why = f"{len(merged.unclear)} missing, the first of {merged.unclear[0].date()}, and the "
         why += "rows around changed by different ratios"
         raise _refused(symbol, task, "restated history lacks stored rows", why)
     if len(merged.kept):
@@ -340,13 +340,13 @@ def _accept(
 
 def _refused(symbol: str, task: Task, what: str, why: str) -> RefusedAnswer:
     named = f"{symbol}{interval_option(task.interval)}"
-    step = "Try again later; what is stored is kept. To take Yahoo's all the same, first run: "
+    step = "Try again later; the stored bars are kept. To use Yahoo's anyway, first run: "
     step += f"lstmcli data remove {named}."
     return RefusedAnswer(f"not stored: {what}", where=symbol, why=why, next_step=step)
 
 
 def _heal(stored: Stored, frame: pd.DataFrame) -> list[str]:
-    """Return notes on replaced or removed contradictory bars, which versions before 0.2 stored."""
+    """Return notes on fixed contradictory bars, which versions before 0.2 stored."""
     odd, notes = pd.DatetimeIndex(stored.left_out), []
     there = odd.isin(frame.index)
     for what, days in (("replaced", odd[there]), ("removed", odd[~there])):

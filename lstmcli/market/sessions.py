@@ -107,7 +107,7 @@ def _decide(dates: bytes, own: str | None, claim: str | None, from_feed: bool) -
 
 
 def _differing(recent: Days, sessions: Days) -> int | None:
-    """Count the differences between dates and a calendar; None if the calendar does not fit."""
+    """Count the differences between dates and a calendar; None if it does not fit."""
     recent = recent[(recent >= sessions[0]) & (recent <= sessions[-1])]
     if recent.size == 0:
         return None
@@ -127,13 +127,15 @@ def _differing(recent: Days, sessions: Days) -> int | None:
 
 
 def _fitting(days: Days, claim: str | None) -> tuple[Schedule, bool]:
-    """Compare dates with all calendars; return those that fit, and whether the fit is exact.
+    """Return the calendars that fit the dates, and whether the fit is exact.
 
     claim : the calendar that the series' name suggests.
     """
     in_use = weekmask(days) if days.size else [*Schedule(()).weekdays]
     days = days[(days >= FIRST_TRUSTED) & (days <= LAST_KNOWN)]
-    too_few = Schedule((), tuple(in_use), "the dates hold too few holidays to tell the exchange")
+    too_few = Schedule(
+        (), tuple(in_use), "the dates have too few holidays to identify the exchange"
+    )
     if days.size < 2:
         return too_few, False
     table, span = calendar_table(), np.arange(days[0], days[-1] + DAY)
@@ -208,7 +210,7 @@ def future_dates(prices: Prices, n: int, schedule: Schedule | None = None) -> Da
 
 
 def note_unknown(prices: Prices, dates: Days, schedule: Schedule | None = None) -> tuple[str, ...]:
-    """Return notes on unknown holidays and sessions up to the last of the forecast `dates`."""
+    """Return notes on unknown holidays and sessions among the forecast `dates`."""
     if prices.interval != "1d" or not dates.size:
         return ()
     return _note_unknown(schedule or schedule_for(prices), _days(prices)[-1], dates[-1])
@@ -221,7 +223,7 @@ def _days(prices: Prices) -> Days:
 @lru_cache(maxsize=64)  # many series end on the same day
 def _note_unknown(schedule: Schedule, last: np.datetime64, end: np.datetime64) -> tuple[str, ...]:
     if not schedule.calendars:
-        return (f"{schedule.note}: weekdays are taken, holidays are not known",)
+        return (f"{schedule.note}: weekdays are used, holidays are not known",)
     notes = []
     if end > schedule.known_until:
         notes.append(f"holidays after {schedule.known_until} are not known")

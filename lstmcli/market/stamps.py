@@ -1,4 +1,4 @@
-"""Convert time stamps to session dates in the exchange's time zone, and combine intraday bars.
+"""Convert time stamps to session dates, and combine intraday bars.
 
 The daily bar of a feed begins at midnight of the exchange. For Frankfurt that is 23:00 UTC of the
 day before (22:00 in summer), so dates taken literally would include Sundays and no Fridays. If no
@@ -31,7 +31,7 @@ _CUT = 0.5  # share of the usual number of bars below which a first or last sess
 
 
 def refuse_mixed_offsets(stamps: Stamps, lines: Ints, where: str) -> None:
-    """Raise DataError for the first line with an offset from another time zone than the rest.
+    """Raise DataError for the first line with an offset from another time zone.
 
     Offsets may differ by one hour, since winter and summer time do.
     """
@@ -41,7 +41,7 @@ def refuse_mixed_offsets(stamps: Stamps, lines: Ints, where: str) -> None:
         raise DataError(
             "mixed time zones",
             where=at_line(where, lines[wrong[0]]),
-            why="its UTC offset differs from the rows before by more than summer time does",
+            why="its UTC offset differs from earlier rows by more than one hour",
             next_step="Write all dates as YYYY-MM-DD.",
         )
 
@@ -122,11 +122,11 @@ def join_sessions(bars: Bars, stamps: Stamps, today: date) -> Bars:
             joined[name] = values[ends - 1]
     counts, days = ends - starts, bars.days[starts]
     whole = np.ones(days.size, dtype=bool)
-    notes = [f"Made {days.size:,} sessions of {counts.sum():,} bars within them."]
+    notes = [f"Combined {counts.sum():,} intraday bars into {days.size:,} sessions."]
     for at in (0, -1):
         if counts[at] < _CUT * np.median(counts):
             whole[at] = False
-            notes.append(f"Left out the session of {days[at]}: the file has a part of it.")
+            notes.append(f"Left out the session of {days[at]}: the file has only part of it.")
     if days[-1] >= np.datetime64(today, "D"):
         whole[-1] = False
         notes.append(f"Left out the session of {days[-1]}: it may not be over.")
@@ -135,7 +135,7 @@ def join_sessions(bars: Bars, stamps: Stamps, today: date) -> Bars:
 
 
 def _zone(seen: Stamps, symbol: str, where: str) -> str | None:
-    """Find the time zone that gives the session dates of stamps; None to keep them as written."""
+    """Find the time zone of the session dates; None to keep dates as written."""
     naive = bool((seen.offsets == NO_OFFSET).all())
     as_written = bool(((seen.minutes <= _EVENING) | (seen.minutes >= _LAST_HALF_HOUR)).all())
     if as_written and np.mean(seen.minutes == 0) >= _MOST:
@@ -171,7 +171,7 @@ def _zone(seen: Stamps, symbol: str, where: str) -> str | None:
     raise DataError(
         "cannot tell the session of a time stamp",
         where=where,
-        why=f"found {_shown(seen, seen.days.size - 1)} and such, which may be of that day or of "
+        why=f"found {_shown(seen, seen.days.size - 1)}, which may belong to that day or to "
         "the next",
         next_step="Write the dates as YYYY-MM-DD, or give the series the symbol of its exchange, "
         "such as NAME.DE=FILE.",
@@ -208,7 +208,7 @@ def _within(minutes: Minutes, span: tuple[int, int]) -> bool:
 
 
 def _is_week(days: Days, zone: str = "") -> bool:
-    """Return whether the dates are weekdays only, all days of the week, or firsts of months."""
+    """Return whether dates are weekdays only, all days, or firsts of months."""
     share = _weekday_shares(days)
     if share[5] + share[6] <= _FEW or _is_every_day(days):
         return True

@@ -1,4 +1,4 @@
-"""The price store: one CSV file per symbol and interval, with a JSON sidecar of metadata.
+"""The price store: a CSV file and a JSON sidecar per symbol and interval.
 
 Unchanged bars are not rewritten. Fetched values are rounded so that reading and writing a file
 gives the same bytes; imported bars keep every digit. The sidecar names the source of the bars; bars
@@ -174,7 +174,7 @@ def _existing(data_dir: Path, symbol: str, interval: str) -> Path:
         return path
     stored = [each for each in INTERVALS if price_path(data_dir, symbol, each).is_file()]
     only = f", only {' and '.join(map(bars_of, stored))} are stored" if stored else ""
-    own = f"To train on those pass --set data.interval={stored[0]}. " if stored else ""
+    own = f"To train on those, pass --set data.interval={stored[0]}. " if stored else ""
     missing = path if data_dir.is_dir() else f"the folder {data_dir}"
     raise DataError(
         f"no {bars_of(interval)} stored" if stored else "no prices stored",

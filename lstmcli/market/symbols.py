@@ -90,7 +90,7 @@ def check_series_name(name: str, where: str, error: type[DataError] | type[Usage
         "not a name of a series",
         where=where,
         why=f"found {_shown(name)}, expected printable characters and none of = + - @ first",
-        next_step="Rename the column, or name a file's only series: NAME=FILE.",
+        next_step="Rename the column, or name a single series with NAME=FILE.",
     )
 
 

@@ -165,7 +165,7 @@ def read_table(
         raise DataError(
             "missing date",
             where=at_line(where, undated[0]),
-            why="the row has values and no date",
+            why="the row has values but no date",
             next_step="Correct or remove the row.",
         )
     notes = [*raw.notes, *read.notes, *layout.notes, *stamps.notes]
@@ -186,7 +186,7 @@ def read_table(
         ignored.append(layout.names[layout.symbol_field or 0])
         ignored.sort(key=layout.names.index)
     if ignored:
-        notes.append(f"Columns that are not used: {first_few(ignored, 5)}.")
+        notes.append(f"Unused columns: {first_few(ignored, 5)}.")
     by_position = dict(zip(positions, values.T, strict=True))
     has_times = layout.time_field is not None
     return Table(where, series, stamps, lines, by_position, tuple(notes), rows, more, has_times)
@@ -233,7 +233,7 @@ def _split(
         raise DataError(
             f"no symbol in column {column}",
             where=at_line(where, lines[np.argmax(empty)]),
-            why="the row has values and does not say of which series",
+            why="the row has values but no symbol",
             next_step=f"Complete the row, or rename the column {column} if it has no symbols.",
         )
     if len(names) == 1:
@@ -287,8 +287,8 @@ def _session_bars(table: Table, series: str, symbol: str, resample: str, today: 
         raise DataError(
             f"intraday bars ({within})",
             where=bars.where(),
-            why="lstmcli works on days",
-            next_step="--resample 1d takes each session's open, high, low, last and sum.",
+            why="lstmcli needs daily or longer bars",
+            next_step="Pass --resample 1d to combine the bars of each session.",
         )
     days, notes = stamps.days, list[str]()
     as_written = (within or table.has_times) and (stamps.offsets == NO_OFFSET).all()

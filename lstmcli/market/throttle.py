@@ -1,4 +1,4 @@
-"""Limit requests to the feed: a rate limit, pauses after refusals (HTTP 429), and a deadline.
+"""Limit requests to the feed: rate, pauses after refusals (HTTP 429), deadline.
 
 Requests of all threads are sent one by one, `1 / rate` seconds apart. A late request is not
 followed by a quick one, since the feed's own window is unknown. A refusal, or several failures in a
@@ -30,7 +30,7 @@ class Transient(NetworkError):
     """No answer, an invalid one or a server error; a later try may succeed."""
 
     def __init__(
-        self, symbol: str, why: str, next_step: str = "Try again later; what is stored is kept."
+        self, symbol: str, why: str, next_step: str = "Try again later; the stored bars are kept."
     ) -> None:
         super().__init__("no usable answer from Yahoo", where=symbol, why=why, next_step=next_step)
 
@@ -149,7 +149,7 @@ class Gate:
                     paused += f", --max-wait is {self.max_wait:g} s"
                     if self._gave_up == "refused":
                         raise RateLimited(symbol, paused)
-                    raise Transient(symbol, f"one failure after the other, {paused}", _AGAIN)
+                    raise Transient(symbol, f"repeated failures, {paused}", _AGAIN)
                 self.check_time(symbol, delay)
                 if delay <= 0.0:
                     self._next = now + 1.0 / self.rate

@@ -88,7 +88,7 @@ def check_bars(
     mend: bool = False,
     unfinished: date | None = None,
 ) -> Prices:
-    """Validate bars with a Close and return their price table; raise DataError for bad ones.
+    """Validate bars with a Close and return their price table; raise DataError.
 
     price : the column to forecast, as for `price_column`. It and Close must be valid in every row;
         bad values in other columns are marked missing.
@@ -161,7 +161,7 @@ def drop_empty_columns(bars: Bars, targets: Sequence[str]) -> Bars:
 
 
 def _order(bars: Bars) -> Bars:
-    """Sort by date and drop duplicate rows; raise DataError for conflicting rows of one date."""
+    """Sort by date and drop duplicate rows; raise DataError for conflicting ones."""
     if np.any(bars.days[1:] < bars.days[:-1]):
         bars = bars.keep(np.argsort(bars.days, kind="stable")).noted("Sorted the rows by date.")
     repeated = repeats(bars.days)
@@ -177,7 +177,7 @@ def _order(bars: Bars) -> Bars:
             "--columns symbol=COLUMN.",
         )
     count = count_of(repeated.sum(), "row")
-    return bars.keep(~repeated).noted(f"Dropped {count} that repeated another of the same date.")
+    return bars.keep(~repeated).noted(f"Dropped {count} that duplicated another of the same date.")
 
 
 def count_equal_closes(close: Floats) -> int:
@@ -204,7 +204,7 @@ def _refuse_bad_dates(bars: Bars, interval: str | None, today: date) -> None:
 
 
 def _between(bars: Bars, start: date | None, end: date | None) -> Bars:
-    """Keep the rows from `start` to `end`, both included; raise DataError if none are left."""
+    """Keep the rows from `start` to `end`, inclusive; raise DataError if none are left."""
     first, last = np.datetime64(start or date.min, "D"), np.datetime64(end or date.max, "D")
     kept = (bars.days >= first) & (bars.days <= last)
     if kept.any():
@@ -219,7 +219,7 @@ def _between(bars: Bars, start: date | None, end: date | None) -> Bars:
 
 
 def _drop_null_rows(bars: Bars, targets: Sequence[str]) -> Bars:
-    """Drop the rows without a price; raise DataError if they are more than 5 % of all rows."""
+    """Drop rows without a price; raise DataError if they are more than 5 %."""
     null = np.any([np.isnan(bars.columns[name]) for name in targets], axis=0)
     count, total = int(null.sum()), bars.days.size
     if count == 0:
@@ -230,8 +230,8 @@ def _drop_null_rows(bars: Bars, targets: Sequence[str]) -> Bars:
             "no prices" if count == total else "too many rows without a price",
             where=bars.where(),
             why=f"{count} of {count_of(total, 'row')} have no {' or '.join(targets)}, {first}; "
-            "at most 5 % may",
-            next_step="Mend the source or start later.",
+            "at most 5 % are allowed",
+            next_step="Fix the source, or start later.",
         )
     return bars.keep(~null).noted(f"Dropped {count_of(count, 'row')} without a price, {first}.")
 
@@ -263,7 +263,7 @@ def _leave_out_unfinished(bars: Bars, interval: str, today: date, kept: date | N
 
 
 def _mark_missing(bars: Bars, targets: Sequence[str], odd: dict[str, Mask]) -> Bars:
-    """Mark impossible and contradictory optional values as missing, with one note per column.
+    """Mark bad optional values as missing, with one note per column.
 
     odd : column name -> (N,), the values that contradict the rest of their bar. The details of the
         note list their dates.
@@ -310,6 +310,6 @@ def _note_gaps(bars: Bars, interval: str, strict: bool) -> list[str]:
             "missing sessions" if odd.missing or not odd.extra.size else "bars without a session",
             where=bars.where(),
             why=" ".join(notes).rstrip("."),
-            next_step="Mend the series or leave out --strict.",
+            next_step="Fix the series, or leave out --strict.",
         )
     return notes + note_doubtful(odd)

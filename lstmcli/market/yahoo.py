@@ -249,7 +249,7 @@ def _bars(symbol: str, frame: pd.DataFrame, facts: Mapping[str, Any], interval: 
         low, high = {"1d": (0, 5), "1wk": (5, 10), "1mo": (20, 40)}[interval]
         gap = float(np.median(np.diff(as_days(pd.DatetimeIndex(frame.index))) / DAY))
         if gap < low or (gap > high and "dataGranularity" not in facts):
-            found = f"found a bar every {gap:g} days, expected those of {interval}"
+            found = f"found a bar every {gap:g} days, expected {interval} bars"
             raise Transient(symbol, found)
     kept = frame[frame["Close"].notna() & frame["Adj Close"].notna()]
     if kept.empty:
@@ -323,7 +323,7 @@ def _plain(symbol: str) -> str:
 
 
 def _refusal(symbol: str, status: int, error: Any) -> LstmcliError:
-    """Convert Yahoo's error object to an exception; only "Not Found" means an unknown symbol."""
+    """Convert Yahoo's error object; only "Not Found" means an unknown symbol."""
     facts = error if isinstance(error, dict) else {}
     description = str(facts.get("description") or "no reason given")
     if status < 500 and facts.get("code") == "Not Found":

@@ -1,1 +1,1 @@
-"""Read files of any format into raw tables: named columns of texts and numbers, uninterpreted."""
+"""Read files of any format into raw tables: named columns of texts and numbers."""

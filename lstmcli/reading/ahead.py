@@ -19,7 +19,7 @@ FEW = 3  # threads for small files: only pyarrow's parsing releases the interpre
 def work_ahead(
     work: Callable[[T], R], items: Collection[T], *, most: int = 4, threads: int = 1
 ) -> Generator[R, None, None]:
-    """Yield `work(item)` for each item in order, while threads process the next `most` items.
+    """Yield `work(item)` in order, while threads process the next `most` items.
 
     Closing the generator cancels items that have not started. Neither a signal nor the exit of the
     process waits for a running item, which may be a file that never ends.

@@ -83,7 +83,7 @@ def read_source(source: str | Path, stdin: IO[bytes] | None = None) -> Content:
     """
     if is_url(source):
         step = f"Download it first: curl -O '{source}'"
-        raise UsageError("addresses on the network are not read", where=source, next_step=step)
+        raise UsageError("cannot read from a URL", where=source, next_step=step)
     is_file = str(source) != "-"
     where = str(source) if is_file else "stdin"
     if not is_file and (stdin is None or stdin.closed):
@@ -105,7 +105,7 @@ def read_source(source: str | Path, stdin: IO[bytes] | None = None) -> Content:
 
 
 def decode_text(data: bytes, where: str) -> tuple[bytes, tuple[str, ...]]:
-    r"""Convert bytes to UTF-8 without byte order mark and with `\n` as line end; return notes too.
+    r"""Convert bytes to UTF-8 with `\n` line ends and no byte order mark, with notes.
 
     Raises DataError with the line of a byte that is not text.
     """
@@ -136,7 +136,7 @@ def table_name(path: str | PurePath) -> str:
 
 
 def list_tables(folder: str) -> tuple[list[str], str]:
-    """Return the files of a folder that may be tables, sorted by name, and a note on the rest.
+    """Return the possible tables of a folder, by name, and a note on other files.
 
     Hidden files, folders, files with other suffixes and sidecars (AAPL.json next to AAPL.csv) are
     skipped. Raises FileError if the folder cannot be read, DataError if it has no table.
@@ -215,7 +215,7 @@ def _unzipped(where: str, data: bytes) -> Content:
                     "expected one file in the zip archive",
                     where=where,
                     why=f"found {first_few(names, 5) or 'none'}",
-                    next_step="Unpack it, and pass the files that you mean, or their folder.",
+                    next_step="Unpack it, and pass one of the files, or their folder.",
                 )
             if entries[0].flag_bits & 1:
                 step = "Unpack it with its password first."
@@ -276,7 +276,7 @@ def _from_wide(data: bytes, encoding: str, where: str) -> bytes:
     try:
         text = data.decode(encoding)
     except UnicodeDecodeError as error:
-        why = f"it starts as UTF-16, and is none at byte {error.start}"
+        why = f"it starts as UTF-16 but is invalid at byte {error.start}"
         raise no_prices(where, why, "Fetch the file again.") from error
     return text.removeprefix("\ufeff").encode()
 
@@ -286,7 +286,7 @@ def _from_western(data: bytes, where: str) -> tuple[bytes, tuple[str, ...]]:
         text = data.decode("cp1252")
     except UnicodeDecodeError as error:
         raise _no_text(data, error.start, "line {} is not UTF-8 text", where) from error
-    return text.encode(), ("It is not UTF-8: read as Windows-1252, as Western Europe has it.",)
+    return text.encode(), ("Read as Windows-1252 (Western European), since it is not UTF-8.",)
 
 
 def _no_text(data: bytes, at: int, why: str, where: str) -> DataError:

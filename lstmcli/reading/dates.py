@@ -202,7 +202,7 @@ def _read_iso(texts: pa.Array) -> Stamps | None:
 
 
 def _read_alike(words: pa.Array, date_format: str) -> Stamps | None:
-    """Parse all texts (N,) by one format; None if no format fits all, or two formats differ."""
+    """Parse all texts (N,) by one format; None if none fits all, or two differ."""
     if date_format:
         stamps, is_read = _read(words, date_format)
         return stamps if is_read.all() else None
@@ -232,7 +232,7 @@ def _likely(words: pa.Array) -> list[str]:
 
 @cache
 def _pattern(date_format: str) -> str:
-    """Return the regular expression of a format: a group for each code, and one for the rest."""
+    """Return the regular expression of a format, with groups for codes and the rest."""
     full = date_format
     for alias, meaning in _ALIASES.items():
         full = full.replace(alias, meaning)
@@ -244,7 +244,7 @@ def _pattern(date_format: str) -> str:
         known = " ".join(f"%{code}" for code in _CODES)
         found = f"found {date_format[:40]!r}, expected a year, a month and a day from {known}"
         step = "Pass it as --date-format '%d/%m/%Y'."
-        raise UsageError("bad format of dates", why=found, next_step=step)
+        raise UsageError("bad date format", why=found, next_step=step)
     made = ""
     for i, part in enumerate(parts):
         if part[0] != "%":
@@ -312,7 +312,7 @@ def _months(names: pa.Array) -> Ints:
 
 
 def _times(rests: pa.Array) -> tuple[Minutes, Minutes, Mask]:
-    """Parse the texts after dates (N,): minutes, offsets, and a mask of valid or empty ones."""
+    """Parse the texts after dates (N,): minutes, offsets, mask of valid or empty ones."""
     coded = rests.dictionary_encode()
     times = [*map(read_time, coded.dictionary.to_pylist()), (0, NO_OFFSET)]  # last entry: null
     rows = coded.indices.fill_null(len(times) - 1).to_numpy()
@@ -322,7 +322,7 @@ def _times(rests: pa.Array) -> tuple[Minutes, Minutes, Mask]:
 
 
 def _read_epochs(words: pa.Array) -> Stamps | None:
-    """Parse numbers since 1970 in one unit, e.g. seconds, as times in UTC; None if invalid."""
+    """Parse epoch times in one unit, e.g. seconds, as UTC; None if invalid."""
     if not pc.all(pc.match_substring_regex(words, r"^\d{9,19}$")).as_py() or not len(words):
         return None
     longest = pc.max(pc.utf8_length(words)).as_py()
@@ -355,17 +355,17 @@ def _first_bad(
     is_number = np.asarray(pc.match_substring_regex(words, r"^\d{9,19}$"))
     what, at, step = "bad date", 0, "Correct the date, or pass its format by --date-format."
     if all_read:  # two formats fit with different dates, or one with two-digit years
-        what = "dates without a certain format"
-        why = f"may be of the format {' or '.join(map(repr, all_read))}"
-        step = f"Pass the one that is meant: --date-format '{all_read[0]}'."
+        what = "ambiguous dates"
+        why = f"may have the format {' or '.join(map(repr, all_read))}"
+        step = f"Pass the right one: --date-format '{all_read[0]}'."
     elif is_number.sum() > counts[likeliest]:
         n_digits = pc.utf8_length(words).to_numpy()
         at = int(np.argmax(~is_number | (n_digits != np.bincount(n_digits).argmax())))
-        why = "expected seconds or milliseconds since 1970, in one unit as the other dates"
+        why = "expected seconds or milliseconds since 1970, in the same unit as the other dates"
     elif counts[likeliest]:
         at = int(np.argmin(reads[likeliest]))
         why = f"expected {'YYYY-MM-DD' if likeliest == FORMATS[0] else likeliest}"
-        why += "" if date_format else ", as most of the dates"
+        why += "" if date_format else ", like most of the dates"
     else:
         why = f"expected {date_format or 'YYYY-MM-DD'}"
     text = words[at].as_py()

@@ -59,7 +59,7 @@ def open_csv(content: Content, marks: Marks) -> "CsvFile":
     # Comment lines become empty, so that the other lines keep their numbers.
     text, n_comments = _COMMENT.subn(b"", text) if b"#" in text else (text, 0)
     if n_comments:
-        notes = (*notes, f"Comment lines that were skipped: {n_comments}.")
+        notes = (*notes, f"Skipped comment lines: {n_comments}.")
     if text.endswith((b" ", b" \n")) and (
         blank := _BLANK_END.search(text, max(0, len(text) - _TAIL))
     ):
@@ -76,7 +76,7 @@ def open_csv(content: Content, marks: Marks) -> "CsvFile":
     if footers:
         shown = "; ".join(f"{each[:60]!a}" for each in footers)
         lines = "the last line" if len(footers) == 1 else f"the last {len(footers)} lines"
-        notes = (*notes, f"Left out {lines}, which is no row of prices: {shown}.")
+        notes = (*notes, f"Left out {lines} (no prices): {shown}.")
     if sep != "," and not marks.sep:
         notes = (*notes, f"Read as CSV separated by {_WORDS[sep]!r}.")
     first = [row.decode() for row in _first_lines(filled, _HEAD)]
@@ -146,7 +146,7 @@ class StreamedCsv(CsvFile):
         return replace(whole, notes=(*more, *whole.notes))
 
     def _pieces(self, start: int) -> Iterator[pa.Buffer | None]:
-        """Yield the file from byte `start` on in pieces of whole lines; None for one not plain."""
+        """Yield pieces of whole lines from byte `start` on; None for one not plain."""
         with (
             file_errors("cannot read the file", self.path, kinds=(OSError, ValueError), named=True),
             open(self.path, "rb", buffering=0) as file,
@@ -210,7 +210,7 @@ def _find_separator(text: bytes, where: str) -> str:
     if len(candidates) > 1:
         words = " and ".join(repr(_WORDS[sep]) for sep in candidates)
         raise DataError(
-            "cannot tell what separates the columns",
+            "cannot detect the separator",
             where=where,
             why=f"{words} both fit the first lines",
             next_step=f"Pass --sep '{_WORDS[candidates[0]]}' or --sep '{_WORDS[candidates[1]]}'.",

@@ -1,4 +1,4 @@
-"""Read JSON as a raw table: a list of objects, JSON Lines, or any orientation of pandas."""
+"""Read JSON as a raw table: a list of objects, JSON Lines, or pandas' formats."""
 
 import json
 import re
@@ -83,10 +83,10 @@ def _columns(found: Any, where: str, kind: str) -> dict[str, list[Any]]:
     if isinstance(found, dict):
         if "forecasts" in found:
             raise DataError(
-                "forecasts are no prices",
+                "forecasts are not prices",
                 where=where,
                 why=f"it is a list of forecasts ({kind})",
-                next_step="Give the file of prices that they were made from.",
+                next_step="Pass the prices from which they were made.",
             )
         if isinstance(found.get("columns"), list) and isinstance(found.get("data"), list):
             return _split_columns(found, where, kind)

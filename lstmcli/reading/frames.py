@@ -1,4 +1,4 @@
-"""Present a pandas DataFrame or Series as a raw table, to apply the same checks as to a file.
+"""Convert a pandas DataFrame or Series to a raw table, checked like a file.
 
 The header rows are those of `DataFrame.to_csv`: the index comes first, and yfinance's two levels of
 columns give three rows. Values keep their type instead of becoming text.

@@ -81,7 +81,7 @@ class Lines:
     def read_plain(
         self, mark: str, pieces: Iterable[pa.Buffer | None], capacity: int = 0
     ) -> tuple[list[pa.Array], Floats] | None:
-        """Read the texts, ISO dates as dates, and the numbers (N, K); None if some are not plain.
+        """Read texts, ISO dates as dates, and numbers (N, K); None if some are not plain.
 
         pieces : the text in pieces of whole lines, which avoids a second copy of all numbers; None
         for a piece that is not plain. capacity : expected number of lines, 0 if there is only one
@@ -250,7 +250,7 @@ class Lines:
         endings = self._last_fields() if endings is None else endings
         if why := why_cut(endings, decimal):
             why = f"it has no line end and its last field {endings[-1]!r} {why}"
-            step = "Fetch the file again, or end the line with a line break if it is whole."
+            step = "Fetch the file again, or end the line with a line break if it is complete."
             raise self._error("the last line may be cut", lines[-1], why, step)
 
     def _wrong_count(self, row: Any) -> DataError:
@@ -282,7 +282,7 @@ def why_cut(endings: Sequence[str], decimal: str) -> str:
     *others, last = endings
     value = _read_number(last, decimal)
     if value is None or np.isnan(value):
-        return "" if others and last == others[-1] else "is no number"
+        return "" if others and last == others[-1] else "is not a number"
     if not last[-1].isdigit():
         return "ends in the middle of a number"
     known = {text: number for text in others if (number := _read_number(text, decimal)) is not None}

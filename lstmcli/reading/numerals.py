@@ -174,7 +174,7 @@ class Written:
     def _refuse_odd(self, k: int, is_usual: pa.Array) -> None:
         """Raise DataError for the first row that is not formatted like the rest of its column."""
         if (bad := _first(pc.invert(is_usual))) is not None:
-            raise self._bad_number(k, bad, "is not written as the values above it")
+            raise self._bad_number(k, bad, "is not formatted like the values above it")
 
     def _refuse_two_readings(self, found: Sequence["_Column"], n_deciding: int) -> None:
         """Raise DataError if the decimal mark is ambiguous.
@@ -218,7 +218,7 @@ class Written:
 
 
 def decides(n_deciding: int, n_open: int) -> bool:
-    """Return whether the unambiguous numbers outweigh the ambiguous ones; a few slips do not."""
+    """Return whether the unambiguous numbers, beyond a few slips, decide the rest."""
     return n_deciding >= n_open or (n_deciding > _SLIPS and n_deciding >= _FEW * n_open)
 
 
@@ -254,10 +254,10 @@ def _read(column: _Column, mark: str) -> _Reading:
         wrong = pc.or_(pc.invert(fits), long)
         if pc.any(wrong).as_py():
             return _Reading(
-                thousands, _first(wrong), pc.sum(wrong).as_py(), "is not grouped as others are"
+                thousands, _first(wrong), pc.sum(wrong).as_py(), "is not grouped like the others"
             )
         if (odd := _without_decimals(column.texts, is_grouped, mark)) is not None:
-            return _Reading(thousands, odd, 1, "lacks the decimals that others have")
+            return _Reading(thousands, odd, 1, "lacks the decimals of the others")
         return _Reading(thousands, None)
     return _Reading("", bad, n_bad)
 

@@ -1,4 +1,4 @@
-"""Raw tables: the columns of a file, not yet interpreted, and the function that opens a file."""
+"""Raw tables: the uninterpreted columns of a file, and the function to open one."""
 
 import re
 from abc import ABC, abstractmethod
@@ -102,10 +102,10 @@ def open_table(source: str | Path, marks: Marks, stdin: IO[bytes] | None = None)
     table = table or _open(read_source(source, stdin), marks)
     if _FORECASTS.issubset(name.lower() for name in table.head[0]):
         raise DataError(
-            "forecasts are no prices",
+            "forecasts are not prices",
             where=table.where,
             why=f"it is a table of forecasts ({table.kind})",
-            next_step="Give the file of prices that they were made from.",
+            next_step="Pass the prices from which they were made.",
         )
     return table
 

@@ -1,4 +1,4 @@
-"""Raw tables for formats with column types, and the readers for Parquet and Feather (Arrow).
+"""Raw tables with column types; read Parquet and Feather (Arrow) files.
 
 Dates keep their type and time zone. Numbers become the nearest float64. Texts are parsed as in a
 CSV file. Only the requested columns of a file are decoded.

@@ -1,4 +1,4 @@
-"""Read Excel workbooks as raw tables, if only one sheet has a table. Needs the extra `excel`."""
+"""Read Excel workbooks with one table as raw tables. Needs the extra `excel`."""
 
 import io
 import zipfile
@@ -39,7 +39,7 @@ def open_workbook(content: Content, decimal: str = "") -> TypedTable:
             "several sheets have a table",
             where=where,
             why=f"found {first_few(tables, 5)}",
-            next_step="Save the sheet that you mean as a file of its own.",
+            next_step="Save the right sheet as a separate file.",
         )
     [(sheet, table)] = tables.items()
     numbers, rows = np.array(list(table)), list(table.values())
@@ -94,7 +94,7 @@ def _sheets(content: Content) -> dict[str, dict[int, tuple[Any, ...]]]:
 
 
 def _table(rows: dict[int, tuple[Any, ...]]) -> dict[int, tuple[Any, ...]]:
-    """Return the rows of the table in a sheet, header first, with equal length; {} if none.
+    """Return the rows of a sheet's table, header first, padded; {} without a table.
 
     Rows with a single cell of text above and below the table are titles and remarks.
     """

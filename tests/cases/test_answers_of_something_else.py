@@ -43,7 +43,7 @@ def test_an_answer_for_another_symbol_is_none_and_leaves_what_is_stored(
 def test_bars_closer_than_asked_for_are_no_weeks(server: StandIn, run: Run, tmp_path: Path) -> None:
     server.serve("AAPL", BARS)
     result = only(run(interval="1wk"))
-    assert "found a bar every 1 days, expected those of 1wk" in result.reason
+    assert "found a bar every 1 days, expected 1wk bars" in result.reason
     assert files(tmp_path) == {}
 
 

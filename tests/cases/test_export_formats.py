@@ -294,7 +294,7 @@ def test_44_sessions_are_made_of_intraday_bars(form: str) -> None:
     for each in (text, turned):
         found = read_one(each, resample="1d")
         same(found, BARS.tail(30))
-        assert any("Made 30 sessions of 2,340 bars" in note for note in found.notes)
+        assert any("Combined 2,340 intraday bars into 30 sessions" in note for note in found.notes)
 
 
 def test_sessions_that_are_cut_or_not_over_are_left_out() -> None:

@@ -162,6 +162,6 @@ def test_names_of_series_that_begin_like_fields_stay_names(names: str) -> None:
 def test_columns_of_no_symbol_are_left_out_and_named() -> None:
     [prices] = read(["Date", "Close_TSLA", "Volume_TSLA", "RSI_14"])
     assert prices.symbol == "TSLA"
-    assert prices.notes[0] == "Columns that are not used: RSI_14."
+    assert prices.notes[0] == "Unused columns: RSI_14."
     [prices] = read(["Date", "Close", "Volume", "SPY_Close"])
     assert prices.frame["Close"].tolist() == [1_000_001, 2_000_001, 3_000_001]

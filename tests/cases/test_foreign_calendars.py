@@ -50,7 +50,7 @@ def test_the_dates_ahead_are_sessions_of_the_exchange_or_noted_as_weekdays(years
             ahead = future_dates(prices, HORIZON)
             notes = note_unknown(prices, ahead)
             right += int(np.array_equal(ahead, true))
-            if not any("weekdays are taken" in note for note in notes):
+            if not any("weekdays are used" in note for note in notes):
                 later = sessions_of(calendar)[sessions_of(calendar) > past[-1]]
                 differing = any("left out" in note for note in notes)
                 if not (np.isin(ahead, later).all() if differing else np.array_equal(ahead, true)):
@@ -68,7 +68,7 @@ def test_days_removed_at_random_bring_no_other_exchange(gone: int) -> None:
         kept = np.setdiff1d(past, random.choice(past[:-1], gone, replace=False))
         prices = series(kept)
         ahead = future_dates(prices, HORIZON)
-        noted = any("weekdays are taken" in note for note in note_unknown(prices, ahead))
+        noted = any("weekdays are used" in note for note in note_unknown(prices, ahead))
         if not (noted or np.isin(ahead, later).all()):
             wrong.append((calendar, ahead[~np.isin(ahead, later)]))
     assert wrong == []
@@ -80,7 +80,7 @@ def test_weekdays_without_holidays_stay_weekdays_with_a_note() -> None:
     ahead = future_dates(prices, 2)
     assert ahead.astype(str).tolist() == ["2026-11-26", "2026-11-27"]
     (note,) = note_unknown(prices, ahead)
-    assert note.endswith("weekdays are taken, holidays are not known")
+    assert note.endswith("weekdays are used, holidays are not known")
 
 
 def test_four_holidays_are_too_few_to_believe_in() -> None:

@@ -113,7 +113,7 @@ def test_a_model_of_intraday_bars_makes_sessions_again(folder: Path) -> None:
     named = ("--name", "hourly", "--resample", "1d")
     done = run(folder, "train", "--csv", "hourly.csv", *TINY, *named)
     assert done.code == 0, done.err
-    assert f"Made {ROWS} sessions of {4 * ROWS} bars within them" in done.err
+    assert f"Combined {4 * ROWS} intraday bars into {ROWS} sessions" in done.err
     for command in ("evaluate", "predict"):
         again = run(folder, command, "--model", "hourly")
         assert again.code == 0, again.err

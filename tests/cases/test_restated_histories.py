@@ -59,7 +59,7 @@ def test_a_restatement_that_lacks_a_row_between_two_bases_is_tried_again(
     server.serve("AAPL", mended.drop(BARS.index[59]))
     result = only(run(full=True))
     assert (result.exit_code, result.failure) == (4, "refused")
-    assert "1 not in it, the first of 2024-03-25" in result.reason
+    assert "1 missing, the first of 2024-03-25" in result.reason
     assert files(tmp_path) == before
     server.serve("AAPL", mended)
     assert only(run(full=True)).status == "restated"

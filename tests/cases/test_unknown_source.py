@@ -59,7 +59,7 @@ def test_bars_without_a_whole_sidecar_are_replaced_only_by_full(
     assert found.kind == "sidecar"
     assert "lstmcli fetch AAPL --full" in found.next_step
     result = only(run(full=True))
-    assert "70 rows of unknown source replaced, 2 of them of days that Yahoo" in result.note
+    assert "70 rows of unknown source replaced, 2 of them on days that Yahoo" in result.note
     assert_holds(tmp_path, BARS[2:])
     assert part(tmp_path, "store").state == "ok"
 

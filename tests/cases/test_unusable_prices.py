@@ -95,7 +95,7 @@ def test_fetch_names_the_day_to_start_from_and_starts_there(server: StandIn, run
     result = only(run("CL=F", now=LATER))
     assert result.exit_code == 4
     assert "Close is -37.63" in result.reason
-    assert result.reason.endswith(f"To do without: lstmcli fetch CL=F --start {after}.")
+    assert result.reason.endswith(f"To leave it out: lstmcli fetch CL=F --start {after}.")
     result = only(run("CL=F", now=LATER, start=after))
     assert (result.status, result.first, result.rows) == ("new", str(after), 49)
 

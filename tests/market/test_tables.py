@@ -98,7 +98,7 @@ def test_columns_are_known_by_their_names_and_others_are_told(
 ) -> None:
     prices = read_one(two(row.format("2024-06-27"), row.format("2024-06-28"), header=header))
     assert (prices.symbol, closes(prices)) == (symbol, [1.5, 1.5])
-    assert prices.notes == ((f"Columns that are not used: {unused}.",) if unused else ())
+    assert prices.notes == ((f"Unused columns: {unused}.",) if unused else ())
     assert ("Stock Splits" in prices.frame) == (unused == "Capital Gains")
 
 

@@ -174,7 +174,7 @@ def test_others_wait_for_the_probe() -> None:
 
 @pytest.mark.parametrize(
     ("outcome", "error", "word"),
-    [("refused", RateLimited, "HTTP 429"), ("failed", Transient, "one failure after the other")],
+    [("refused", RateLimited, "HTTP 429"), ("failed", Transient, "repeated failures")],
 )
 def test_a_feed_that_is_given_up_fails_every_symbol_that_is_left(
     outcome: Outcome, error: type[Exception], word: str

@@ -166,7 +166,7 @@ def test_a_format_that_is_given_must_read_every_date() -> None:
 
 @for_each("form", ["", "%d", "%q/%m/%Y", "%d/%m", "%Y%y%m%d", "dd/mm/yyyy", "%Y-%m-%d%", "%m%m%Y"])
 def test_a_wrong_format_is_a_usage_error(form: str) -> None:
-    with pytest.raises(UsageError, match="bad format of dates"):
+    with pytest.raises(UsageError, match="bad date format"):
         check_date_format(form)
 
 

@@ -56,7 +56,7 @@ def test_a_table_in_other_clothes_is_the_same(shape: str) -> None:
         ("10 tabs", "CSV separated by 'tab'"),
         ("20 UTF-16", "UTF-16"),
         ("20 latin-1", "Windows-1252"),
-        ("22 comments", "Comment lines that were skipped: 3."),
+        ("22 comments", "Skipped comment lines: 3."),
         ("22 a footer", "'Downloaded from Barchart.com as of 06-16-2023, 05:11am CDT'"),
         ("22 two footers", "'All prices in dollars'; 'Data provided by nobody'"),
     ],
@@ -92,7 +92,7 @@ def test_a_column_or_value_named_by_a_hash_is_no_comment() -> None:
     ],
 )
 def test_two_separators_that_fit_are_refused_with_the_option(text: str) -> None:
-    with pytest.raises(DataError, match=r"cannot tell what separates.*Pass --sep '.' or --sep"):
+    with pytest.raises(DataError, match=r"cannot detect the separator.*Pass --sep '.' or --sep"):
         opened(text)
 
 
@@ -185,5 +185,5 @@ def test_names_in_brackets_are_no_web_page(header: str) -> None:
 
 
 def test_forecasts_are_no_prices() -> None:
-    with pytest.raises(DataError, match="forecasts are no prices"):
+    with pytest.raises(DataError, match="forecasts are not prices"):
         opened("model,symbol,cutoff,step,date,median\nbase,SPX,2024-01-02,1,2024-01-03,5\n")

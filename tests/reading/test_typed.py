@@ -148,7 +148,7 @@ def test_rows_are_named_by_their_place() -> None:
         ('{"a": [1], "b": [1, 2]}', "columns of different lengths"),
         ('{"a": {"0": 1}, "b": {"1": 2}}', "columns with different rows"),
         ('{"a": [{"x": 1}], "b": [{"x": 1}]}', "an object with a, b"),
-        ('{"forecasts": [], "model": "base"}', "forecasts are no prices"),
+        ('{"forecasts": [], "model": "base"}', "forecasts are not prices"),
         ('{"columns": ["a", "a"], "data": []}', "rows that do not fit its columns"),
         ("[{}]", "no rows"),
         ("[" * 100_000, "nested too deeply"),
