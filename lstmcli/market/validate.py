@@ -176,8 +176,8 @@ def _order(bars: Bars) -> Bars:
             next_step="Keep one row a date. If a column says which series each row is of, pass "
             "--columns symbol=COLUMN.",
         )
-    count = count_of(repeated.sum(), "row")
-    return bars.keep(~repeated).noted(f"Dropped {count} that duplicated another of the same date.")
+    count = count_of(repeated.sum(), "duplicate row")
+    return bars.keep(~repeated).noted(f"Dropped {count}.")
 
 
 def count_equal_closes(close: Floats) -> int:

@@ -60,7 +60,7 @@ def test_the_dates_ahead_are_sessions_of_the_exchange_or_noted_as_weekdays(years
 
 
 @for_each("gone", [1, 3, 8, 20])
-def test_days_removed_at_random_bring_no_other_exchange(gone: int) -> None:
+def test_removing_random_days_does_not_suggest_another_exchange(gone: int) -> None:
     random, wrong = np.random.default_rng(gone), []
     for calendar in EXCHANGES:
         past, _ = span(calendar, "2025-06-11", random.choice([1, 3]))
@@ -74,7 +74,7 @@ def test_days_removed_at_random_bring_no_other_exchange(gone: int) -> None:
     assert wrong == []
 
 
-def test_weekdays_without_holidays_stay_weekdays_with_a_note() -> None:
+def test_weekdays_without_holidays_continue_as_weekdays_with_a_note() -> None:
     days = np.arange(np.datetime64("2023-01-02"), np.datetime64("2026-11-26"))
     prices = series(days[np.is_busday(days)], "sp500")
     ahead = future_dates(prices, 2)
@@ -83,7 +83,7 @@ def test_weekdays_without_holidays_stay_weekdays_with_a_note() -> None:
     assert note.endswith("weekdays are used, holidays are not known")
 
 
-def test_four_holidays_are_too_few_to_believe_in() -> None:
+def test_four_holidays_are_too_few_to_identify_an_exchange() -> None:
     days, end = sessions_of("XNYS"), np.datetime64("2026-11-25")
     short = days[(days <= end) & (days > np.datetime64("2026-05-26"))]
     assert "too few holidays" in note_unknown(series(short), future_dates(series(short), 5))[0]
@@ -93,7 +93,7 @@ def test_four_holidays_are_too_few_to_believe_in() -> None:
     assert str(future_dates(series(short, "AAPL", from_feed=True), 1)[0]) == "2026-11-27"
 
 
-def test_where_calendars_that_fit_differ_only_what_they_share_is_taken() -> None:
+def test_if_several_calendars_fit_only_their_common_sessions_are_used() -> None:
     past, true = span("XPAR", "2024-11-26", 1)
     prices = series(past)
     ahead = future_dates(prices, HORIZON)

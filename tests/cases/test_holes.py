@@ -110,7 +110,7 @@ def brought(folder: Path, file: str, *, strict: bool = False) -> ImportReport:
 
 
 @pytest.mark.parametrize("case", HOLES)
-def test_every_verb_names_the_hole_and_strict_refuses_it(case: str, tmp_path: Path) -> None:
+def test_every_command_reports_the_hole_and_strict_refuses_it(case: str, tmp_path: Path) -> None:
     days, name, sentence, finding = HOLES[case]
     file = f"{name}={write(tmp_path / 'own.csv', days)}"
     with pytest.raises(AllFailedError, match=sentence.split(":")[0]) as caught:
@@ -133,7 +133,7 @@ def test_every_verb_names_the_hole_and_strict_refuses_it(case: str, tmp_path: Pa
         assert [note for note in prices.notes if note.startswith(sentence)]
 
 
-def test_training_and_forecasts_say_it_too_and_refuse_it_if_strict(tmp_path: Path) -> None:
+def test_train_and_predict_report_it_too_and_strict_refuses_it(tmp_path: Path) -> None:
     days, name, sentence, _ = HOLES["seventy weekdays"]
     file = f"{name}={write(tmp_path / 'own.csv', days)}"
     tiny = ("--set", "train.epochs=1", "--set", "model.hidden_sizes=[4]", "--name", "m")
@@ -148,14 +148,14 @@ def test_training_and_forecasts_say_it_too_and_refuse_it_if_strict(tmp_path: Pat
 
 
 @pytest.mark.parametrize("calendar", ["XNYS", "XLON", "XTKS", "XHKG", "XSHG", "XTAE", "XBOM"])
-def test_a_whole_history_of_any_exchange_has_no_holes(calendar: str, tmp_path: Path) -> None:
+def test_a_complete_history_of_any_exchange_has_no_holes(calendar: str, tmp_path: Path) -> None:
     file = f"FUND={write(tmp_path / 'own.csv', exchange_days(calendar))}"
     report = brought(tmp_path, file, strict=True)
     assert report.notes == ()
     assert check_data(tmp_path / "data", today=TODAY).findings == ()
 
 
-def test_the_holidays_of_an_exchange_that_is_not_known_are_no_fault(tmp_path: Path) -> None:
+def test_the_holidays_of_an_unknown_exchange_are_not_a_fault(tmp_path: Path) -> None:
     """Ten days a year of its own, on which every exchange that is known was open somewhere."""
     rest = [f"{year}-{day}" for year in (2020, 2021, 2022) for day in (
         "01-01", "02-19", "03-11", "04-30", "05-20", "06-10", "07-08", "09-02", "10-07", "11-18",
@@ -169,7 +169,7 @@ def test_the_holidays_of_an_exchange_that_is_not_known_are_no_fault(tmp_path: Pa
     assert checked.exit_code == 0
 
 
-def test_saturdays_of_the_times_when_exchanges_met_on_them_are_no_fault(tmp_path: Path) -> None:
+def test_saturdays_of_years_with_saturday_sessions_are_not_a_fault(tmp_path: Path) -> None:
     days = np.arange(np.datetime64("1948-01-02"), np.datetime64("1956-12-31"))
     saturdays = ((days.astype(int) + 3) % 7 == 5) & (days < np.datetime64("1952-10-01"))
     days = days[np.is_busday(days) | saturdays]

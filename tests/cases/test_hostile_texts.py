@@ -284,7 +284,7 @@ def server() -> Iterator[StandIn]:
         yield script
 
 
-def test_the_words_of_a_server_are_escaped(
+def test_the_messages_of_a_server_are_escaped(
     server: StandIn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(throttle, "FIRST_REST", 0.01)
@@ -304,9 +304,7 @@ def test_the_words_of_a_server_are_escaped(
         assert run(tmp_path, *fetch, "MSFT", "--format", form).code == 6
 
 
-def test_a_terminal_gets_styles_and_progress_and_nothing_else(
-    home: Path, forks: ForkServer
-) -> None:
+def test_a_terminal_receives_only_styles_and_progress(home: Path, forks: ForkServer) -> None:
     """On a terminal tables are bold and progress bars move the cursor; hostile text does not."""
     rewrite(home / VERSION / "metadata.json", lambda tree: tree.update(device=HOSTILE))
     (home / "data/models/tiny/champion").write_text("v0001\n")
@@ -317,7 +315,7 @@ def test_a_terminal_gets_styles_and_progress_and_nothing_else(
         assert plain.isprintable(), ascii(plain)
 
 
-def test_halves_of_characters_in_file_names_are_escaped(home: Path) -> None:
+def test_lone_surrogates_in_file_names_are_escaped(home: Path) -> None:
     name = os.fsencode("bad").decode() + "\udcff.csv"
     Path(home / name).write_text(csv_text(walk(60)))
     done = in_process("predict", "--csv", name, folder=home)

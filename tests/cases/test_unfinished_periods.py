@@ -60,7 +60,7 @@ def read(tmp_path: Path, dates: list[str], today: date = TODAY) -> Prices:
         (every_month("last", "2026-11"), "2026-10-31", "2026-11-30: its month is not over"),
     ],
 )  # fmt: skip
-def test_a_period_that_is_not_over_is_left_out_and_named(
+def test_an_unfinished_period_is_left_out_with_a_note(
     dates: list[str], last: str, note: str, tmp_path: Path
 ) -> None:
     prices = read(tmp_path, dates)
@@ -80,13 +80,13 @@ def test_a_period_that_is_not_over_is_left_out_and_named(
         (every_month("first", "2026-11"), date(2026, 12, 1)),
     ],
 )  # fmt: skip
-def test_a_period_that_is_over_stays(dates: list[str], today: date, tmp_path: Path) -> None:
+def test_a_finished_period_is_kept(dates: list[str], today: date, tmp_path: Path) -> None:
     prices = read(tmp_path, dates, today)
     assert len(prices.frame) == len(dates)
     assert prices.notes == ()
 
 
-def test_a_second_row_of_a_past_period_is_left_out_and_named(tmp_path: Path) -> None:
+def test_a_second_row_of_a_past_period_is_left_out_with_a_note(tmp_path: Path) -> None:
     weeks = every_week("2026-11-16")
     prices = read(tmp_path, [*weeks[:-1], "2026-11-12", weeks[-1]])
     assert len(prices.frame) == len(weeks)
@@ -96,7 +96,7 @@ def test_a_second_row_of_a_past_period_is_left_out_and_named(tmp_path: Path) -> 
     assert prices.notes == ("Left out a second bar of one month, the last of 2026-09-18.",)
 
 
-def test_weeks_that_a_holiday_moves_and_four_weekly_bars_are_none_of_it(tmp_path: Path) -> None:
+def test_weeks_moved_by_a_holiday_and_four_weekly_bars_are_kept(tmp_path: Path) -> None:
     fridays = every_week("2026-11-20")
     moved = [str(np.datetime64(day) - (n % 9 == 4)) for n, day in enumerate(fridays)]
     assert read(tmp_path, moved).notes == ()
@@ -104,7 +104,7 @@ def test_weeks_that_a_holiday_moves_and_four_weekly_bars_are_none_of_it(tmp_path
     assert len(read(tmp_path, four_weekly, date(2026, 12, 1)).frame) == 60
 
 
-def test_an_import_and_the_store_leave_it_out_alike(tmp_path: Path) -> None:
+def test_an_import_and_the_store_both_leave_it_out(tmp_path: Path) -> None:
     path = tmp_path / "own.csv"
     dates = [*every_week("2026-11-23"), "2026-11-25"]
     path.write_text(
@@ -127,7 +127,7 @@ def test_an_import_and_the_store_leave_it_out_alike(tmp_path: Path) -> None:
     assert (str(kept.frame.index[-1].date()), kept.notes) == ("2026-11-23", ())
 
 
-def test_a_series_of_nothing_but_a_running_month_is_refused(tmp_path: Path) -> None:
+def test_a_series_with_only_an_unfinished_month_is_refused(tmp_path: Path) -> None:
     frame = random_walk(1).set_axis(np.array(["2026-11-01"], dtype="datetime64[s]"), axis=0)
     write_stored(tmp_path, "AAPL", "1mo", frame, {"source": "Yahoo"})
     with pytest.raises(DataError, match=r"no finished bars .*its month is not over"):

@@ -72,10 +72,10 @@ def check(seeds: range) -> None:
     assert kinds >= {"bars", "Transient", "NothingInRange", "UnusablePriceError"}
 
 
-def test_a_spoilt_answer_gives_bars_that_can_be_stored_or_an_expected_error() -> None:
+def test_a_corrupted_answer_gives_valid_bars_or_an_expected_error() -> None:
     check(range(80))
 
 
 @pytest.mark.slow
-def test_no_spoilt_answer_of_many_gives_anything_else() -> None:
+def test_many_corrupted_answers_give_valid_bars_or_expected_errors() -> None:
     check(range(1000))

@@ -49,18 +49,18 @@ def differing(name: str) -> list[str]:
 
 @pytest.mark.skipif(is_other_library(), reason="the table is of another exchange_calendars")
 @for_each("name", ["XNYS", "XLON", "XHKG", "XSHG", "XBOM", "XIDX"])
-def test_the_table_holds_what_the_library_makes(name: str) -> None:
+def test_the_table_equals_the_calendars_of_the_library(name: str) -> None:
     assert differing(name) == []
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(is_other_library(), reason="the table is of another exchange_calendars")
-def test_the_table_holds_all_calendars_of_the_library() -> None:
+def test_the_table_has_all_calendars_of_the_library() -> None:
     assert set(calendar_table().names) == {*names(), "24/5", "24/7"}
     assert [odd for name in names() for odd in differing(name)] == []
 
 
-def test_every_calendar_is_dated_and_has_sessions_as_far_as_it_is_known() -> None:
+def test_every_calendar_has_sessions_in_its_known_range() -> None:
     table = calendar_table()
     assert table.is_session.shape == (71, int((LAST_KNOWN - FIRST_TRUSTED).astype(int)) + 1)
     assert set(names()) | {"24/5", "24/7"} == set(table.names)
@@ -71,7 +71,7 @@ def test_every_calendar_is_dated_and_has_sessions_as_far_as_it_is_known() -> Non
         assert days[-1] >= known_until(name) - np.timedelta64(5, "D")
 
 
-def test_no_calendar_loses_its_holidays_before_it_says_so() -> None:
+def test_no_calendar_lacks_holidays_in_its_known_range() -> None:
     """The last three years known have holidays as the years before; see RECORDED_UNTIL."""
     thin = []
     for name in calendar_table().names[2:]:
@@ -84,7 +84,7 @@ def test_no_calendar_loses_its_holidays_before_it_says_so() -> None:
     assert thin == []
 
 
-def test_a_later_library_is_asked_where_the_table_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_later_library_extends_the_table(monkeypatch: pytest.MonkeyPatch) -> None:
     later = np.array(["2026-12-31", "2027-01-04"], dtype="datetime64[D]")
     monkeypatch.setattr(calendars, "_library_is_another", lambda: True)
     made_of = {"XSHG": np.datetime64("2027-12-31"), "XIDX": LAST_KNOWN}

@@ -78,7 +78,7 @@ NO_HOURS = {
 
 
 @for_each("calendar", NO_HOURS)
-def test_where_no_library_knows_the_hours_the_day_has_to_end_and_no_bar_waits(
+def test_without_known_hours_a_bar_is_final_at_the_end_of_its_day(
     calendar: str | None,
 ) -> None:
     symbol, zone, midnight = NO_HOURS[calendar]

@@ -68,7 +68,7 @@ def test_a_packed_file_is_unpacked(tmp_path: Path, kind: str) -> None:
         (b"\x28\xb5\x2f\xfd" + bytes(9), "Zstandard"),
     ],
 )
-def test_other_archives_are_named(data: bytes, message: str) -> None:
+def test_unsupported_archives_are_named(data: bytes, message: str) -> None:
     with pytest.raises(DataError, match=message):
         opened(data)
 
@@ -111,18 +111,18 @@ def test_an_encrypted_zip_is_named() -> None:
 
 
 @for_each("address", ["https://a.org/x.csv?a=b", "http://a", "ftp://a/b", "s3://a/b.parquet"])
-def test_an_address_is_named_with_what_to_do(address: str) -> None:
+def test_a_url_is_an_error_with_a_remedy(address: str) -> None:
     with pytest.raises(UsageError, match="curl -O"):
         read_source(address)
 
 
-def test_a_file_that_is_not_there_names_one_like_it(tmp_path: Path) -> None:
+def test_the_error_for_a_missing_file_suggests_a_similar_one(tmp_path: Path) -> None:
     (tmp_path / "prices.parquet").write_bytes(TEXT)
     with pytest.raises(MissingFileError, match=r"Did you mean .*prices\.parquet"):
         read_source(tmp_path / "price.parquet")
 
 
-def test_a_line_without_end_is_not_read_to_the_limit() -> None:
+def test_an_endless_line_is_not_read_up_to_the_limit() -> None:
     with pytest.raises(DataError, match="longer than 8 MiB"):
         read_source("-", io.BytesIO(b"\0" * 9 * 1024**2))
 
@@ -137,7 +137,7 @@ def test_a_folder_gives_its_tables_by_name(tmp_path: Path) -> None:
     assert ".hidden.csv, b.json, notes.md and 1 more" in note
 
 
-def test_a_folder_without_tables_says_what_is_there(tmp_path: Path) -> None:
+def test_the_error_for_a_folder_without_tables_lists_its_files(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"no tables in the folder .*found nothing"):
         list_tables(str(tmp_path))
     (tmp_path / "notes.md").write_bytes(TEXT)

@@ -43,7 +43,7 @@ SHAPES: dict[str, str | bytes] = {
 
 
 @for_each("shape", SHAPES)
-def test_a_table_in_other_clothes_is_the_same(shape: str) -> None:
+def test_the_same_table_is_read_from_other_csv_dialects(shape: str) -> None:
     found = read(SHAPES[shape])
     assert list(map(str, found.texts[0].to_pylist())) == DAYS
     assert found.numbers.T.tolist() == [CLOSES, VOLUMES]
@@ -61,25 +61,25 @@ def test_a_table_in_other_clothes_is_the_same(shape: str) -> None:
         ("22 two footers", "'All prices in dollars'; 'Data provided by nobody'"),
     ],
 )
-def test_what_is_not_plain_is_noted(shape: str, note: str) -> None:
+def test_unusual_formats_are_noted(shape: str, note: str) -> None:
     assert note in " ".join(opened(SHAPES[shape]).notes)
 
 
-def test_a_plain_file_has_no_notes_nor_have_marks_that_were_asked_for() -> None:
+def test_neither_a_plain_file_nor_requested_marks_give_notes() -> None:
     assert opened(PLAIN).notes == read(PLAIN).notes == ()
     assert read(GERMAN).notes == ("Numbers were read with decimal commas.",)
     table = opened(GERMAN, ";", ",")
     assert table.notes == table.read([0], [1, 2]).notes == ()
 
 
-def test_comments_and_blank_lines_keep_the_numbers_of_lines() -> None:
+def test_comments_and_blank_lines_count_in_line_numbers() -> None:
     text = rows("# one", "", HEADER, LINES[0], "#", LINES[1], "", LINES[2])
     assert read(text).lines.tolist() == [4, 6, 8]
     assert list(map(str, read(text).texts[0].to_pylist())) == DAYS[:3]
     assert read("sep=,\n" + text).lines.tolist() == [5, 7, 9]
 
 
-def test_a_column_or_value_named_by_a_hash_is_no_comment() -> None:
+def test_a_column_or_value_that_begins_with_a_hash_is_not_a_comment() -> None:
     assert opened(rows("#,Date,Close", "1,2024-01-02,5")).head[0] == ["#", "Date", "Close"]
     assert len(read(rows("Name,Close", "#N/A,1", "x,2")).lines) == 2
 
@@ -96,13 +96,13 @@ def test_two_separators_that_fit_are_refused_with_the_option(text: str) -> None:
         opened(text)
 
 
-def test_of_two_separators_the_one_that_fits_most_lines_is_taken() -> None:
+def test_of_two_separators_the_one_that_fits_most_lines_is_used() -> None:
     for last in ("2024-01-03;2", "2024-01-03;2;3"):
         table = opened(rows("Date;Close, adjusted", "2024-01-02;1", last))
         assert table.head[0] == ["Date", "Close, adjusted"]
 
 
-def test_a_separator_that_does_not_fit_names_the_one_that_does() -> None:
+def test_the_error_for_a_wrong_separator_names_the_right_one() -> None:
     with pytest.raises(DataError, match=r"one column when it is split at ','.*--sep ';'"):
         opened(GERMAN, ",")
     with pytest.raises(UsageError, match="unknown separator"):
@@ -123,7 +123,7 @@ def test_a_separator_that_does_not_fit_names_the_one_that_does() -> None:
         ("TOTAL", r"too short \(stdin line 7\)"),
     ],
 )
-def test_every_line_is_held_to_the_header(line: str, what: str | None) -> None:
+def test_every_line_must_have_the_fields_of_the_header(line: str, what: str | None) -> None:
     text = GERMAN + line + "\n"
     if what is None:
         assert len(read(text).lines) == 5
@@ -133,18 +133,18 @@ def test_every_line_is_held_to_the_header(line: str, what: str | None) -> None:
 
 
 @for_each("cut", ["2024-01-0", "16 Decem", "Tuesday 16 Decem", "2024-01-09;18"])
-def test_a_cut_last_line_is_no_footer(cut: str) -> None:
+def test_a_cut_last_line_is_not_a_footer(cut: str) -> None:
     with pytest.raises(DataError, match="the last line is cut"):
         read(GERMAN + cut)
 
 
-def test_a_name_at_which_the_last_row_is_cut_is_no_footer() -> None:
+def test_a_last_row_cut_within_its_name_is_not_a_footer() -> None:
     text = rows("Name,Close", "Apple Inc,1", "Apple Inc,2")
     with pytest.raises(DataError, match="the last line is cut"):
         read(text + "Apple Comp")
 
 
-def test_a_header_longer_than_the_sample_is_decided_by_the_row_below_it() -> None:
+def test_the_row_below_a_very_long_header_decides_the_separator() -> None:
     names = ",".join(f"S;{i:05d}" for i in range(20_000))
     text = f"Date,{names}\n2024-01-02{',1' * 20_000}\n"
     assert len(opened(text).head[0]) == 20_001
@@ -163,7 +163,7 @@ def test_a_footer_within_the_rows_is_refused() -> None:
         "<!-- cached --><p>x",
     ],
 )  # fmt: skip
-def test_a_web_page_is_named(page: str) -> None:
+def test_a_web_page_is_reported_as_such(page: str) -> None:
     with pytest.raises(DataError, match="it is a web page"):
         opened(page)
 
@@ -178,12 +178,12 @@ def test_a_web_page_is_named(page: str) -> None:
         "<Date Time>;<A>;<B>;<C>",
     ],
 )
-def test_names_in_brackets_are_no_web_page(header: str) -> None:
+def test_names_in_angle_brackets_are_not_a_web_page(header: str) -> None:
     sep = header.replace("<", ">").split(">")[2]
     table = opened(header + "\n" + sep.join(["1", "2", "3", "4"]) + "\n")
     assert table.head[0] == header.split(sep)
 
 
-def test_forecasts_are_no_prices() -> None:
+def test_forecasts_are_refused_as_prices() -> None:
     with pytest.raises(DataError, match="forecasts are not prices"):
         opened("model,symbol,cutoff,step,date,median\nbase,SPX,2024-01-02,1,2024-01-03,5\n")

@@ -71,7 +71,7 @@ FILES: dict[str, str | bytes] = {
 
 
 @for_each("kind", FILES)
-def test_values_and_dates_are_those_that_were_written(kind: str) -> None:
+def test_values_and_dates_are_read_as_written(kind: str) -> None:
     found = read(FILES[kind])
     days = found.texts[0]
     if not pa.types.is_string(days.type):
@@ -85,7 +85,7 @@ def test_values_and_dates_are_those_that_were_written(kind: str) -> None:
     [("9 Parquet", "Parquet"), ("9 Feather", "Feather"), ("19 JSON records", "JSON"),
      ("19 JSON Lines", "JSON Lines"), ("21 Excel", "Excel")],
 )  # fmt: skip
-def test_a_format_is_known_by_its_bytes(kind: str, format: str) -> None:
+def test_a_format_is_detected_from_its_bytes(kind: str, format: str) -> None:
     assert opened(FILES[kind]).kind == format
 
 
@@ -122,12 +122,12 @@ def test_every_kind_of_number_is_read_exactly() -> None:
 
 
 @for_each("column", [[True, False], [datetime(2024, 1, 2)] * 2, [[1], [2]]])
-def test_what_is_no_number_is_refused_by_its_type(column: list[Any]) -> None:
+def test_columns_that_are_not_numbers_are_refused_by_type(column: list[Any]) -> None:
     with pytest.raises(DataError, match=r"column Close has no numbers.*Parquet has it as"):
         read(parquet_of(Date=["a", "b"], Close=column))
 
 
-def test_rows_are_named_by_their_place() -> None:
+def test_errors_name_the_row_number() -> None:
     text = rows('{"Date": "2024-01-02", "Close": 1}', "", '{"Date": "2024-01-03", "Close": "x"}')
     with pytest.raises(DataError, match=r"bad number in column Close \(stdin line 3\): found 'x'"):
         read(text)
@@ -154,7 +154,7 @@ def test_rows_are_named_by_their_place() -> None:
         ("[" * 100_000, "nested too deeply"),
     ],
 )
-def test_json_without_a_table_is_named(text: str, message: str) -> None:
+def test_json_without_a_table_is_refused(text: str, message: str) -> None:
     with pytest.raises(DataError, match=message):
         read(text)
 
@@ -175,7 +175,7 @@ def test_json_texts_are_numbers_as_in_a_csv_and_numbers_are_exact() -> None:
     ),
     st.sampled_from(["parquet", "feather", "json", "lines"]),
 )
-def test_any_numbers_come_back_bit_by_bit(table: list[tuple[float, int]], kind: str) -> None:
+def test_numbers_are_read_back_bit_for_bit(table: list[tuple[float, int]], kind: str) -> None:
     names = ("Date", "a", "b")
     records = [dict(zip(names, ("2024-01-02", *row), strict=True)) for row in table]
     columns: Any = pd.DataFrame(records).to_dict("list")
@@ -224,7 +224,7 @@ def test_too_many_rows_and_too_large_files_are_refused(monkeypatch: pytest.Monke
             read(FILES[kind])
 
 
-def test_files_without_rows_are_named() -> None:
+def test_files_without_rows_are_refused() -> None:
     empty = frame().iloc[:0]
     for data in (written(empty.to_parquet), written(empty.to_feather)):
         with pytest.raises(DataError, match="no rows"):
@@ -233,7 +233,7 @@ def test_files_without_rows_are_named() -> None:
         read(excel(empty, index=False))
 
 
-def test_old_formats_are_named() -> None:
+def test_old_formats_are_refused_by_name() -> None:
     for start, words in (
         (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "the old Excel format"),
         (b"FEA1", "found version 1"),
@@ -246,7 +246,7 @@ def test_old_formats_are_named() -> None:
 # Excel
 
 
-def test_several_sheets_with_tables_are_named() -> None:
+def test_several_sheets_with_tables_are_refused() -> None:
     file = io.BytesIO()
     with pd.ExcelWriter(file) as book:
         frame().to_excel(book, sheet_name="Prices", index=False)
@@ -259,7 +259,7 @@ def test_several_sheets_with_tables_are_named() -> None:
         opened(file.getvalue())
 
 
-def test_names_over_several_columns_are_those_of_each() -> None:
+def test_a_name_above_several_columns_applies_to_each() -> None:
     names = pd.MultiIndex.from_product([["Close", "High"], ["A", "B"]], names=["Price", "Ticker"])
     days = pd.Index(DAYS, name="Date")
     table = opened(excel(pd.DataFrame(1.5, index=days, columns=names)))
