@@ -1,4 +1,4 @@
-"""Answers for another symbol, of other bars, in another currency, too old or of half a session."""
+"""Answers with another symbol, interval or currency, and old or incomplete answers."""
 
 from datetime import UTC, date, datetime
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Weekly prices for a model of daily bars, the reverse, and series of both together."""
+"""Weekly prices for a daily model, daily prices for a weekly one, and a mix of both."""
 
 import json
 from pathlib import Path

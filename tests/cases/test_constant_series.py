@@ -1,4 +1,4 @@
-"""Halted and pegged series: they are reported, and nothing is claimed of a constant."""
+"""Halted and pegged series are reported, and constants get no direction or signed zero."""
 
 import json
 from datetime import date
@@ -19,7 +19,7 @@ DAYS = sessions(400)
 
 
 def halted(still: int, rows: int = 400) -> pd.DataFrame:
-    """Bars whose last closes, `still` of them, are equal."""
+    """Return bars whose last `still` closes are equal."""
     frame = bars(rows)
     frame.iloc[-still:, :4] = round(
         1.01 * frame["Close"].iloc[-still - 1 if still < rows else 0], 2

@@ -1,7 +1,4 @@
-"""Price files as sites and libraries export them: the same prices, whatever the columns and dates.
-
-The numbers are those of the table of 59 shapes of files.
-"""
+"""Price files exported by sites and libraries give the same prices in any layout."""
 
 import io
 from datetime import date
@@ -42,9 +39,9 @@ def same(found: Prices, bars: pd.DataFrame) -> None:
 
 
 def table(header: str, columns: str, form: str = "%Y-%m-%d", bars: pd.DataFrame = BARS) -> str:
-    """Write bars below a header; columns : the field in each column, or a text in all of its rows.
+    """Write bars below a header.
 
-    form : of the dates, or what makes one of a day.
+    columns : the field in each column, or a text for all of its rows. form : format of the dates.
     """
     days = pd.DatetimeIndex(bars.index)
     parts = []
@@ -66,26 +63,26 @@ def plain(header: str, form: str) -> str:
 
 
 SHAPES: dict[str, str] = {
-    "14 long with one ticker": table("Date,Close,Ticker", "Date,Close,X"),
-    "25 dd.mm.yyyy": plain("Date,Close", "%d.%m.%Y"),
-    "26 mm/dd/yyyy": plain("Date,Close", "%m/%d/%Y"),
-    "26 dd/mm/yyyy": plain("Date,Close", "%d/%m/%Y"),
-    "26 m/d/yyyy with the close": plain("Date,Close", "%-m/%-d/%Y 16:00:00"),
-    "27 yyyymmdd": plain("Date,Close", "%Y%m%d"),
-    "28 Jun 16, 2023": table('Date,Close', "Date,Close", '"%b %d, %Y"'),
-    "28 16-Jun-2023": plain("Date,Close", "%d-%b-%Y"),
-    "30 Nixtla": table("unique_id,ds,y", "X,Date,Close"),
-    "30 Prophet": plain("ds,y", "%Y-%m-%d"),
-    "31 Last": table("Date,Open,High,Low,Last,Volume", "Date,Open,High,Low,Close,Volume"),
-    "32 Price": table('"Date","Price","Open"', "Date,Close,Open"),
-    "33 Close/Last": table(
+    "long with one ticker": table("Date,Close,Ticker", "Date,Close,X"),
+    "dd.mm.yyyy": plain("Date,Close", "%d.%m.%Y"),
+    "mm/dd/yyyy": plain("Date,Close", "%m/%d/%Y"),
+    "dd/mm/yyyy": plain("Date,Close", "%d/%m/%Y"),
+    "m/d/yyyy with the close": plain("Date,Close", "%-m/%-d/%Y 16:00:00"),
+    "yyyymmdd": plain("Date,Close", "%Y%m%d"),
+    "Jun 16, 2023": table('Date,Close', "Date,Close", '"%b %d, %Y"'),
+    "16-Jun-2023": plain("Date,Close", "%d-%b-%Y"),
+    "Nixtla": table("unique_id,ds,y", "X,Date,Close"),
+    "Prophet": plain("ds,y", "%Y-%m-%d"),
+    "Last": table("Date,Open,High,Low,Last,Volume", "Date,Open,High,Low,Close,Volume"),
+    "Price": table('"Date","Price","Open"', "Date,Close,Open"),
+    "Close/Last": table(
         "Date,Close/Last,Volume,Open,High,Low", "Date,Close,Volume,Open,High,Low", "%m/%d/%Y"
     ),
-    "41 Adj Close only": plain("Date,Adj Close", "%Y-%m-%d"),
-    "42 seconds": in_seconds(BARS, 1),
-    "43 milliseconds": in_seconds(BARS, 1000),
+    "Adj Close only": plain("Date,Adj Close", "%Y-%m-%d"),
+    "seconds": in_seconds(BARS, 1),
+    "milliseconds": in_seconds(BARS, 1000),
     "microseconds": in_seconds(BARS, 10**6),
-    "45 stooq": table(
+    "stooq": table(
         "<TICKER>,<PER>,<DATE>,<TIME>,<OPEN>,<HIGH>,<LOW>,<CLOSE>,<VOL>,<OPENINT>",
         "X,D,Date,000000,Open,High,Low,Close,Volume,0",
         "%Y%m%d",
@@ -125,15 +122,15 @@ def test_each_export_is_read_without_options(shape: str) -> None:
 
 
 def test_a_single_symbol_in_a_column_names_the_series() -> None:
-    for shape in ("14 long with one ticker", "30 Nixtla", "45 stooq", "tushare", "symbol and name"):
+    for shape in ("long with one ticker", "Nixtla", "stooq", "tushare", "symbol and name"):
         assert read_one(SHAPES[shape]).symbol == "X"
     assert read_one(SHAPES["a company's name"]).symbol == "stdin"
 
 
 def test_notes_tell_how_columns_were_interpreted() -> None:
-    notes = " ".join(read_one(SHAPES["41 Adj Close only"]).notes)
+    notes = " ".join(read_one(SHAPES["Adj Close only"]).notes)
     assert "Adj Close is used as Close" in notes
-    assert "Dates are month first" in " ".join(read_one(SHAPES["26 mm/dd/yyyy"]).notes)
+    assert "Dates are month first" in " ".join(read_one(SHAPES["mm/dd/yyyy"]).notes)
 
 
 @for_each(
@@ -261,11 +258,11 @@ def test_a_row_without_a_symbol_is_refused_with_its_line() -> None:
         read(text)
 
 
-# Bars within a day
+# Intraday bars
 
 
 def intraday(form: str, minutes: int = 5, days: int = 30) -> str:
-    """Write bars of 09:30 to 16:00 of which the sessions are BARS, to hundredths of a price."""
+    """Write intraday bars from 09:30 to 16:00 whose sessions equal BARS, rounded to cents."""
     lines = []
     for day, bar in BARS.tail(days).iterrows():
         times = pd.date_range(f"{day} 09:30", f"{day} 15:59", freq=f"{minutes}min")
@@ -320,7 +317,7 @@ def test_intraday_bars_without_a_price_are_an_error() -> None:
 
 
 def test_daily_bars_keep_their_dates_whatever_their_time_column() -> None:
-    """Brokers' midnight is at 21:00 or 22:00 of New York, as summer time has it."""
+    """Brokers' midnight is at 21:00 or 22:00 in New York, depending on summer time."""
     text = table("<DATE>,<TIME>,<CLOSE>", "Date,22:00,Close")
     same(read_one(text.replace("-03,22:00", "-03,21:00")), BARS)
 
@@ -335,4 +332,4 @@ def test_resampling_daily_bars_changes_nothing() -> None:
     same(read_one(table("Date,Close", "Date,Close"), resample="1d"), BARS)
 
 
-# Whatever the table, its prices are read or it is refused
+# Any table is either read correctly or refused

@@ -31,7 +31,7 @@ JOINS = [
 
 
 def read(header: list[str], rows: int = 3) -> list[Prices]:
-    """Read a table in which line i has 1,000,000 i + k in its column k: bars too flat to be odd."""
+    """Read a table with 1,000,000 i + k in line i, column k: bars too flat to be contradictory."""
     quoted = ['"' + name.replace('"', '""') + '"' for name in header]
     lines = [",".join(quoted)]
     for i, day in enumerate(sessions(rows), start=1):

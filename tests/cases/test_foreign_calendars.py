@@ -1,4 +1,4 @@
-"""Files without an exchange in their name: only their own dates say which holidays lie ahead."""
+"""Files that do not name an exchange: future holidays are inferred from the dates."""
 
 import numpy as np
 import pandas as pd
@@ -39,7 +39,7 @@ def test_three_years_of_an_exchange_give_its_own_dates_whatever_the_name(
 
 @pytest.mark.parametrize("years", [1, 3])
 def test_the_dates_ahead_are_sessions_of_the_exchange_or_noted_as_weekdays(years: int) -> None:
-    """All exchanges, at several ends: never a holiday of the exchange where a calendar is taken."""
+    """If a calendar fits, no date ahead is a holiday: all exchanges, several end dates."""
     wrong, right = [], 0
     for calendar in EXCHANGES:
         for last in ("2022-12-20", "2023-03-30", "2024-11-26", "2025-06-11"):

@@ -1,4 +1,4 @@
-"""Forecasts as of days that the model has learned from, or that its data do not reach."""
+"""Forecasts as of days in the training data, or after the end of the data."""
 
 import csv
 import io
@@ -155,7 +155,7 @@ def test_windows_not_shown_decide_if_all_shown_ones_have_fitted_rows(home: Path)
     assert done.code == 0, done.err
     document = json.loads(done.out)
     assert document["fitted_cutoffs"] == len(document["forecasts"]) == 1
-    # The three that start on later days are not shown, and decide alone.
+    # Only the three windows that start later decide; they are not shown.
     assert document["scores"]["n_deciding"] == 3
     two_way = document["scores"]["models"]["mine/v0001"]["direction"][-1]["two_way"]
     assert (two_way["n_windows"], two_way["n_independent"]) == (1, 0)

@@ -1,4 +1,4 @@
-"""Days that are missing from a file, and bars on days without a session: every verb says so."""
+"""Missing days, and bars on days without a session: every command reports them."""
 
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -48,7 +48,7 @@ def write(path: Path, days: Days) -> Path:
     return path
 
 
-# Days, name, the sentence that all verbs say, and what a check finds, by its first date.
+# Days, name, the sentence that all commands print, and the findings of a check by first date.
 HOLES = {
     "seventy weekdays": (
         without(weekdays(), "2020-06-08", "2020-09-11"), "S",
@@ -121,7 +121,7 @@ def test_every_command_reports_the_hole_and_strict_refuses_it(case: str, tmp_pat
     checked = check_data(tmp_path / "data", today=TODAY)
     assert finding in [(each.kind, each.date) for each in checked.findings]
     assert checked.exit_code == 4
-    # Training and forecasts read a file and the store like this.
+    # Training and forecasting read files and the store like this.
     interval = {"two weeks": "1wk", "a month": "1mo"}.get(case, "1d")
     data = Data(interval=interval)
     for source in (
@@ -156,7 +156,7 @@ def test_a_complete_history_of_any_exchange_has_no_holes(calendar: str, tmp_path
 
 
 def test_the_holidays_of_an_unknown_exchange_are_not_a_fault(tmp_path: Path) -> None:
-    """Ten days a year of its own, on which every exchange that is known was open somewhere."""
+    """It has ten holidays a year that no known exchange shares."""
     rest = [f"{year}-{day}" for year in (2020, 2021, 2022) for day in (
         "01-01", "02-19", "03-11", "04-30", "05-20", "06-10", "07-08", "09-02", "10-07", "11-18",
     )]  # fmt: skip

@@ -1,6 +1,6 @@
-"""Records that hold anything at all: every command says so in a line, or does without them.
+"""Records with invalid values: every command reports them in one line, or works without them.
 
-Each example replaces, removes or adds one value somewhere in a good file, whatever reads it.
+Each example replaces, removes or adds one value somewhere in a valid file.
 """
 
 import hashlib
@@ -65,14 +65,14 @@ def home(place: Path, tmp_path: Path) -> Path:
 
 
 def forged(facts: Any) -> bytes:
-    """Return a line of the ledger with a right checksum, whatever is in it."""
+    """Return a line of the ledger with a correct checksum for any content."""
     body = json.dumps(facts).removesuffix("}").encode("ascii")
     return body + b',"crc32":"%08x"}\n' % zlib.crc32(body)
 
 
 @pytest.fixture(scope="module")
 def entry(place: Path) -> dict[str, Any]:
-    """A good line of the ledger, with five steps from a cutoff that has passed."""
+    """A valid line of the ledger, with five steps from a past cutoff."""
     days = sessions(60)
     line = Entry(
         issued=f"{days[40]}T22:10:03Z",
@@ -144,7 +144,7 @@ def test_a_line_with_a_correct_checksum_and_an_invalid_value_gives_a_note(
     assert [each["line"] for each in json.loads(done.out)["damaged"]] == list(range(2, 17))
 
 
-# What reads each record, by the codes that it may end with.
+# The commands that read each record, with their possible exit codes.
 RECORDS: dict[str, dict[tuple[int, ...], tuple[tuple[str, ...], ...]]] = {
     f"{VERSION}/metadata.json": {(0, 1): READERS},
     "data/prices/1d/AAPL.json": {
@@ -224,7 +224,7 @@ def test_a_stored_baseline_is_reported_with_its_error_and_test(
 
 
 def change_metadata(home: Path, at: tuple[str, ...], value: object) -> None:
-    """Put a value at a place of the metadata."""
+    """Replace one value of the metadata."""
     path = home / VERSION / "metadata.json"
     tree = json.loads(path.read_text())
     inner = tree
@@ -337,7 +337,7 @@ def test_an_invalid_recipe_is_a_usage_error(place: Path, data: st.DataObject) ->
 
 @pytest.fixture(scope="module")
 def checkpoint(place: Path) -> bytes:
-    """A checkpoint of a training that ran out of time."""
+    """A checkpoint of a training run that ran out of time."""
     path = place / "data/models/long" / CHECKPOINT
     done = in_process(*LONG, "--timeout", "1", folder=place)
     assert done.code in (0, 1), done.err

@@ -1,4 +1,4 @@
-"""Series of different spans trained together: what each lacks is true of that pool."""
+"""Series of different spans trained together: the reported missing rows are correct."""
 
 import json
 import re

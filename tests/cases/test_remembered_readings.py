@@ -1,4 +1,4 @@
-"""How a file is read is named once: a model and an imported series keep it."""
+"""Options for reading a file are given once: models and imported series store them."""
 
 import json
 import tomllib
@@ -27,7 +27,7 @@ def run(folder: Path, *arguments: str) -> Outcome:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """A folder with fund.csv, whose columns and dates no program could guess."""
+    """A folder with fund.csv, whose columns and dates cannot be detected."""
     rows = [
         f"{day[8:]}/{day[5:7]}/{day[2:4]};{close:.2f}".replace(".", ",")
         for day, close in zip(sessions(ROWS), walk(ROWS), strict=True)
@@ -51,7 +51,7 @@ def test_a_model_reads_its_own_file_again(folder: Path) -> None:
         assert again.code == 0, again.err
         given = run(folder, *command, "--csv", "fund.csv", *GERMAN, "--json")
         assert given.code == 0, given.err
-    # Files that the command names are read by its options alone.
+    # Files named on the command line are read with its options only.
     assert_one_error(run(folder, "predict", "--model", "fund", "--csv", "fund.csv"), 4, "Datum")
 
 

@@ -1,4 +1,4 @@
-"""Histories that Yahoo changes: with holes, on two bases, or a hundredfold for some days."""
+"""Histories that Yahoo restates: with holes, on two bases, or a hundredfold for some days."""
 
 from pathlib import Path
 
@@ -69,7 +69,7 @@ def test_a_restatement_without_a_row_between_two_bases_is_tried_again(
 def test_if_two_answers_disagree_the_whole_history_is_stored(
     server: StandIn, run: Run, tmp_path: Path
 ) -> None:
-    """The overlap shows a split that the whole history does not know yet."""
+    """The overlap shows a split that the whole history does not show yet."""
     server.serve("AAPL", BARS[:70])
     run()
     server.serve("AAPL", split(BARS, DAY, 2))

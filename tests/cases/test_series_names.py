@@ -1,4 +1,4 @@
-"""Names of series that a terminal would obey or a spreadsheet would run are refused."""
+"""Names of series that a terminal or a spreadsheet would execute are refused."""
 
 import csv
 import io

@@ -29,7 +29,7 @@ def closes(days: pd.DatetimeIndex) -> "pd.Series[float]":
 
 
 def table(shape: str = "wide", **calendars: str | None) -> pd.DataFrame:
-    """Put series next to each other as `shape` has them; name -> its calendar, or its own."""
+    """Combine series, name -> calendar, in one table of the given shape."""
     columns = {name: closes(open_days(name, calendar)) for name, calendar in calendars.items()}
     frame = pd.DataFrame(columns).rename_axis("Date")
     if shape == "wide":

@@ -1,4 +1,4 @@
-"""A context shorter than the default's, and a recipe's dates where other data are named."""
+"""A context shorter than the default, and the dates of a recipe used with other data."""
 
 import tomllib
 from pathlib import Path
@@ -17,7 +17,7 @@ QUICK = ("--set=train.epochs=1", "--set=model.hidden_sizes=[4]", "--set=window.h
 
 
 def train(folder: Path, *options: str) -> dict[str, Any]:
-    """Train on a file of one's own, and return the settings that the version keeps."""
+    """Train on another file and return the settings stored in the version."""
     succeed("train", "--csv", "B=daily.csv", *QUICK, *options, folder=folder)
     (kept,) = folder.glob("data/models/*/v0001/config.toml")
     return tomllib.loads(kept.read_text(encoding="utf-8"))

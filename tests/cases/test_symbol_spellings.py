@@ -1,4 +1,4 @@
-"""Tickers as brokers spell them, lists with commas, and what a misspelt one says of the feed."""
+"""Tickers in brokers' spelling, lists with commas, and misspelt tickers in status."""
 
 from pathlib import Path
 

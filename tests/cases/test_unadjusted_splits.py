@@ -18,7 +18,7 @@ TODAY = date(2018, 9, 1)
 
 
 def jumping(factor: float, ratio: float, rows: slice = slice(ROW, None)) -> pd.DataFrame:
-    """Bars that jump by a factor, with a split of that ratio on the first day of it."""
+    """Return bars that jump by a factor, with a split of that ratio on the first day."""
     frame = bars().assign(**{"Dividends": 0.0, "Stock Splits": 0.0})
     frame.iloc[rows, :4] = (frame.iloc[rows, :4] * factor).round(4)
     frame.iloc[ROW, list(frame.columns).index("Stock Splits")] = ratio

@@ -1,4 +1,4 @@
-"""Prices that do not move: a halted share, and a penny share that mostly stands still."""
+"""Unchanged prices: a halted share, and a penny share that rarely moves."""
 
 import csv
 import io

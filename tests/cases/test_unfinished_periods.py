@@ -1,4 +1,4 @@
-"""Weekly and monthly files: a running period is no bar, nor is a second row of one period."""
+"""Weekly and monthly files: unfinished periods and second rows of a period are left out."""
 
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -44,7 +44,7 @@ def read(tmp_path: Path, dates: list[str], today: date = TODAY) -> Prices:
 @pytest.mark.parametrize(
     ("dates", "last", "note"),
     [
-        # As Yahoo has it: the week by its Monday, and a live row of today or yesterday.
+        # Yahoo's format: the week dated by its Monday, and a live row of today or yesterday.
         (every_week("2026-11-23"), "2026-11-16", "2026-11-23: its week is not over"),
         ([*every_week("2026-11-23"), "2026-11-25"], "2026-11-16", "2026-11-23 and 2026-11-25"),
         ([*every_week("2026-11-16"), "2026-11-25"], "2026-11-16", "2026-11-25: its week"),
@@ -53,7 +53,7 @@ def read(tmp_path: Path, dates: list[str], today: date = TODAY) -> Prices:
         ([*every_week("2026-11-20"), "2026-11-26"], "2026-11-20", "2026-11-26: its week"),
         # Dated by Sundays, at the beginning of the week.
         (every_week("2026-11-22"), "2026-11-15", "2026-11-22: its week is not over"),
-        # And by the Sunday at its end, as pandas resamples.
+        # Dated by the Sunday at its end, as pandas resamples.
         (every_week("2026-11-29"), "2026-11-22", "2026-11-29: its week is not over"),
         (every_month("first", "2026-11"), "2026-10-01", "2026-11-01: its month is not over"),
         ([*every_month("first", "2026-11"), "2026-11-25"], "2026-10-01", "and 2026-11-25"),
@@ -114,13 +114,13 @@ def test_an_import_and_the_store_both_leave_it_out(tmp_path: Path) -> None:
     report = import_data(source, now=datetime(2026, 11, 26, tzinfo=UTC))
     assert report.imported[0].last == "2026-11-16"
     assert "its week is not over" in report.notes[0]
-    # Bars that were stored before, by hand or by an earlier version.
+    # Bars stored earlier, by hand or by an earlier version.
     frame = random_walk(len(dates)).set_axis(np.array(dates, dtype="datetime64[s]"), axis=0)
     write_stored(tmp_path / "data", "AAPL", "1wk", frame, {"source": "Yahoo"})
     stored = Source(tmp_path / "data", TODAY, symbols=("AAPL",))
     (prices,), _ = load_prices(stored, Data(interval="1wk"))
     assert str(prices.frame.index[-1].date()) == "2026-11-16"
-    # One that `fetch --include-partial` kept on purpose stays.
+    # A bar that `fetch --include-partial` kept on purpose is not removed.
     facts = {"source": "Yahoo", "partial": "2026-11-23"}
     write_stored(tmp_path / "data", "MSFT", "1wk", frame[:-1], facts)
     kept = read_stored(tmp_path / "data", "MSFT", "1wk", today=TODAY)

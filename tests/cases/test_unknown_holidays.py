@@ -1,4 +1,4 @@
-"""Holidays that are not announced yet are named as not known, in forecasts and in status."""
+"""Holidays that are not announced yet are noted as unknown, in forecasts and in status."""
 
 import json
 from pathlib import Path
@@ -33,7 +33,7 @@ def test_a_forecast_beyond_the_known_holidays_notes_their_last_day(
 
 
 def test_tel_aviv_is_recognised_across_its_change_of_the_trading_week() -> None:
-    """It met from Sunday to Thursday until 2025, and meets from Monday to Friday since."""
+    """It traded from Sunday to Thursday until 2025, and from Monday to Friday since."""
     days = sessions_of("XTAE")
     weekday = (days.astype(int) + 3) % 7
     before, after = days < np.datetime64("2026-01-01"), days > np.datetime64("2026-01-05")

@@ -1,4 +1,4 @@
-"""Bars whose sidecar is lost, damaged or of other bars, and runs that died between the two."""
+"""Bars with a missing, damaged or wrong sidecar, and runs killed between the two writes."""
 
 import json
 import os
@@ -114,7 +114,7 @@ def test_an_import_over_bars_of_unknown_source_requires_replace(tmp_path: Path) 
 
 
 class Killed(BaseException):
-    """Stands for the end of the process."""
+    """Simulates the end of the process."""
 
 
 @pytest.mark.parametrize("at", [0, 1])

@@ -1,4 +1,4 @@
-"""Negative and zero prices: an error that names the way past them, or rows after them alone."""
+"""Negative and zero prices: an error with a remedy, or only the rows after them are used."""
 
 import json
 from datetime import UTC, datetime
@@ -55,7 +55,7 @@ def test_predict_reads_from_the_first_row_after_the_last_unusable_one(fan_home: 
     write(fan_home, "oil.csv", closes(20, 100))
     outcome = succeed(*predict, folder=fan_home)
     (found,), (expected,) = json.loads(outcome.out)["forecasts"], sound["forecasts"]
-    # The scale of MASE is of the training rows that are read, and a fan rests on these too.
+    # The scale of MASE and the fan are based on the training rows that are read.
     aside = {"mase_scale": None, "steps": None}
     assert found | aside == expected | aside
     for one, other in zip(found["steps"], expected["steps"], strict=True):

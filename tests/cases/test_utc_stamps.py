@@ -1,4 +1,4 @@
-"""Time stamps in UTC: an exchange's midnights and closes become the dates of its sessions."""
+"""Time stamps in UTC: midnights and closes of an exchange become its session dates."""
 
 import io
 from collections.abc import Callable
@@ -36,7 +36,7 @@ def weekdays(rows: int = 270, last: str = "2024-06-28") -> Index:
 
 
 def in_utc(days: Index, zone: str, time: str = "00:00") -> Index:
-    """The instants of a local time on each day."""
+    """Return the instants of a local time on each day."""
     local = days + pd.Timedelta(f"{time}:00")
     every = np.ones(len(days), dtype=bool)
     return local.tz_localize(zone, ambiguous=every, nonexistent="shift_forward").tz_convert("UTC")

@@ -1,4 +1,4 @@
-"""Headers of very many columns: read up to a limit."""
+"""Headers with very many columns are refused beyond a limit."""
 
 import io
 from datetime import date
@@ -29,7 +29,7 @@ def test_the_limit_applies_to_yfinances_header_too(monkeypatch: pytest.MonkeyPat
 
 
 class Endless(io.RawIOBase):
-    """A line without an end, which counts what is read of it."""
+    """An endless line that counts the bytes read from it."""
 
     given = 0
 

@@ -1,4 +1,4 @@
-"""Which value of a contradictory bar is the odd one, against a slow and obvious twin."""
+"""Odd values of contradictory bars, compared with a brute-force search."""
 
 from itertools import combinations
 
@@ -25,7 +25,7 @@ def consistent(rows: int, seed: int = 0) -> Columns:
 
 
 def bar(**values: float) -> Columns:
-    """A bar between two of 100, 101, 99, 100; columns that are not named are as in those."""
+    """Return a bar between two bars of 100, 101, 99, 100, with the same values by default."""
     usual = {"Open": 100.0, "High": 101.0, "Low": 99.0, "Close": 100.0}
     return {
         name: np.array([usual[name], values.get(name, usual[name]), usual[name]]) for name in BAR
@@ -37,14 +37,14 @@ def odd_names(columns: Columns, row: int = 1) -> set[str]:
 
 
 def in_order(values: dict[str, float]) -> bool:
-    """Whether no value that there is contradicts another by more than 1e-4."""
+    """Return whether no available value contradicts another by more than 1e-4."""
     low, high = values.get("Low", 0.0), values.get("High", np.inf)
     inside = [values[name] for name in ("Open", "Close") if name in values]
     return all(low <= each * 1.0001 and each <= high * 1.0001 for each in [*inside, high, low])
 
 
 def slow_odd_names(columns: Columns, row: int) -> set[str]:
-    """The same by trying all removals, smallest first, of one bar."""
+    """Find the odd values of one bar by trying all removals, smallest first."""
 
     def present(at: int) -> dict[str, float]:
         return {

@@ -1,4 +1,4 @@
-"""Moves that only a fault of the data explains, and the many that are none."""
+"""Jumps that only a fault of the data explains, and moves that are not jumps."""
 
 from collections.abc import Sequence
 from typing import Any

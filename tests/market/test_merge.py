@@ -1,4 +1,4 @@
-"""When stored and fresh bars may stand in one table, and when they may not."""
+"""When stored and fresh bars can be merged, and when the history was restated."""
 
 from datetime import date
 
@@ -19,7 +19,7 @@ PAID = dividend(BARS, "2024-03-06", 0.24)
 
 
 def changed(bars: pd.DataFrame, rows: object, columns: object, value: object) -> pd.DataFrame:
-    """Return the bars with other values in some places."""
+    """Return the bars with some values replaced."""
     after = bars.copy()
     after.loc[DAYS[rows], columns] = value  # type: ignore[call-overload]
     return after

@@ -16,7 +16,7 @@ TODAY = date(2024, 7, 1)
 
 
 def raw(n: int = 60, **columns: Any) -> pd.DataFrame:
-    """n sessions of a rising series with every column, some replaced."""
+    """Return n sessions of a rising series with all columns, some replaced."""
     days = sessions_of("XNYS")
     days = days[days <= np.datetime64(TODAY)][-n:]
     close = np.linspace(100, 110, n)
@@ -49,7 +49,7 @@ def check(frame: pd.DataFrame, **options: Any) -> Prices:
 
 
 def dated(row: int, day: str) -> pd.DataFrame:
-    """The series with another date in one row."""
+    """Return the series with the date of one row replaced."""
     days = raw().index.to_numpy().copy()
     days[row] = np.datetime64(day)
     return raw().set_index(pd.DatetimeIndex(days))

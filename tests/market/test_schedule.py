@@ -1,4 +1,4 @@
-"""Which calendar a series has, by its symbol, its source and its dates."""
+"""The calendar of a series is inferred from its symbol, its source and its dates."""
 
 import numpy as np
 

@@ -21,7 +21,7 @@ def shown(days: np.ndarray) -> list[str]:
 
 
 WEEKDAYS = pd.bdate_range("2022-01-01", "2024-07-03").to_numpy().astype("datetime64[D]")
-# An index from the times when New York met on Saturdays.
+# An index from years with Saturday sessions in New York.
 SATURDAYS = np.arange(np.datetime64("1949-01-01"), np.datetime64("1952-01-01"))
 SATURDAYS = SATURDAYS[np.is_busday(SATURDAYS, weekmask="Mon Tue Wed Thu Fri Sat")]
 

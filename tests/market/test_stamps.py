@@ -1,4 +1,4 @@
-"""The table of time zones against exchange_calendars, and the dates of stamps one by one."""
+"""Time zones compared with exchange_calendars, and session dates of single stamps."""
 
 from datetime import date
 from zoneinfo import ZoneInfo

@@ -56,7 +56,7 @@ def test_written_bars_are_read_back_with_the_currency_of_the_sidecar(tmp_path: P
 
 
 def test_a_stored_file_is_read_like_any_other_file(tmp_path: Path) -> None:
-    """Files as the store writes them are read by a short cut, which must not show."""
+    """The fast reader for files of the store gives the same result as the general one."""
     write_stored(tmp_path, "AAPL", "1d", BARS, {})
     path = price_path(tmp_path, "AAPL")
     plain = path.read_bytes()
@@ -224,7 +224,7 @@ def test_equal_bars_imported_over_yahoos_count_as_imported(tmp_path: Path) -> No
 
 
 class Killed(BaseException):
-    """Stands for the end of the process."""
+    """Simulates the end of the process."""
 
 
 @pytest.mark.parametrize("at", [0, 1])

@@ -1,4 +1,4 @@
-"""What lies in the store's folder, and that no link leads out of it."""
+"""The files in the store's folder, and links that lead out of it."""
 
 import os
 from pathlib import Path

@@ -52,7 +52,7 @@ def refused(text: str | bytes, match: str, **options: Any) -> None:
     assert "\n" not in str(caught.value)
 
 
-# What is accepted
+# Accepted files
 
 
 def test_a_plain_csv_is_read_exactly() -> None:
@@ -203,7 +203,7 @@ def test_yfinances_three_header_lines_are_understood(tickers: list[str], by: str
         assert prices.notes == ()
 
 
-# What is refused
+# Refused files
 
 
 @for_each("text", ["", "\n\n", HEADER, HEADER + "\n", "\ufeff", HEADER + "\n\n\n"])

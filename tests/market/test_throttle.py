@@ -1,4 +1,4 @@
-"""The gate: turns for many threads, and the end of the run."""
+"""The gate: rate limit, pauses and deadline for many threads."""
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -20,7 +20,7 @@ def pass_through(gate: Gate, outcome: Outcome, retry_after: float = 0.0) -> None
 
 
 def pauses_of(outcomes: list[Any], **options: Any) -> list[float]:
-    """Return the seconds between each request's return and the time when the next may leave."""
+    """Return the seconds between each request's return and the earliest next request."""
     time = Clockwork()
     gate, pauses = time.gate(rate=1e9, **options), []
     for outcome in outcomes:
@@ -37,7 +37,7 @@ ARRIVALS = st.lists(st.floats(0.0, 100.0), min_size=1, max_size=40)
 
 @given(ARRIVALS, st.floats(0.01, 100.0))
 def test_departures_equal_those_of_a_simple_simulation(arrivals: list[float], rate: float) -> None:
-    """Each leaves when it has come and one pause after the one before it: no earlier, no later."""
+    """Each request leaves on arrival or one pause after the previous one, whichever is later."""
     time, departures, expected = Clockwork(), list[float](), list[float]()
     gate = time.gate(rate=rate)
     for arrival in sorted(arrivals):
@@ -132,7 +132,7 @@ def test_threads_share_the_rate() -> None:
         for done in [pool.submit(work) for _ in range(4)]:
             done.result()
     assert gate.requests == len(leaving) == 100
-    # Sleeping threads all move the one clock, so that it is late rather than early.
+    # All sleeping threads advance the same clock, so it runs late rather than early.
     assert time.now - 1000.0 >= 99 / 10.0 - 1e-6
 
 

@@ -1,4 +1,4 @@
-"""Which rows are refused, which are read around, and which a feed leaves out."""
+"""Unusable rows: refused, skipped around a day, or left out of a feed's answer."""
 
 from dataclasses import replace
 from datetime import date

@@ -1,4 +1,4 @@
-"""The real yfinance against the stand-in: what comes out of every kind of answer."""
+"""The real yfinance with a local server in Yahoo's place: the result of each kind of answer."""
 
 import logging
 import os
@@ -234,7 +234,7 @@ print(len(bars.frame), gate.requests)
 
 
 def test_hanging_cookie_hosts_leave_time_for_the_prices() -> None:
-    # In a process of its own: this one may hold a cookie already.
+    # In a new process: this one may have a cookie already.
     script = SCRIPT.replace("import time", "import time, lstmcli.market.yahoo as yahoo", 1)
     script = script.replace("gate =", "yahoo.HELPER_TIMEOUT = 0.3\ngate =", 1)
     with stand_in() as server:
@@ -248,7 +248,7 @@ def test_hanging_cookie_hosts_leave_time_for_the_prices() -> None:
 
 @pytest.mark.parametrize("cache", ["read-only", "locked"])
 def test_no_home_and_no_cache_folder_are_needed(tmp_path: Path, cache: str) -> None:
-    """Also: nothing is printed, whatever pandas and yfinance deprecate."""
+    """Deprecation warnings of pandas and yfinance are not printed either."""
     folder = tmp_path / "py-yfinance"
     folder.mkdir()
     holder = sqlite3.connect(folder / "tkr-tz.db", isolation_level=None)
@@ -287,7 +287,7 @@ def test_importing_the_package_does_not_import_yfinance() -> None:
 def run_python(
     script: str, server: StandIn | None = None, cwd: Path | None = None, **variables: str
 ) -> subprocess.CompletedProcess[str]:
-    """Run a script in a fresh process without HOME, its yfinance sent to the stand-in."""
+    """Run a script in a new process without HOME, with yfinance directed to the local server."""
     environment = {name: value for name, value in os.environ.items() if name != "HOME"} | variables
     if server:
         environment["LSTMCLI_TEST_YAHOO"] = server.url

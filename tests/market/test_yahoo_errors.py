@@ -1,4 +1,4 @@
-"""Bodies that no server of ours has to send: each is one of three failures, or facts."""
+"""Bodies of answers without a server: each gives metadata or one of three failures."""
 
 import json
 from typing import Any

@@ -1,4 +1,4 @@
-"""What is worked on ahead of its use: in order, a few items, and none after the end."""
+"""Items are processed ahead: in order, a few at a time, and none after the end."""
 
 import os
 import threading

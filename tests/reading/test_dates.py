@@ -1,4 +1,4 @@
-"""Dates of any format against the standard library: the same day, or refused."""
+"""Dates of any format, compared with the standard library: the same day, or an error."""
 
 from contextlib import suppress
 from datetime import UTC, date, datetime, timedelta

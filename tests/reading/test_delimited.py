@@ -1,7 +1,4 @@
-"""CSV files as people have them.
-
-The numbers are those of the rows of the table of 59 shapes of files.
-"""
+"""CSV files in the formats and states in which they occur in practice."""
 
 import pytest
 
@@ -18,24 +15,24 @@ GERMAN = PLAIN.replace(",", ";").replace(".", ",")
 
 SHAPES: dict[str, str | bytes] = {
     "plain": PLAIN,
-    "10 semicolons": PLAIN.replace(",", ";"),
-    "10 tabs": PLAIN.replace(",", "\t"),
-    "10 bars": PLAIN.replace(",", "|"),
-    "11 decimal commas": GERMAN,
-    "11 decimal commas and tabs": GERMAN.replace(";", "\t"),
+    "semicolons": PLAIN.replace(",", ";"),
+    "tabs": PLAIN.replace(",", "\t"),
+    "bars": PLAIN.replace(",", "|"),
+    "decimal commas": GERMAN,
+    "decimal commas and tabs": GERMAN.replace(";", "\t"),
     "Excel says its separator": "sep=;\n" + GERMAN,
     "all quoted": '"' + PLAIN.replace(",", '","').replace("\n", '"\n"').removesuffix('"'),
-    "20 UTF-16": PLAIN.encode("utf-16"),
-    "20 UTF-16, big end first": "\ufeff".encode("utf-16-be") + PLAIN.encode("utf-16-be"),
-    "20 UTF-16 without a mark": PLAIN.encode("utf-16-le"),
-    "20 UTF-16 without a mark, big end first": PLAIN.encode("utf-16-be"),
-    "20 Excel's Unicode text": PLAIN.replace(",", "\t").replace("\n", "\r\n").encode("utf-16"),
-    "20 latin-1": PLAIN.replace("Volume", "Volum\xe9").encode("latin-1"),
-    "20 Windows-1252": GERMAN.replace("Volume", "Volume \u20ac").encode("cp1252"),
-    "22 comments": "# by a program\n#\n" + PLAIN.replace("\n2024-01-04", "\n# split\n2024-01-04"),
-    "22 a footer": PLAIN + '"Downloaded from Barchart.com as of 06-16-2023, 05:11am CDT"\n',
-    "22 a footer without an end": PLAIN + "\nSource: stooq.com",
-    "22 two footers": PLAIN + "All prices in dollars\nData provided by nobody\n",
+    "UTF-16": PLAIN.encode("utf-16"),
+    "UTF-16, big end first": "\ufeff".encode("utf-16-be") + PLAIN.encode("utf-16-be"),
+    "UTF-16 without a mark": PLAIN.encode("utf-16-le"),
+    "UTF-16 without a mark, big end first": PLAIN.encode("utf-16-be"),
+    "Excel's Unicode text": PLAIN.replace(",", "\t").replace("\n", "\r\n").encode("utf-16"),
+    "latin-1": PLAIN.replace("Volume", "Volum\xe9").encode("latin-1"),
+    "Windows-1252": GERMAN.replace("Volume", "Volume \u20ac").encode("cp1252"),
+    "comments": "# by a program\n#\n" + PLAIN.replace("\n2024-01-04", "\n# split\n2024-01-04"),
+    "a footer": PLAIN + '"Downloaded from Barchart.com as of 06-16-2023, 05:11am CDT"\n',
+    "a footer without an end": PLAIN + "\nSource: stooq.com",
+    "two footers": PLAIN + "All prices in dollars\nData provided by nobody\n",
     "BOM, CRLF": b"\xef\xbb\xbf" + PLAIN.replace("\n", "\r\n").encode(),
     "blanks at the end": PLAIN + "  \n \n ",
     "blank lines": PLAIN.replace("\n", "\n\n"),
@@ -52,13 +49,13 @@ def test_the_same_table_is_read_from_other_csv_dialects(shape: str) -> None:
 @for_each(
     ("shape", "note"),
     [
-        ("10 semicolons", "CSV separated by ';'"),
-        ("10 tabs", "CSV separated by 'tab'"),
-        ("20 UTF-16", "UTF-16"),
-        ("20 latin-1", "Windows-1252"),
-        ("22 comments", "Skipped comment lines: 3."),
-        ("22 a footer", "'Downloaded from Barchart.com as of 06-16-2023, 05:11am CDT'"),
-        ("22 two footers", "'All prices in dollars'; 'Data provided by nobody'"),
+        ("semicolons", "CSV separated by ';'"),
+        ("tabs", "CSV separated by 'tab'"),
+        ("UTF-16", "UTF-16"),
+        ("latin-1", "Windows-1252"),
+        ("comments", "Skipped comment lines: 3."),
+        ("a footer", "'Downloaded from Barchart.com as of 06-16-2023, 05:11am CDT'"),
+        ("two footers", "'All prices in dollars'; 'Data provided by nobody'"),
     ],
 )
 def test_unusual_formats_are_noted(shape: str, note: str) -> None:

@@ -1,4 +1,4 @@
-"""A frame is read as the CSV that it would be written as: the same prices, notes and errors."""
+"""A DataFrame is read like its CSV: the same prices, notes and errors."""
 
 from collections.abc import Callable
 from datetime import date
@@ -34,7 +34,7 @@ def bars(price: float = 100.0) -> pd.DataFrame:
 
 
 def yfinance(*, by_ticker: bool = False) -> pd.DataFrame:
-    """Return what `yfinance.download` of two tickers returns, in either order of levels."""
+    """Return a frame like that of `yfinance.download` of two tickers, levels in either order."""
     found = pd.concat({"AAPL": bars(), "MSFT": bars(50.0)}, axis=1, names=["Ticker", "Price"])
     return found if by_ticker else found.swaplevel(axis=1).sort_index(axis=1)
 

@@ -1,4 +1,4 @@
-"""Numbers as people write them against Python's `float` of the cleaned text."""
+"""Formatted numbers, compared with Python's `float` of the cleaned text."""
 
 import math
 
@@ -144,7 +144,7 @@ NUMBER = st.decimals(min_value=-(10**9), max_value=10**9, allow_nan=False, allow
 def test_any_column_is_read_as_python_reads_it_or_refused(
     columns: list[tuple[list[float], int, bool, str, str]], point: str, sep: str, group: str | None
 ) -> None:
-    # Where commas separate, 1.000 alone is no thousand.
+    # In comma-separated files, 1.000 alone is not a thousand.
     has_places = any(places for _, places, _, _, _ in columns)
     assume(point == "." or sep not in (",", "") or has_places)
     other = "," if point == "." else "."

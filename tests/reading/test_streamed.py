@@ -1,4 +1,4 @@
-"""A large CSV file gives the same read piece by piece as read whole."""
+"""Reading a large CSV file in pieces gives the same result as reading it whole."""
 
 from pathlib import Path
 from random import Random
@@ -28,7 +28,7 @@ def small_pieces(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
 
 
 def result(path: Path) -> tuple[Any, ...]:
-    """Return all that is read of a file, or its error."""
+    """Return everything read from a file, or its error."""
     try:
         table = open_table(path, Marks())
         found = table.read([0], range(1, len(table.head[0])))
@@ -41,7 +41,7 @@ def result(path: Path) -> tuple[Any, ...]:
 
 
 def both(path: Path, patch: pytest.MonkeyPatch) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
-    """Return what is read piece by piece, and what is read whole."""
+    """Return the results of reading in pieces and of reading whole."""
     pieces = result(path)
     with patch.context() as whole:
         whole.setattr(delimited, "_LARGE", 2**60)
