@@ -252,7 +252,7 @@ def choose_series(found: Sequence[str], symbols: Sequence[str], where: str) -> l
         if name is None:
             near = difflib.get_close_matches(symbol.upper(), list(by_capitals), n=1)
             nearest = f"Did you mean {by_capitals[near[0]]}?" if near else ""
-            raise column_error(f"no series {symbol}", found, where, nearest, "the series are {}")
+            raise column_error(f"no series {symbol}", found, where, nearest, "found the series {}")
         chosen[name] = None
     return list(chosen)
 
@@ -276,7 +276,7 @@ def _date_field(rows: Sequence[Sequence[str]], taken: Container[int], where: str
             return keys.index(word)
     if names[0] == "" and 0 not in taken:  # pandas leaves an unnamed index without a header
         return 0
-    advice = "Give a header line with the columns Date and Close"
+    advice = "Add a header line with the columns Date and Close"
     like_dates = [name for name, cell in zip(names, rows[-1], strict=False) if _is_date(cell)]
     if like_dates and not any(map(_is_date, names)):
         advice = f"Pass --columns date={like_dates[0]}"
@@ -313,7 +313,7 @@ def _lone_close(
         return None
     if may_be_wide and rest:
         found = [names[i] for i in (*named, *known, *rest)]
-        step = f"Say which column is the price: --columns close={found[0]}."
+        step = f"Choose the price column: --columns close={found[0]}."
         raise column_error("cannot tell fields from symbols", found, where, step, "found {}")
     if len(named) > 1:
         found = [names[i] for i in named]

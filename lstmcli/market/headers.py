@@ -177,7 +177,7 @@ def column_error(
     names: Sequence[str],
     where: str,
     next_step: str,
-    why: str = "the columns found are {}",
+    why: str = "found the columns {}",
 ) -> DataError:
     """Return an error whose `why` lists the first names, cut and escaped to fit one line."""
     short = [name if len(name) <= _SHOWN_LENGTH else f"{name[:_SHOWN_LENGTH]}..." for name in names]

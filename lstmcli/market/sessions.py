@@ -231,7 +231,7 @@ def _note_unknown(schedule: Schedule, last: np.datetime64, end: np.datetime64) -
     unsure = ahead[~schedule.is_session(ahead) & ~schedule.is_closed(ahead)]
     if unsure.size:
         names = first_few(schedule.calendars)
-        left_out = f"not all of which trade on {first_few(unsure)}: left out"
+        left_out = f"which do not all trade on {first_few(unsure)}: left out"
         notes.append(f"the dates fit {names}, {left_out}")
     # Diwali falls within the five weeks from mid-October.
     of_year = ahead - ahead.astype("datetime64[Y]").astype("datetime64[D]")

@@ -101,7 +101,7 @@ def join_sessions(bars: Bars, stamps: Stamps, today: date) -> Bars:
             raise DataError(
                 f"conflicting rows for {instants[row]}",
                 where=bars.where(row),
-                why="found rows with different values, expected one row a minute",
+                why="found rows with different values, expected one row per minute",
                 next_step="Keep one of them.",
             )
     bars = bars.keep(~again)

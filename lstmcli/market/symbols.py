@@ -54,7 +54,7 @@ def check_symbol(symbol: str) -> str:
     if meant := yahoo_spelling(capitals):
         step = f"Yahoo spells it {meant}."
     elif len(parts) > 1 and all(_TICKER.fullmatch(part.upper()) for part in parts):
-        step = f"Give each symbol as a word: {_shown(' '.join(parts))}."
+        step = f"Pass each symbol as a separate word: {_shown(' '.join(parts))}."
     else:
         step = "Give a symbol such as AAPL, ^GSPC, BRK-B or 0700.HK."
     raise UsageError("not a ticker", where=_shown(symbol), why=why, next_step=step)

@@ -100,7 +100,7 @@ def check_bars(
     unfinished : date of a weekly or monthly bar to keep although its period is not over.
     """
     if bars.days.size == 0:
-        raise DataError("no rows", where=bars.where(), next_step="Give a file with prices in it.")
+        raise DataError("no rows", where=bars.where(), next_step="Pass a file with prices.")
     _refuse_bad_dates(bars, interval, today)
     bars = _between(_order(bars), start, end)
     bars = drop_empty_columns(bars, ["Close"])
@@ -172,8 +172,8 @@ def _order(bars: Bars) -> Bars:
         raise DataError(
             f"conflicting rows for {bars.days[wrong[0]]}",
             where=bars.where(wrong[0]),
-            why="found rows with different values, expected one row a date",
-            next_step="Keep one row a date. If a column says which series each row is of, pass "
+            why="found rows with different values, expected one row per date",
+            next_step="Keep one row per date. If a column has the symbol of each row, pass "
             "--columns symbol=COLUMN.",
         )
     count = count_of(repeated.sum(), "duplicate row")

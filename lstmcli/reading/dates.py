@@ -353,7 +353,7 @@ def _first_bad(
     likeliest = max(counts, key=lambda each: counts[each])
     all_read = [each for each, count in counts.items() if count == len(words)]
     is_number = np.asarray(pc.match_substring_regex(words, r"^\d{9,19}$"))
-    what, at, step = "bad date", 0, "Correct the date, or pass its format by --date-format."
+    what, at, step = "bad date", 0, "Correct the date, or pass its format with --date-format."
     if all_read:  # two formats fit with different dates, or one with two-digit years
         what = "ambiguous dates"
         why = f"may have the format {' or '.join(map(repr, all_read))}"

@@ -108,7 +108,7 @@ def _columns(found: Any, where: str, kind: str) -> dict[str, list[Any]]:
             keys = first_few(found, 5)
             raise _no_table(where, kind, f"has an object with {keys}")
     if not isinstance(found, list) or not all(isinstance(row, dict) for row in found):
-        raise _no_table(where, kind, "has something else")
+        raise _no_table(where, kind, "has no list of objects")
     names = dict.fromkeys(name for row in found for name in row)
     return {name: [row.get(name) for row in found] for name in names}
 
@@ -152,7 +152,7 @@ def _keyed_columns(found: Mapping[str, Any], where: str, kind: str) -> dict[str,
         raise _no_table(where, kind, "has columns with different rows")
     columns = {name: list(column.values()) for name, column in found.items()}
     if not all(any(each.isdigit() for each in key) for key in first):
-        raise _no_table(where, kind, f"has rows by the names {first_few(first, 5)}")
+        raise _no_table(where, kind, f"has rows named {first_few(first, 5)}")
     if first != list(map(str, range(len(first)))) and "" not in columns:
         columns = {"": list(first)} | columns
     return columns

@@ -93,5 +93,5 @@ def _array(column: pd.Series[Any], name: str, where: str) -> pa.Array:
             f"column {name} has neither numbers nor texts",
             where=where,
             why=str(error).splitlines()[0],
-            next_step="Convert it, for instance by pandas.to_numeric, or leave it out.",
+            next_step="Convert it, e.g. with pandas.to_numeric, or leave it out.",
         ) from error

@@ -132,7 +132,7 @@ def _open(content: "Content", marks: Marks) -> RawTable:
 
         return open_json(content, decimal)
     if _WEB_PAGE.match(data):
-        why = "it is a web page, perhaps an error of the site that it comes from"
+        why = "it is a web page, perhaps an error page of the site"
         step = "Open it in a browser, and download the table itself as CSV."
         raise no_prices(content.where, why, step)
     return open_csv(content, marks)

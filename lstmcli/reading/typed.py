@@ -74,7 +74,7 @@ class TypedTable(RawTable):
             raise DataError(
                 f"column {name} has no numbers",
                 where=self.where,
-                why=f"{self.kind} has it as {kind}, expected numbers",
+                why=f"its type in {self.kind} is {kind}, expected numbers",
                 next_step="Store it as numbers, or leave the column out.",
             )
         return np.asarray(column.cast(pa.float64(), safe=False))
@@ -171,7 +171,7 @@ def _table(
 ) -> TypedTable:
     names = _ordered(first.schema)
     if len(set(names)) < len(names):
-        why = "several columns have one name"
+        why = "several columns have the same name"
         raise DataError(f"cannot read the {kind} file", where=where, why=why)
 
     def load(positions: Sequence[int], skipped: int) -> list[pa.Array]:

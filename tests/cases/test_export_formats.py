@@ -248,7 +248,7 @@ def test_series_can_be_chosen_and_fail_separately() -> None:
     assert found.symbol == "AAPL"
     found, other = read_prices("-", stdin=io.BytesIO(text.encode()), today=TODAY, failures=failures)
     assert (found.symbol, other.symbol, list(failures)) == ("AAL", "AAPL", ["BAD"])
-    with pytest.raises(DataError, match=r"no series MSFT .*series are AAL, AAPL"):
+    with pytest.raises(DataError, match=r"no series MSFT .*the series AAL, AAPL"):
         read_prices("-", symbols=["MSFT"], stdin=io.BytesIO(text.encode()), today=TODAY)
 
 

@@ -100,4 +100,4 @@ def test_if_several_calendars_fit_only_their_common_sessions_are_used() -> None:
     # Frankfurt's calendar fits a year without its holidays on weekends as well.
     assert np.setdiff1d(true, ahead).astype(str).tolist() == ["2024-12-24", "2024-12-31"]
     (note,) = note_unknown(prices, ahead)
-    assert "not all of which trade on 2024-12-24, 2024-12-31: left out" in note
+    assert "which do not all trade on 2024-12-24, 2024-12-31: left out" in note

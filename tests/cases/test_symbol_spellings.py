@@ -42,7 +42,7 @@ def test_symbols_in_one_word_are_split_at_commas_or_refused_with_a_remedy() -> N
     assert split_symbols([",", "", " "]) == [",", "", " "]
     assert read_symbols(["AAPL, MSFT # two", "KO,"]) == ["AAPL", "MSFT", "KO"]
     for text in ("AAPL MSFT", "AAPL;MSFT", "AAPL,MSFT"):
-        with pytest.raises(UsageError, match="Give each symbol as a word: 'AAPL MSFT'"):
+        with pytest.raises(UsageError, match="Pass each symbol as a separate word: 'AAPL MSFT'"):
             check_symbol(text)
     with pytest.raises(UsageError, match=r"line 1, 'Apple Inc'"):
         read_symbols(["AAPL,Apple Inc"])
