@@ -1,4 +1,4 @@
-"""Faults in bars: values that contradict each other, and jumps that look like errors.
+"""Faults in bars: contradictory values, and jumps that look like errors.
 
 A bar is consistent if Low <= Open, Close <= High. The odd values of an inconsistent bar are the
 fewest whose removal makes it consistent. If there are several choices, the values farther from the
@@ -63,14 +63,14 @@ def find_odd_values(columns: Columns) -> dict[str, Mask]:
 
 
 def have_different_bases(odd: Mapping[str, Mask]) -> bool:
-    """Return whether so many bars are contradictory that the columns have different bases."""
+    """Return whether the contradictory bars show columns with different bases."""
     bad = np.any(list(odd.values()), axis=0)
     count = int(np.count_nonzero(bad))
     return count >= FEWEST_ROWS and count > MAX_SHARE * bad.size
 
 
 def bar_text(columns: Columns, row: int) -> str:
-    """Format the values of one bar: "Close 54.5 with Open 108.77, High 110.08, Low 107.9"."""
+    """Format one bar: "Close 54.5 with Open 108.77, High 110.08, Low 107.9"."""
     names = [name for name in BAR[:-1] if name in columns and columns[name][row] > 0]
     others = ", ".join(f"{name} {columns[name][row]:.10g}" for name in names)
     return f"Close {columns['Close'][row]:.10g} with {others}"

@@ -1,4 +1,4 @@
-"""Exchange calendars: the exchange of a symbol, its sessions and its trading hours.
+"""Exchange calendars: the exchange of a symbol, its sessions and its hours.
 
 The sessions come from `sessions.npz`, a table of all calendars of exchange_calendars, written by
 tests/calendar_table.py. The library itself takes 0.5 s to import and some 15 s to build all
@@ -65,7 +65,7 @@ _US_SHARE = re.compile(r"[A-Z]{1,5}(-[A-Z]{1,2})?")
 
 
 def calendar_of(symbol: str) -> str | None:
-    """Return the exchange_calendars name for a symbol; None if its form names no exchange."""
+    """Return the calendar name of a symbol; None if its form names no exchange."""
     symbol = symbol.upper()
     base, dash, currency = symbol.rpartition("-")
     if symbol.endswith("=X"):
@@ -82,7 +82,7 @@ def calendar_of(symbol: str) -> str | None:
 
 
 def own_calendar(symbol: str, *, from_feed: bool = False) -> str | None:
-    """Return the calendar that a symbol proves; a bare word proves one only from Yahoo."""
+    """Return the calendar of a symbol; a bare word has one only in bars from Yahoo."""
     is_word = _US_SHARE.fullmatch(symbol.upper()) is not None
     return None if is_word and not from_feed else calendar_of(symbol)
 
@@ -168,7 +168,7 @@ class Schedule:
 
     @property
     def known_until(self) -> np.datetime64:
-        """Return the last day whose holidays all calendars know; FIRST_TRUSTED for weekdays."""
+        """Return the last day with known holidays; FIRST_TRUSTED for weekdays."""
         return min(map(known_until, self.calendars), default=FIRST_TRUSTED)
 
     def _open(self, days: Days) -> Mask:
@@ -198,7 +198,7 @@ class Schedule:
 
     @classmethod
     def noted(cls, facts: Any) -> Schedule | None:
-        """Read a schedule from the unchecked values of a sidecar; None if they are invalid."""
+        """Read a schedule from unchecked values of a sidecar; None if invalid."""
         try:
             found = cls(tuple(facts["calendars"]), tuple(facts["weekdays"]))
             is_known = set(found.calendars) <= set(calendar_table().names)
@@ -245,7 +245,7 @@ def is_among(some: NDArray[Any], days: Days) -> Mask:
 
 
 def library_sessions(calendar: str) -> tuple[Days, np.datetime64] | None:
-    """Return the sessions of the installed exchange_calendars and the last day they cover.
+    """Return the sessions of the installed library and the last day they cover.
 
     Returns None if the library cannot build the calendar (see `library_calendar`).
     """
@@ -298,7 +298,7 @@ def _sessions(calendar: str) -> tuple[Days, np.datetime64]:
 
 @cache
 def _library_is_another() -> bool:
-    """Return whether the installed exchange_calendars differs from the table's version."""
+    """Return whether the installed library's version differs from the table's."""
     with np.load(TABLE, allow_pickle=False) as stored:
         written_with = str(stored["version"])
     try:
@@ -354,7 +354,7 @@ def drop_unfinished(
 
 
 def is_over(day: date, symbol: str, interval: str, zone: ZoneInfo, now: datetime) -> bool:
-    """Return whether the bar of a day, or of the week or month that begins then, is final.
+    """Return whether the bar of a day, or of the period that begins then, is final.
 
     A weekly or monthly bar is final once its period is over. A daily bar is final half an hour
     after the close of its exchange, also on half days; if the hours are unknown (Tel Aviv under

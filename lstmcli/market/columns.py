@@ -210,7 +210,7 @@ def read_layout(
 
 
 def choose_extras(layout: Layout, names: Sequence[str]) -> Fields:
-    """Return the positions of the named columns that a file has, ignoring case, by name."""
+    """Return the positions of the named columns that a file has, ignoring case."""
     extras = {name: at for at, name in enumerate(layout.names) if name in layout.ignored}
     by_case = {name.casefold(): at for name, at in extras.items()}
     found = {name: extras.get(name, by_case.get(name.casefold())) for name in names}

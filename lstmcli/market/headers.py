@@ -46,7 +46,7 @@ def key_of(name: str) -> str:
 
 
 def field_of(name: str) -> str | None:
-    """Return the field that a name means, "" for an unused column, None for other names."""
+    """Return the field that a name means, "" if unused, None for other names."""
     word = key_of(_NUMBERED.sub("", name))
     if word in _UNUSED or re.fullmatch(r"unnamed\d+", word):
         return ""
@@ -120,7 +120,7 @@ def _read_joined(name: str) -> tuple[Joined, ...]:
 
 
 def _may_be_a_name(name: str, reading: Joined) -> bool:
-    """Return whether a name that reads as field and symbol may be the name of a series.
+    """Return whether a name that reads as field and symbol may name a series.
 
     Examples: `OpenAI`, the tickers `HIGH-USD` and `OPEN.L`, the phrase `Low Volatility`.
     """
@@ -179,7 +179,7 @@ def column_error(
     next_step: str,
     why: str = "found the columns {}",
 ) -> DataError:
-    """Return an error whose `why` lists the first names, cut and escaped to fit one line."""
+    """Return an error whose `why` lists the first names, cut and escaped."""
     short = [name if len(name) <= _SHOWN_LENGTH else f"{name[:_SHOWN_LENGTH]}..." for name in names]
     shown = [name if name.isprintable() else ascii(name) for name in short]
     return DataError(

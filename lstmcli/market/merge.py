@@ -59,7 +59,7 @@ def overlap_start(stored: pd.DataFrame) -> date:
 
 
 def merge(stored: pd.DataFrame, fresh: pd.DataFrame) -> Merge:
-    """Merge fresh rows with stored ones; both have COLUMNS by session date, oldest first.
+    """Merge fresh rows with stored ones; both have COLUMNS by date, oldest first.
 
     A stored value is kept bit for bit if the fresh one is within TOLERANCE. A missing fresh value
     or row is filled from the stored one, rescaled to the fresh adjustment. The last stored row and
@@ -136,7 +136,7 @@ def _lasts(prices: "pd.Series[float]") -> bool:
 
 
 def _ratio(stored: pd.DataFrame, fresh: pd.DataFrame, name: str) -> "pd.Series[float]":
-    """Return the ratio of fresh to stored prices by stored row; 1.0 if within TOLERANCE.
+    """Return the ratio of fresh to stored prices by row; 1.0 if within TOLERANCE.
 
     The ratio of a row counts if a neighbouring row shares it. A row without a fresh price takes the
     ratio of its neighbours if they agree. Other rows are NaN.

@@ -124,7 +124,7 @@ def price_column(columns: Container[str], price: PriceChoice, where: str = "") -
 
 
 def infer_interval(index: pd.DatetimeIndex | Days) -> str:
-    """Infer the interval: "1d", "1wk", "1mo", "3mo", "6mo", "1y", or days such as "14D".
+    """Infer the interval: "1d", "1wk", "1mo", "3mo", "6mo", "1y", or e.g. "14D".
 
     The median distance decides, so that holidays and gaps do not matter. Fewer than three dates
     give "1d".
@@ -151,14 +151,14 @@ def unit_of(interval: str) -> str:
 
 
 def bars_of(interval: str) -> str:
-    """Return bars in words: "daily bars", or "bars every 14 days" for an unnamed interval."""
+    """Return bars in words: "daily bars", or "bars every 14 days" if unnamed."""
     if interval in _WORDS:
         return f"{_WORDS[interval][1]} bars"
     return f"bars every {interval.rstrip('dD')} days"
 
 
 def are_alike(one: str, other: str) -> bool:
-    """Return whether two intervals are equal, or unnamed and within 20 % of each other.
+    """Return whether two intervals are equal, or unnamed and within 20 %.
 
     For bars on the 1st and the 15th of a month, for example, the median is 15 or 16 days.
     """
@@ -266,7 +266,7 @@ def weekday_of(days: Days) -> Ints:
 
 
 def _monthly(days: Days, n: int, step: int) -> Days:
-    """Continue monthly dates: first or last (business) day, or a fixed day of the month."""
+    """Continue monthly dates: first or last (business) day, or a fixed day."""
     import pandas as pd
     from pandas.tseries.offsets import BMonthBegin, BMonthEnd, MonthBegin, MonthEnd
 
@@ -301,7 +301,7 @@ def first_days(periods: Ints, days: Days, interval: str) -> Days:
 
 
 def latest_date(today: date, interval: str) -> np.datetime64:
-    """Return the latest valid date of a bar: tomorrow, or the end of the current period."""
+    """Return the latest valid date: tomorrow, or the end of the current period."""
     day = np.datetime64(today, "D")
     if interval == "1mo":
         return max(day + DAY, period_end(np.array([day]), interval)[0])

@@ -1,4 +1,4 @@
-"""Update one symbol: read the stored bars, fetch the missing ones, merge and store.
+"""Update one symbol: read the stored bars, fetch missing ones, merge and store.
 
 Only a short overlap and the bars after it are fetched, and nothing if the exchange cannot have a
 new bar yet. An answer that contradicts the stored bars is refused, and the store stays unchanged.
@@ -251,7 +251,7 @@ def _fetch_answer(symbol: str, start: date | None, stored: Stored, task: Task) -
 def fetch_answer(
     symbol: str, start: date | None, end: date | None, time_zone: str, task: Task
 ) -> Answer:
-    """Fetch the finished bars from `start` to `end`, both included, as a table of COLUMNS.
+    """Fetch the finished bars from `start` to `end`, inclusive, as a table of COLUMNS.
 
     time_zone : time zone of the exchange, "" if unknown.
     Raises the errors of `fetch_bars` and `check_bars`, and NothingInRange if the only bar is

@@ -1,4 +1,4 @@
-"""Infer the exchange calendar of a series, its missing sessions and its future dates.
+"""Infer the calendar of a series, its missing sessions and its future dates.
 
 A symbol in Yahoo's notation (VOD.L, ^GSPC, BTC-USD; AAPL only if Yahoo sent the bars) gets the
 calendar of its exchange, unless the dates contradict it or, for bars from other sources, follow
@@ -369,7 +369,7 @@ def _by_weekday(days: Days, schedule: Schedule) -> OddDays:
 
 
 def _is_stray(days: Days, schedule: Schedule) -> Mask:
-    """Mark dates on unused weekdays that have bars in less than half of the weeks around.
+    """Mark dates on weekdays that have bars in less than half of the weeks around.
 
     This excludes Saturdays from years with Saturday sessions, and changes of the trading week.
     """
@@ -417,7 +417,7 @@ def _runs(missing: Days, days: Days) -> tuple[Days, ...]:
 
 
 def closed_rows(days: Days, filled: Mask, symbol: str) -> Mask:
-    """Mark the rows (N,) without values on days when the exchange of `symbol` is closed.
+    """Mark the rows (N,) without values on days when the exchange is closed.
 
     For weekly bars these are the weekdays on which no bar is dated; for monthly bars there are
     none.

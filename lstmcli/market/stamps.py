@@ -47,7 +47,7 @@ def refuse_mixed_offsets(stamps: Stamps, lines: Ints, where: str) -> None:
 
 
 def session_days(stamps: Stamps, filled: Mask, symbol: str, where: str) -> tuple[Days, list[str]]:
-    """Return the session dates (N,) of a series, and a note if they differ from the text.
+    """Return the session dates (N,), and a note if they differ from the text.
 
     filled : (N,) whether the series has values in a row; in a wide table the other rows may be
         stamps of another exchange.

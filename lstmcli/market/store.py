@@ -142,7 +142,7 @@ def read_sidecar(data_dir: Path, symbol: str, interval: str = "1d") -> dict[str,
 
 
 def restatements_of(facts: dict[str, Any]) -> tuple[tuple[str, str], ...]:
-    """Return the date and reason of each restatement of the history noted in a sidecar."""
+    """Return the date and reason of each restatement noted in a sidecar."""
     noted = facts.get("restatements")
     known = [each for each in noted if isinstance(each, dict)] if isinstance(noted, list) else []
     return tuple((str(each.get("fetched", "")), str(each.get("reason", ""))) for each in known)
@@ -225,7 +225,7 @@ def _digest(data: bytes) -> str:
 
 
 def _csv(frame: pd.DataFrame, *, exact: bool) -> bytes:
-    """Format a table as CSV: ISO dates, all of COLUMNS, empty fields for missing values.
+    """Format a table as CSV: ISO dates, all of COLUMNS, empty if missing.
 
     exact : whether to write the fewest digits that read as the same number. By default values are
         rounded to seven digits, since the feed's prices jitter beyond them. There are no exponents.

@@ -61,7 +61,7 @@ def check_symbol(symbol: str) -> str:
 
 
 def split_symbols(words: Iterable[str]) -> list[str]:
-    """Split words such as `AAPL,MSFT` or `AAPL,` at commas, without checking the parts."""
+    """Split words such as `AAPL,MSFT` at commas, without checking the parts."""
     found = []
     for word in words:
         parts = [part.strip() for part in word.split(",")] if "," in word else [word]
@@ -70,7 +70,7 @@ def split_symbols(words: Iterable[str]) -> list[str]:
 
 
 def yahoo_spelling(symbol: str) -> str | None:
-    """Return Yahoo's spelling of e.g. BRK.B (BRK-B), BAC.PRK or ACHR.WS; None if unknown."""
+    """Return Yahoo's spelling of a broker's ticker, e.g. BRK-B for BRK.B, or None."""
     for form, spelling in _SPELLINGS:
         if found := form.fullmatch(symbol.upper()):
             return found.expand(spelling)
@@ -191,7 +191,7 @@ def store_folder(data_dir: Path) -> Path:
 
 
 def inside(data_dir: Path, path: Path) -> Path:
-    """Return the path; raise FileError if a symbolic link leads out of the data folder."""
+    """Return the path; raise FileError if a link leads out of the data folder."""
     try:
         target = path.resolve()
         leads_out = not target.is_relative_to(data_dir.resolve())

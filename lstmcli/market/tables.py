@@ -51,7 +51,7 @@ def read_prices(
     extras: Sequence[str] = (),
     **checks: Unpack[Checks],
 ) -> list[Prices]:
-    """Read the price tables of a file, of standard input ("-"), or of an open raw table.
+    """Read the price tables of a file, of stdin ("-"), or of an open raw table.
 
     name : symbol for a file with one series. The default is the column name in a wide file, the
         ticker in yfinance's own CSV or in a column of symbols, else the stem of the file name.
@@ -193,7 +193,7 @@ def read_table(
 
 
 def _join_times(dates: pa.Array, times: pa.Array) -> pa.Array:
-    """Append the times from a separate column to the dates, unless all times are equal.
+    """Append the times from a separate column to the dates, unless all are equal.
 
     Times may be written as `16:30`, `16:30:00`, `163000` or `93000`.
     """

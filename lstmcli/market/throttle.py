@@ -100,7 +100,7 @@ class Gate:
 
     @contextmanager
     def turn(self, symbol: str) -> Iterator[Turn]:
-        """Wait until the next request may be sent; the caller sets the outcome of the turn.
+        """Wait until the next request may be sent; the caller sets the outcome.
 
         Raises RateLimited, Transient or OutOfTime if the run is over. An answer that arrives after
         `stop` raises OutOfTime too, so that it is not stored.

@@ -124,7 +124,7 @@ def check_bars(
 
 
 def frame_of(bars: Bars) -> pd.DataFrame:
-    """Return bars as a DataFrame for `Prices`, its values in one array of shape (C, N)."""
+    """Return bars as a DataFrame for `Prices`, with values in one array (C, N)."""
     import pandas as pd
 
     names = [name for name in COLUMNS if name in bars.columns]
@@ -181,7 +181,7 @@ def _order(bars: Bars) -> Bars:
 
 
 def count_equal_closes(close: Floats) -> int:
-    """Count the equal closes at the end: 1 if the last close differs from the one before."""
+    """Count the equal closes at the end; 1 if the last two differ."""
     changes = np.flatnonzero(close[1:] != close[:-1])
     return close.size - (int(changes[-1]) + 1 if changes.size else 0)
 
@@ -204,7 +204,7 @@ def _refuse_bad_dates(bars: Bars, interval: str | None, today: date) -> None:
 
 
 def _between(bars: Bars, start: date | None, end: date | None) -> Bars:
-    """Keep the rows from `start` to `end`, inclusive; raise DataError if none are left."""
+    """Keep the rows from `start` to `end`, inclusive; raise DataError if none remain."""
     first, last = np.datetime64(start or date.min, "D"), np.datetime64(end or date.max, "D")
     kept = (bars.days >= first) & (bars.days <= last)
     if kept.any():
@@ -237,7 +237,7 @@ def _drop_null_rows(bars: Bars, targets: Sequence[str]) -> Bars:
 
 
 def _leave_out_unfinished(bars: Bars, interval: str, today: date, kept: date | None) -> Bars:
-    """Leave out bars of an unfinished week or month, and second bars of a finished one.
+    """Leave out bars of an unfinished period, and second bars of a finished one.
 
     bars : oldest first. kept : date of a bar that was stored unfinished on purpose.
     A week is over after Sunday; if most bars are dated on Fridays or Saturdays, after that day.

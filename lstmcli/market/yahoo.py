@@ -1,4 +1,4 @@
-"""Download bars from Yahoo; every failure raises an exception that names its cause.
+"""Download bars from Yahoo; every failure raises an error that names its cause.
 
 yfinance parses the answers. The requests use a custom session, because yfinance reports server
 errors, rate limits and unknown symbols alike as "possibly delisted", repeats refused requests
@@ -299,7 +299,7 @@ def read_facts(symbol: str, status: int, body: bytes, *, interval: str) -> dict[
 
 
 def retry_after(headers: Mapping[str, str | None]) -> float:
-    """Return the pause that an answer requests in Retry-After, in seconds; 0 without one.
+    """Return the pause in seconds that an answer requests; 0 without Retry-After.
 
     A date is compared with the Date header. Source: RFC 9110, section 10.2.3.
     """

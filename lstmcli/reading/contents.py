@@ -1,4 +1,4 @@
-"""Read a file or standard input, unpack it and decode it; list the tables of a folder.
+"""Read, unpack and decode a file or stdin; list the tables of a folder.
 
 Archives are detected by their first bytes, not by name. Unpacking stops at the size limit, so that
 a small file that unpacks to terabytes fails early. Nothing is written to disk.
@@ -258,7 +258,7 @@ def _damaged(where: str, packed: str, error: BaseException) -> DataError:
 
 
 def _wide_encoding(data: bytes) -> str:
-    """Detect UTF-16 or UTF-32, with or without a byte order mark; "" for other encodings."""
+    """Detect UTF-16 and UTF-32; return "" for other encodings."""
     for mark, encoding in _MARKS.items():
         if data.startswith(mark):
             return encoding

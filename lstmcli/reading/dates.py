@@ -1,4 +1,4 @@
-"""Parse dates: detect the date format of a file, and read the times and UTC offsets.
+"""Parse dates: detect the format of a file, and read times and UTC offsets.
 
 All dates of a file must have one format, so each of FORMATS is tried on all of them. Dates are
 refused if no format fits, or if two formats give different dates, e.g. 01/02 in a file where no day
@@ -119,7 +119,7 @@ def parse_stamps(dates: pa.Array, lines: Ints, where: str, date_format: str = ""
 
 
 def read_time(tail: str) -> tuple[int, int] | None:
-    """Parse the time after a date as minutes since midnight and offset; None if invalid."""
+    """Parse the time after a date: minutes since midnight, offset; None if invalid."""
     if not tail.strip():
         return 0, NO_OFFSET
     if tail[0] not in "T ,":
@@ -260,7 +260,7 @@ def _pattern(date_format: str) -> str:
 
 
 def _read(words: pa.Array, date_format: str) -> tuple[Stamps, Mask]:
-    """Parse texts (N,) by a format; return the stamps, and a mask of the texts that match."""
+    """Parse texts (N,) by a format; return stamps and a mask of matching texts."""
     matched = pc.extract_regex(words, _pattern(date_format))
     is_read = np.array(matched.is_valid())
     names = {field.name for field in matched.type}
@@ -303,7 +303,7 @@ def _read(words: pa.Array, date_format: str) -> tuple[Stamps, Mask]:
 
 
 def _months(names: pa.Array) -> Ints:
-    """Convert English month names, whole or of three letters, to numbers; 0 for others."""
+    """Convert English month names, long or short, to numbers; 0 for others."""
     names = pc.utf8_rtrim(pc.utf8_lower(names), ".")
     names = pc.if_else(pc.equal(names, "sept"), "sep", names)
     known = pa.array([*_MONTHS, *(name[:3] for name in _MONTHS)])

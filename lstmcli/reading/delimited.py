@@ -1,4 +1,4 @@
-"""Open CSV files: detect the separator, and skip comments, blank lines and footers.
+"""Open CSV files: detect the separator; skip comments, blank lines, footers.
 
 The separator is the one that gives the header and the first lines the same number of fields, at
 least two. If several do, the file is refused. All lines must then have that number of fields.
@@ -180,7 +180,7 @@ def open_streamed(path: str | Path, marks: Marks) -> StreamedCsv | None:
 
 
 def check_marks(marks: Marks) -> str:
-    """Return the requested separator, "" to detect it; raise UsageError for invalid marks."""
+    """Return the requested separator or ""; raise UsageError for invalid marks."""
     if marks.sep and marks.sep not in _SEPARATORS:
         raise UsageError(f"unknown separator {marks.sep!r}", why="expected one of , ; | or tab")
     if marks.decimal not in ("", ".", ","):

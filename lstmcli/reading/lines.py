@@ -1,4 +1,4 @@
-"""Parse the lines of a CSV file into arrays, strictly: no value is shifted or guessed.
+"""Parse the lines of a CSV file strictly: no value is shifted or guessed.
 
 pyarrow parses the lines. It drops quotes within a field, accepts `nan(1)` and `-nan`, and fails on
 a field of spaces. Therefore quotes are checked first, and if any value is unusual, the numbers are
@@ -184,7 +184,7 @@ class Lines:
         dates: Sequence[int],
         refuse: Callable[[Any], str] | None = None,
     ) -> pa.Table:
-        """Parse lines into text columns, then number columns of type `kind`; null if missing.
+        """Parse lines into text columns, then number columns of type `kind`.
 
         dates : positions of text columns to read as dates. refuse : called for a line with a wrong
         number of fields; returns "error".
@@ -220,7 +220,7 @@ class Lines:
         return ["."] if self.sep == "," else [".", ","]
 
     def decides_mark(self, mark: str) -> bool:
-        """Return whether the first lines prove that a mark separates decimals, not thousands."""
+        """Return whether the first lines prove that a mark is not for thousands."""
         if self.decimal or self.sep == ",":
             return True
         sample = self.text[self.start : self.start + _SAMPLE].decode(errors="replace")
@@ -271,7 +271,7 @@ class Lines:
 
 
 def why_cut(endings: Sequence[str], decimal: str) -> str:
-    """Return why a last line without a line end may be cut off, "" if it looks complete.
+    """Return why a last line without a line end may be cut off, or "".
 
     Many programs omit the last line end, so that alone proves nothing. If no field is missing, only
     the last one can be cut off. A number that is cut off ends in the middle, has fewer decimals
@@ -313,7 +313,7 @@ def _read_number(text: str, decimal: str) -> float | None:
 
 
 def is_plain(text: bytes, start: int, end: int) -> bool:
-    """Return whether part of a text is one or more whole lines without anything unusual."""
+    """Return whether part of a text is whole lines without anything unusual."""
     blank = text.startswith(b"\n", start) or text.find(b"\n\n", start, end) >= 0
     odd = any(text.find(each, start, end) >= 0 for each in _NOT_PLAIN)
     return start < end and text.isascii() and not blank and not odd

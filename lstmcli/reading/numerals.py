@@ -1,4 +1,4 @@
-"""Parse formatted numbers: decimal commas, thousands separators, currencies, 8.87M.
+"""Parse formatted numbers: decimal commas, thousands, currencies, 8.87M.
 
 All columns of a file together decide the decimal mark. Each column as a whole decides the rest: a
 currency, a thousands separator or a letter for millions is accepted only if all values of the
@@ -76,7 +76,7 @@ class _Column:
 
 @dataclass(frozen=True)
 class _Reading:
-    """One column read with one decimal mark: its thousands separator and first bad row."""
+    """A column read with one decimal mark: thousands separator, first bad row."""
 
     thousands: str
     bad: int | None
@@ -133,7 +133,7 @@ class Written:
         return Numerals(values, cleaned, mark, tuple(extras), suffixes)
 
     def _strip(self, k: int, column: pa.Array) -> _Column:
-        """Remove currencies and power-of-ten letters from a column that has them throughout."""
+        """Remove currencies and power-of-ten letters that all values have."""
         texts = pc.utf8_trim_whitespace(column.cast(pa.string()))
         texts = _drop(texts, pc.is_in(texts, pa.array(MISSING)))
         plain = pc.match_substring_regex(texts, r"^[+-]?[\d.,]*$")
@@ -172,7 +172,7 @@ class Written:
         return _Column(texts, powers, tuple(extras), has_suffix=True)
 
     def _refuse_odd(self, k: int, is_usual: pa.Array) -> None:
-        """Raise DataError for the first row that is not formatted like the rest of its column."""
+        """Raise DataError for the first row that is formatted unlike the others."""
         if (bad := _first(pc.invert(is_usual))) is not None:
             raise self._bad_number(k, bad, "is not formatted like the values above it")
 

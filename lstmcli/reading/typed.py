@@ -116,7 +116,7 @@ def plain_array(column: pa.Array | pa.ChunkedArray) -> pa.Array:
 
 
 def array_of(values: Sequence[Any], name: str, where: str, kind: str) -> pa.Array:
-    """Convert Python values to an array of dates, integers or floats, or else of texts."""
+    """Convert Python values to an array of dates, integers, floats or texts."""
     kinds = {type(value) for value in values} - {type(None)}
     if odd := kinds - {str, int, float, datetime, date, time}:
         words = {dict: "objects", list: "lists", bool: "true or false"}
