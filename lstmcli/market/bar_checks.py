@@ -1,11 +1,11 @@
-"""Faults in bars: values that contradict each other, and jumps that look like errors.
+"""Faults in bars: contradictory values, and jumps that look like errors.
 
-A bar is in order where Low <= Open, Close <= High. The odd values of another are the fewest whose
-removal restores that; among several such choices, those farther, in logs, from the closes before
-and after. A lone bar is measured by the median of its own values.
+A bar is consistent if Low <= Open, Close <= High. The odd values of an inconsistent bar are the
+fewest whose removal makes it consistent. If there are several choices, the values farther from the
+previous and next closes, in logs, are odd; a single bar is compared with its own median.
 
-A jump is an unadjusted split, a change of units, or a factor beyond two. Adjusted prices never jump
-on the day of a split, so a jump on that day proves that prices are not adjusted.
+A jump is an unadjusted split, a change of units, or a move beyond a factor of two. Adjusted prices
+never jump on the day of a split, so a jump on that day proves that prices are not adjusted.
 """
 
 from collections.abc import Mapping, Sequence
@@ -22,19 +22,19 @@ from lstmcli.market.prices import Bars
 from lstmcli.printable import count_of, first_few
 
 TOLERANCE = 1e-4  # share of the price; smaller contradictions are rounding
-BAR = ("Open", "High", "Low", "Close")  # Close last: in a tie another one is the odd one
-# More contradictory bars than this are no typing errors: the columns have different bases.
+BAR = ("Open", "High", "Low", "Close")  # Close last: in a tie another value is odd
+# More contradictory bars than this are not typing errors: the columns have different bases.
 MAX_SHARE, FEWEST_ROWS = 0.05, 10
-_FEWER = 1e6  # one odd value in place of two outweighs any distance, in logs
+_FEWER = 1e6  # bonus in logs: one odd value is preferred to two at any distance
 _HUNDRED = np.log(100.0)
-_USUAL = 3.0  # typical moves that noise may add to a jump
-_UNUSUAL = 5.0  # typical moves beyond which a move is none of them
+_USUAL = 3.0  # in typical moves: noise that may be added to a jump
+_UNUSUAL = 5.0  # in typical moves: larger moves are unusual
 _PAIRS = (("Low", "High"), ("Low", "Open"), ("Low", "Close"), ("Open", "High"), ("Close", "High"))
 Columns = Mapping[str, Floats]
 
 
 def find_odd_values(columns: Columns) -> dict[str, Mask]:
-    """Mark the odd values of every contradictory bar: name -> (N,) for the columns of a bar.
+    """Mark the odd values of contradictory bars: a mask (N,) per column of BAR.
 
     columns : name -> (N,). Values that are not positive and finite count as missing.
     """
@@ -44,11 +44,11 @@ def find_odd_values(columns: Columns) -> dict[str, Mask]:
     crossed = _crossed(values)
     at = np.flatnonzero(np.any(list(crossed.values()), axis=0))
     if at.size == 0:
-        return odd  # as nearly all tables, without a logarithm
+        return odd  # the usual case; saves the logarithms
     logs = {name: np.log(each) for name, each in values.items()}
     middle = _middle(logs, at)
     distance = {name: np.nan_to_num(abs(each[at] - middle)) for name, each in logs.items()}
-    # Open and close do not bind each other, so two removals are always enough.
+    # Open and Close are not compared with each other, so removing two values is always enough.
     choices = [choice for size in (1, 2) for choice in combinations(odd, size)]
     scores = []
     for choice in choices:
@@ -63,22 +63,22 @@ def find_odd_values(columns: Columns) -> dict[str, Mask]:
 
 
 def have_different_bases(odd: Mapping[str, Mask]) -> bool:
-    """Tell whether so many bars are contradictory that the columns cannot belong together."""
+    """Return whether the contradictory bars show columns with different bases."""
     bad = np.any(list(odd.values()), axis=0)
     count = int(np.count_nonzero(bad))
     return count >= FEWEST_ROWS and count > MAX_SHARE * bad.size
 
 
 def bar_text(columns: Columns, row: int) -> str:
-    """Name the values of one bar: "Close 54.5 with Open 108.77, High 110.08, Low 107.9"."""
+    """Format one bar: "Close 54.5 with Open 108.77, High 110.08, Low 107.9"."""
     names = [name for name in BAR[:-1] if name in columns and columns[name][row] > 0]
     others = ", ".join(f"{name} {columns[name][row]:.10g}" for name in names)
     return f"Close {columns['Close'][row]:.10g} with {others}"
 
 
 def _crossed(values: Columns) -> dict[tuple[str, str], Mask]:
-    """Return for every pair of a bar where the lower value exceeds the upper one."""
-    with np.errstate(over="ignore"):  # of prices next to the largest number
+    """Mark, for each pair of columns, the bars whose lower value exceeds the upper."""
+    with np.errstate(over="ignore"):  # prices close to the largest float overflow
         return {
             (lower, upper): values[lower] > values[upper] * (1 + TOLERANCE)
             for lower, upper in _PAIRS
@@ -87,9 +87,10 @@ def _crossed(values: Columns) -> dict[tuple[str, str], Mask]:
 
 
 def _middle(logs: Columns, at: Ints) -> Floats:
-    """Return the mean of the nearest closes around each row in bars that are in order.
+    """Return the mean of the previous and next consistent closes of each row, in logs.
 
-    at : the contradictory rows, ascending. Without any such close, the median of the bar itself.
+    Without any consistent close, return the median of the bar itself.
+    at : the contradictory rows, ascending.
     """
     import pandas as pd
 
@@ -102,7 +103,10 @@ def _middle(logs: Columns, at: Ints) -> Floats:
 
 
 class UnusablePriceError(DataError):
-    """A row cannot be used. resume : the first day after the last such row, None at the end."""
+    """A row has an unusable price.
+
+    resume : the first day after the last unusable row, None if there is none.
+    """
 
     resume: date | None = None
 
@@ -110,13 +114,14 @@ class UnusablePriceError(DataError):
 def usable_rows(
     bars: Bars, targets: Sequence[str], *, around: date | None, mend: bool
 ) -> tuple[Bars, dict[str, Mask]]:
-    """Choose the rows that can be used; UnusablePriceError where that is not possible.
+    """Select the usable rows; raise UnusablePriceError if that is not possible.
 
-    targets : the columns that must hold a positive number in every row. around : None to refuse any
-    unusable row, else a day: the rows between the unusable ones before and after the last row up to
-    that day are chosen. mend : leave out bars with an odd close instead of refusing them; where so
-    many are contradictory that open, high and low have another basis, doubt those instead.
-    Returns the rows, and which of their opens, highs and lows contradict the rest of their bar.
+    targets : the columns that must have a positive number in every row.
+    around : None to refuse any unusable row. For a day, keep the stretch of usable rows that
+        contains the last row up to that day.
+    mend : whether to leave out bars with an odd close instead of refusing them. If so many bars are
+        contradictory that open, high and low have another basis, mark these as odd instead.
+    Returns the rows, and a mask of contradictory values for each of open, high and low.
     """
     odd = find_odd_values(bars.columns)
     if have_different_bases(odd):
@@ -195,11 +200,12 @@ def _is_positive(values: Floats) -> Mask:
 
 @dataclass(frozen=True)
 class Jump:
-    """A move that needs an explanation.
+    """A suspicious move of the price.
 
-    row : the first row after it. factor : of the price. split : the ratio of a split flagged on
-    that row, 0 for none. unadjusted : whether that split explains it. hundred : whether it looks
-    like pence and pounds; until : the row in which such a price is itself again, if it is.
+    row : the first row after the move. factor : the price after it divided by the price before.
+    split : the ratio of a split flagged on that row, 0 for none. unadjusted : whether that split
+    explains the move. hundred : whether it looks like a change between pence and pounds. until :
+    the row in which the price returns from such a change, or None.
     """
 
     row: int
@@ -210,7 +216,7 @@ class Jump:
     until: int | None = None
 
     def text(self, days: Days) -> str:
-        """Say what the price does, with its date."""
+        """Describe the move with its date."""
         day, times = days[self.row], f"{self.factor:.3g}"
         if self.until is not None:
             rows = self.until - self.row
@@ -223,20 +229,21 @@ class Jump:
 def find_jumps(prices: Floats, splits: Floats | None, interval: str) -> list[Jump]:
     """Find the jumps of a series, oldest first.
 
-    prices : (N,) positive. splits : (N,) ratios, 0, 1 or NaN for none. A move is a jump where it is
-    beyond a factor of two (daily and weekly bars), near a factor of 100, or far outside the usual
-    moves and near to what a split flagged on that day does to prices that are not adjusted.
+    A move is a jump if it is beyond a factor of two (daily and weekly bars), close to a factor of
+    100, or unusually large and close to the effect of a split on that day on unadjusted prices.
+    prices : (N,) positive. splits : (N,) ratios; 0, 1 or NaN for no split.
     """
     if prices.size < 2:
         return []
-    with np.errstate(over="ignore"):  # of prices next to the largest number
+    with np.errstate(over="ignore"):  # prices close to the largest float overflow
         factors = prices[1:] / prices[:-1]
     ratios = np.zeros(factors.size) if splits is None else np.nan_to_num(splits[1:], posinf=0)
     flagged = (ratios > 0) & (ratios != 1)
     if not flagged.any() and factors.min() >= 0.5 and factors.max() <= 2:
-        return []  # nearly every series, without a logarithm
+        return []  # the usual case; saves the logarithms
     moves = np.diff(np.log(prices))
-    usual = 1.4826 * float(np.median(np.abs(moves)))  # as a standard deviation, of normal moves
+    # The factor makes the median absolute move a standard deviation for normal moves.
+    usual = 1.4826 * float(np.median(np.abs(moves)))
     action = np.log(np.where(flagged, ratios, 1.0))
     large = (np.abs(moves) > np.log(2)) & (interval in ("1d", "1wk"))
     near = np.abs(moves + action) <= np.clip(_USUAL * usual, np.abs(action) / 4, np.abs(action) / 2)
@@ -258,20 +265,20 @@ def find_jumps(prices: Floats, splits: Floats | None, interval: str) -> list[Jum
 def jumps_by_column(
     columns: Mapping[str, Floats], price: str, interval: str
 ) -> dict[str, list[Jump]]:
-    """Find the jumps of the column that is forecast, and closes in another unit.
+    """Find the jumps of the forecast column, and the changes of units of Close.
 
-    columns : (N,) each, by name.
+    columns : name -> (N,).
     """
     found = {}
     for name in dict.fromkeys((price, "Close")):
         jumps = find_jumps(columns[name], columns.get("Stock Splits"), interval)
-        # Raw closes may jump by a split that the adjusted ones do not have.
+        # Unadjusted closes may jump by a split, which is not a fault.
         found[name] = jumps if name == price else [each for each in jumps if each.hundred]
     return found
 
 
 def note_jumps(bars: Bars, price: str, interval: str) -> list[str]:
-    """Return one sentence for each column and kind of jump, with the first few dates."""
+    """Return one sentence per column and kind of jump, with the first few dates."""
     kinds: dict[tuple[str, str], list[str]] = {}
     for name, jumps in jumps_by_column(bars.columns, price, interval).items():
         for each in sorted(jumps, key=lambda each: (not each.unadjusted, not each.hundred)):
@@ -288,6 +295,6 @@ def note_jumps(bars: Bars, price: str, interval: str) -> list[str]:
 
 
 def split_name(ratio: float) -> str:
-    """Name a split as people do: "20:1 split", "1:10 split"."""
+    """Format the ratio of a split: "20:1 split", "1:10 split"."""
     found = Fraction(ratio).limit_denominator(1000)
     return f"{found.numerator}:{found.denominator} split"

@@ -1,11 +1,11 @@
-"""Which exchange a symbol trades on, and the days on which that exchange is open.
+"""Exchange calendars: the exchange of a symbol, its sessions and its hours.
 
-The sessions come from `sessions.npz`, a table of all the calendars that exchange_calendars has,
-written by tests/calendar_table.py: making them takes the library some 15 s, importing it 0.5 s, and
-five of them, Tel Aviv's among them, cannot be made under pandas 3. Measured against the S&P 500's
-own dates, New York's calendar is exact from 1970 on and lacks about ten holidays a year before, so
-nothing earlier is believed. `exchanges.csv` has the time zone of each calendar, and the suffixes
-of its symbols and the indices at Yahoo.
+The sessions come from `sessions.npz`, a table of all calendars of exchange_calendars, written by
+tests/calendar_table.py. The library itself takes 0.5 s to import and some 15 s to build all
+calendars, and cannot build five of them under pandas 3, including Tel Aviv's. Compared with the
+dates of the S&P 500, New York's calendar is exact from 1970 on and lacks about ten holidays a year
+before, so earlier dates are not used. `exchanges.csv` has the time zone of each calendar, and
+Yahoo's symbol suffixes and indices.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 
 FIRST_TRUSTED = np.datetime64("1970-01-01", "D")
 LAST_KNOWN = np.datetime64("2100-12-31", "D")
-SETTLING = timedelta(minutes=30)  # quotes lag by up to 20 minutes, and closing auctions take some
-LAST_TRADE = timedelta(minutes=1)  # before the close, of shares that trade up to it
+SETTLING = timedelta(minutes=30)  # quotes lag by up to 20 minutes; closing auctions take time too
+LAST_TRADE = timedelta(minutes=1)  # last trade before the close, for actively traded shares
 TABLE = Path(__file__).with_name("sessions.npz")
 _LOCK = threading.Lock()
 
@@ -48,9 +48,9 @@ _QUOTE_CURRENCIES = {
     "USD", "EUR", "GBP", "JPY", "CHF", "CAD", "AUD", "NZD", "CNY", "HKD", "KRW", "INR", "BRL",
     "MXN", "TRY", "RUB", "BTC", "ETH", "USDT", "USDC",
 }  # fmt: skip
-# Days on which Bombay met although its calendar has a holiday or a weekend, mostly an hour's
-# Muhurat session on the evening of Diwali: some histories have a bar for them, others none. Those
-# on weekdays are from pandas_market_calendars. On 2026-01-15 it was closed for elections.
+# Days on which Bombay traded although its calendar has a holiday or weekend, mostly the one-hour
+# Muhurat session on the evening of Diwali. Some histories have bars for them, others do not. Those
+# on weekdays are from pandas_market_calendars. On 2026-01-15 Bombay was closed for elections.
 _SPECIAL = {
     "XBOM": (
         "1998-10-19 1999-11-07 2000-10-26 2001-11-14 2002-11-04 2003-10-25 2004-11-12 2005-11-01 "
@@ -65,7 +65,7 @@ _US_SHARE = re.compile(r"[A-Z]{1,5}(-[A-Z]{1,2})?")
 
 
 def calendar_of(symbol: str) -> str | None:
-    """Return the exchange_calendars name for a symbol; None where its form names no exchange."""
+    """Return the calendar name of a symbol; None if its form names no exchange."""
     symbol = symbol.upper()
     base, dash, currency = symbol.rpartition("-")
     if symbol.endswith("=X"):
@@ -82,17 +82,18 @@ def calendar_of(symbol: str) -> str | None:
 
 
 def own_calendar(symbol: str, *, from_feed: bool = False) -> str | None:
-    """Return the calendar that a symbol names by itself; a bare word names one only from Yahoo."""
+    """Return the calendar of a symbol; a bare word has one only in bars from Yahoo."""
     is_word = _US_SHARE.fullmatch(symbol.upper()) is not None
     return None if is_word and not from_feed else calendar_of(symbol)
 
 
 @dataclass(frozen=True)
 class CalendarTable:
-    """All calendars, one row each, from FIRST_TRUSTED to LAST_KNOWN, one column a day.
+    """All calendars, one row each; one column per day, FIRST_TRUSTED to LAST_KNOWN.
 
-    first : the first session recorded. known_until : the last day whose holidays are known; later
-    sessions may lack those that are announced year by year, or all of them.
+    first : the first recorded session of each calendar.
+    known_until : the last day with known holidays. Later sessions may ignore holidays that are
+        announced year by year, or all holidays.
     """
 
     names: tuple[str, ...]
@@ -107,13 +108,13 @@ class CalendarTable:
 
 @cache
 def calendar_table() -> CalendarTable:
-    """Return the table that ships, with the two calendars that belong to no exchange."""
+    """Load the shipped table, and add the calendars 24/5 and 24/7 of no exchange."""
     with np.load(TABLE, allow_pickle=False) as stored:
         n_days = int((LAST_KNOWN - FIRST_TRUSTED).astype(int)) + 1
         exchanges = np.unpackbits(stored["sessions"], axis=1, count=n_days).astype(bool)
         names, first, until = stored["names"], stored["first"], stored["known_until"]
     every_day = np.arange(FIRST_TRUSTED, LAST_KNOWN + DAY)
-    # Currencies rest on Christmas and New Year's Day.
+    # Currencies do not trade on Christmas and New Year's Day.
     currencies = (
         np.is_busday(every_day) & ~_is_new_year(every_day) & ~_is_new_year(every_day + 7 * DAY)
     )
@@ -126,21 +127,21 @@ def calendar_table() -> CalendarTable:
 
 
 def sessions_of(calendar: str) -> Days:
-    """Return a calendar's sessions from FIRST_TRUSTED to LAST_KNOWN, as far as they are recorded.
+    """Return the recorded sessions of a calendar from FIRST_TRUSTED to LAST_KNOWN.
 
-    Half days are sessions. Treat the array as constant: it is shared.
+    Half days are sessions. The array is shared and read-only.
     """
     return _sessions(calendar)[0]
 
 
 def known_until(calendar: str) -> np.datetime64:
-    """Return the last day for which a calendar's holidays are known."""
+    """Return the last day whose holidays a calendar knows."""
     return _sessions(calendar)[1]
 
 
 @cache
 def special_days(calendar: str) -> Days:
-    """Return the days with a session that a calendar does not know for sure."""
+    """Return the days on which a calendar may or may not have a session."""
     return np.array(_SPECIAL.get(calendar, "").split(), dtype="datetime64[D]")
 
 
@@ -148,10 +149,10 @@ def special_days(calendar: str) -> Days:
 class Schedule:
     """The days on which a series trades.
 
-    calendars : those that its dates follow; none for weekdays.
-    weekdays : Monday to Sunday, which of them carry bars where no calendar fits.
-    note : why weekdays are taken, "" where nothing needs to be said.
-    possible : calendars that no bar contradicts, where none fits.
+    calendars : names of the calendars that fit the dates; empty if weekdays are used.
+    weekdays : Monday to Sunday, whether each has bars; used if no calendar fits.
+    note : why weekdays are used, or "".
+    possible : calendars that no bar contradicts, if none fits.
     """
 
     calendars: tuple[str, ...]
@@ -161,30 +162,30 @@ class Schedule:
 
     @property
     def known_from(self) -> np.datetime64:
-        """Return the first day that all calendars know; there is none for weekdays."""
+        """Return the first day that all calendars know; LAST_KNOWN for weekdays."""
         table = calendar_table()
         return max((table.first[table.row(name)] for name in self.calendars), default=LAST_KNOWN)
 
     @property
     def known_until(self) -> np.datetime64:
-        """Return the last day whose holidays all calendars know; there is none for weekdays."""
+        """Return the last day with known holidays; FIRST_TRUSTED for weekdays."""
         return min(map(known_until, self.calendars), default=FIRST_TRUSTED)
 
     def _open(self, days: Days) -> Mask:
-        """Return for each calendar which days it has (K, N); without one those of the weekdays."""
+        """Return whether each calendar is open on each day (K, N); one row for weekdays."""
         by_calendar = [is_open(name, days) for name in self.calendars]
         return np.array(by_calendar or [np.array(self.weekdays)[weekday_of(days)]])
 
     def is_session(self, days: Days) -> Mask:
-        """Return for each day whether all calendars have a session, or the weekday is in use."""
+        """Mark the days on which all calendars have a session, or the weekday is in use."""
         return np.asarray(self._open(days).all(axis=0))
 
     def is_closed(self, days: Days) -> Mask:
-        """Return for each day whether no calendar has a session, or the weekday is not in use."""
+        """Mark the days on which no calendar has a session, or the weekday is not in use."""
         return np.asarray(~self._open(days).any(axis=0))
 
     def is_special(self, days: Days) -> Mask:
-        """Return for each day whether the calendars leave it open if there was a session."""
+        """Mark the days on which the calendars may or may not have a session."""
         return np.isin(days, np.concatenate([days[:0], *map(special_days, self.calendars)]))
 
     def between(self, first: np.datetime64, last: np.datetime64) -> Days:
@@ -192,12 +193,12 @@ class Schedule:
         return _between(self, first, last)
 
     def facts(self) -> dict[str, list[str] | list[bool]]:
-        """Return what a sidecar keeps, so that the dates need not be read for it again."""
+        """Return the values to store in a sidecar, which saves reading the dates again."""
         return {"calendars": list(self.calendars), "weekdays": list(self.weekdays)}
 
     @classmethod
     def noted(cls, facts: Any) -> Schedule | None:
-        """Return the schedule of a sidecar, which may hold anything; None where it has none."""
+        """Read a schedule from unchecked values of a sidecar; None if invalid."""
         try:
             found = cls(tuple(facts["calendars"]), tuple(facts["weekdays"]))
             is_known = set(found.calendars) <= set(calendar_table().names)
@@ -220,13 +221,13 @@ def _between(schedule: Schedule, first: np.datetime64, last: np.datetime64) -> D
 
 
 def is_open(calendar: str, days: Days) -> Mask:
-    """Return for each day whether a calendar has a session.
+    """Mark the days on which a calendar has a session.
 
-    Outside of the years recorded, the weekdays of the nearest sessions are taken.
+    Outside the recorded years, the weekdays of the nearest sessions are used.
     """
     sessions = sessions_of(calendar)
     found = is_among(days, sessions)
-    # The last year recorded is known as a whole, be it without some holidays.
+    # The last recorded year is complete, though some holidays may be missing.
     end = (sessions[-1].astype("datetime64[Y]") + 1).astype("datetime64[D]") - DAY
     for outside, nearest in (
         (days > max(known_until(calendar), end), sessions[-60:]),
@@ -238,20 +239,20 @@ def is_open(calendar: str, days: Days) -> Mask:
 
 
 def is_among(some: NDArray[Any], days: Days) -> Mask:
-    """Return which of some days are among others, which are in order (`np.isin` sorts them)."""
+    """Mark the days of `some` that are among the sorted `days`; faster than `np.isin`."""
     at = np.minimum(np.searchsorted(days, some), days.size - 1)
     return np.asarray(days[at] == some)
 
 
 def library_sessions(calendar: str) -> tuple[Days, np.datetime64] | None:
-    """Return what the installed exchange_calendars knows: sessions, and the day they end with.
+    """Return the sessions of the installed library and the last day they cover.
 
-    None where it cannot make the calendar (see `library_calendar`).
+    Returns None if the library cannot build the calendar (see `library_calendar`).
     """
     known = library_calendar(calendar)
     if known is None:
         return None
-    low, high = known.bound_min(), known.bound_max()  # of the years that are recorded
+    low, high = known.bound_min(), known.bound_max()  # bounds of the recorded years
     first = str(FIRST_TRUSTED) if low is None else max(str(FIRST_TRUSTED), f"{low:%Y-%m-%d}")
     last = str(LAST_KNOWN) if high is None else min(str(LAST_KNOWN), f"{high:%Y-%m-%d}")
     found = library_calendar(calendar, start=first, end=last)
@@ -262,13 +263,13 @@ def library_sessions(calendar: str) -> tuple[Days, np.datetime64] | None:
 
 @cache
 def library_calendar(name: str, **span: str) -> Any:
-    """Return a calendar of the installed exchange_calendars, with hours; None where it has none.
+    """Return a calendar of the installed exchange_calendars, with hours, or None.
 
-    It raises ValueError outside the years that are recorded, and for XTAE under pandas 3; and
+    The library raises ValueError outside the recorded years, and for XTAE under pandas 3. It raises
     NotImplementedError for ASEX, XBEL, XBSE and XCYS under pandas 3.
     """
-    # One at a time: the filters of warnings are the whole process's, and workers would each make
-    # the calendar that the library keeps. It warns of pandas' deprecations.
+    # The lock is needed because warning filters are global to the process, and so that workers do
+    # not each build a calendar. The filter hides pandas deprecation warnings.
     with _LOCK, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         import exchange_calendars
@@ -281,14 +282,14 @@ def library_calendar(name: str, **span: str) -> Any:
 
 @cache
 def _sessions(calendar: str) -> tuple[Days, np.datetime64]:
-    """Return the table's sessions, or the installed library's where that one has later ones."""
+    """Return the table's sessions, or the library's if it knows later ones."""
     table = calendar_table()
     row = table.row(calendar)
     days = FIRST_TRUSTED + np.flatnonzero(table.is_session[row])
     until = table.known_until[row]
     if until < LAST_KNOWN and _library_is_another():
         newer = library_sessions(calendar)
-        # An end of LAST_KNOWN says nothing: holidays that are announced are missing before it.
+        # LAST_KNOWN as the end proves nothing: holidays not yet announced are missing before it.
         if newer is not None and until < newer[1] < LAST_KNOWN:
             days, until = newer
     days.flags.writeable = False
@@ -297,7 +298,7 @@ def _sessions(calendar: str) -> tuple[Days, np.datetime64]:
 
 @cache
 def _library_is_another() -> bool:
-    """Return whether another exchange_calendars is installed than the table was written with."""
+    """Return whether the installed library's version differs from the table's."""
     with np.load(TABLE, allow_pickle=False) as stored:
         written_with = str(stored["version"])
     try:
@@ -311,7 +312,7 @@ def _is_new_year(days: Days) -> Mask:
 
 
 def zone_of(name: str) -> ZoneInfo | None:
-    """Return the time zone of that name, None for an unknown name."""
+    """Return the time zone with a name, None for an unknown name."""
     try:
         return ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError):
@@ -326,14 +327,16 @@ def drop_unfinished(
     now: datetime,
     market_time: datetime | None = None,
 ) -> pd.DataFrame:
-    """Return the bars that are final at `now` (zone-aware), of a feed that sends open ones too.
+    """Return the bars that are final at `now`, without unfinished ones at the end.
 
-    Where the feed's last trade lies before the close of a bar's last session, the bar is of half a
-    session and waits for the next opening: until then a share without a later trade looks the same.
+    If the feed's last trade is earlier than the close of the last session, the last bar may cover
+    only part of that session. It is dropped until the next session opens, because until then a
+    share that simply did not trade later looks the same.
 
-    frame : indexed by session date, oldest first; a week or month is dated by its first day.
-    time_zone : of the exchange; UTC where it is empty or unknown.
-    market_time : of the feed's last trade, zone-aware; None where it names none.
+    frame : indexed by session date, oldest first; weeks and months are dated by their first day.
+    time_zone : time zone of the exchange; UTC if empty or unknown.
+    now, market_time : current time and time of the feed's last trade, zone-aware; market_time is
+        None if unknown.
     """
     zone, rows = zone_of(time_zone) or ZoneInfo("UTC"), len(frame)
     while rows and not is_over(frame.index[rows - 1].date(), symbol, interval, zone, now):
@@ -351,10 +354,11 @@ def drop_unfinished(
 
 
 def is_over(day: date, symbol: str, interval: str, zone: ZoneInfo, now: datetime) -> bool:
-    """Return whether the bar of a day is final: of a week or month, once it is past.
+    """Return whether the bar of a day, or of the period that begins then, is final.
 
-    A daily bar is half an hour after its exchange's close, half days included; where the hours are
-    not known (Tel Aviv under pandas 3), once its day is over there.
+    A weekly or monthly bar is final once its period is over. A daily bar is final half an hour
+    after the close of its exchange, also on half days; if the hours are unknown (Tel Aviv under
+    pandas 3), it is final once the day is over there.
     """
     if now >= datetime.combine(_day_after(day, interval), time(), zone):
         return True
@@ -365,7 +369,7 @@ def is_over(day: date, symbol: str, interval: str, zone: ZoneInfo, now: datetime
 
 
 def _day_after(day: date, interval: str) -> date:
-    """Return the day after the last day of a bar."""
+    """Return the day after the period of a bar."""
     if interval == "1mo":
         return (day.replace(day=1) + timedelta(days=32)).replace(day=1)
     return day + timedelta(days=7 if interval == "1wk" else 1)
@@ -373,7 +377,7 @@ def _day_after(day: date, interval: str) -> date:
 
 @cache
 def _all_closes(name: str) -> pd.Series[pd.Timestamp]:
-    """Return when each session of an exchange ends in UTC, as far as its hours are recorded."""
+    """Return the recorded closing times of an exchange's sessions in UTC."""
     import pandas as pd
 
     known = library_calendar(name)
@@ -386,9 +390,9 @@ def _all_closes(name: str) -> pd.Series[pd.Timestamp]:
 
 
 def closes_of(calendar: str, days: Days) -> Days:
-    """Return when the session of each day ends, (N,) datetime64[s] in UTC; NaT where unknown.
+    """Return the closing times of days, (N,) datetime64[s] in UTC; NaT if unknown.
 
-    Days that never close end with the day in UTC.
+    Markets that never close end the day at midnight UTC.
     """
     if calendar.startswith("24/"):
         return np.asarray((days + DAY).astype("datetime64[s]"))
@@ -396,12 +400,12 @@ def closes_of(calendar: str, days: Days) -> Days:
 
 
 def _hours(name: str | None, day: date) -> tuple[datetime, datetime] | None:
-    """Return when an exchange closes on a day and next opens; None where that is not known."""
+    """Return the close of an exchange on a day and its next opening; None if unknown."""
     calendar = None if name is None or name.startswith("24/") else library_calendar(name)
     if calendar is None:
         return None
     try:
         following = calendar.next_session(str(day))
         return calendar.session_close(str(day)), calendar.session_open(following)
-    except ValueError:  # no session, or none that is recorded
+    except ValueError:  # not a session, or outside the recorded years
         return None

@@ -1,10 +1,9 @@
-"""The meaning of a table's columns: its dates, its series, and the fields of each series.
+"""Interpret the header of a table: dates, series, and fields of each series.
 
-Five headers are known: one series with a Close column; a long table, with a column of symbols too;
-a wide table, one column of prices a series; columns that each join a field and a symbol, as
-`Close_TSLA`; and the three header lines that yfinance writes (Price, Ticker, Date). A volume is
-never a price, and a header that can be read in two ways is refused. `--columns` names the columns
-of other names.
+Five layouts are supported: one series with a Close column; a long table, which also has a column of
+symbols; a wide table with one price column per series; columns that join a field and a symbol, e.g.
+`Close_TSLA`; and the three header lines of yfinance (Price, Ticker, Date). A volume is never used
+as a price, and ambiguous headers are refused. `--columns` maps columns with other names.
 """
 
 import difflib
@@ -39,9 +38,9 @@ _DATES = (
     *("time", "day"),
 )
 _SYMBOLS = ("ticker", "symbol", "tscode", "uniqueid", "code")
-_NAME = "name"  # of a symbol, or of a company next to a column of symbols
-_LONE_CLOSES = ("price", "last", "lastprice", "y")  # where no other column is a Close
-# The words of --columns, and what each names.
+_NAME = "name"  # a symbol, or a company name if there is also a column of symbols
+_LONE_CLOSES = ("price", "last", "lastprice", "y")  # used as Close if there is no other
+# The words of --columns, and the field that each stands for.
 CHOICES = {
     "date": "Date", "open": "Open", "high": "High", "low": "Low", "close": "Close",
     "adj_close": "Adj Close", "volume": "Volume", "symbol": "Symbol",
@@ -51,13 +50,13 @@ _WITHOUT_TIME = ("date", "tradedate", "observationdate", "day", "ds")
 
 @dataclass(frozen=True)
 class Reading:
-    """How a file is read where it does not say so by itself.
+    """Options for reading a file; empty ones are detected.
 
-    sep, decimal : as for `Marks`. columns : names by their words in CHOICES, not to be found out.
-    date_format : as for `parse_stamps`. resample : "1d" to make one bar a session of those within.
+    sep, decimal : as for `Marks`. columns : column names by their words in CHOICES.
+    date_format : as for `parse_stamps`. resample : "1d" to combine intraday bars into sessions.
     """
 
-    __pydantic_config__: ClassVar = {"extra": "forbid"}  # of what `noted` reads
+    __pydantic_config__: ClassVar = {"extra": "forbid"}  # for `noted`
 
     sep: str = ""
     decimal: str = ""
@@ -66,24 +65,24 @@ class Reading:
     resample: str = ""
 
     def checked(self) -> "Reading":
-        """Return itself; raise UsageError for marks and formats that no file has."""
+        """Return itself; raise UsageError for invalid marks or date formats."""
         check_marks(Marks(self.sep, self.decimal))
         if self.date_format:
             check_date_format(self.date_format)
         return self
 
     def facts(self) -> dict[str, Any]:
-        """Return what is not left to be found out, by name."""
+        """Return the options that are set, by name."""
         return {name: value for name, value in vars(self).items() if value}
 
     def as_toml(self) -> dict[str, str]:
-        """Return the same as settings, by key."""
+        """Return the options that are set as TOML values by settings key."""
         table = ", ".join(f"{word} = {json.dumps(name)}" for word, name in self.columns.items())
         texts = {name: json.dumps(value) for name, value in self.facts().items()}
         return {f"data.{n}": f"{{{table}}}" if n == "columns" else t for n, t in texts.items()}
 
     def as_options(self) -> str:
-        """Return the same as options of the command line."""
+        """Return the options that are set as command line options."""
         columns = ",".join(f"{word}={name}" for word, name in self.columns.items())
         texts = self.facts() | ({"columns": columns} if columns else {})
         return shlex.join(
@@ -92,7 +91,7 @@ class Reading:
 
     @classmethod
     def noted(cls, facts: object) -> "Reading | None":
-        """Read what `facts` gave, from a file that anyone may have changed; None for others."""
+        """Read the output of `facts` from an editable file; None if it is invalid."""
         try:
             found = check_record(cls, facts)
         except ValueError:
@@ -102,14 +101,14 @@ class Reading:
 
 @dataclass(frozen=True)
 class Layout:
-    """The meaning of each field of a line.
+    """The meaning of each column of a table.
 
-    names : the header's own words.
-    series : fields by the name of the series, "" where the header names none.
-    symbol_field : the column that says which series each row is of, where there is one.
-    time_field : the column of times that belong to the dates, where there is one.
-    ignored : columns that are neither a date nor of any series.
-    notes : which column was taken for what, where that can be meant otherwise.
+    names : the column names as written.
+    series : fields by name of the series; the name is "" if the header has none.
+    symbol_field : the column with the symbol of each row, if any.
+    time_field : the column with the times of the dates, if any.
+    ignored : names of unused columns.
+    notes : interpretations of columns that the user may want to correct.
     """
 
     names: tuple[str, ...]
@@ -123,18 +122,18 @@ class Layout:
 
     @property
     def describes(self) -> bool:
-        """Whether the column of symbols may be one of companies' names."""
+        """Whether the column of symbols may contain company names instead."""
         return self.symbol_field is not None and key_of(self.names[self.symbol_field]) == _NAME
 
 
 def read_layout(
     rows: Sequence[Sequence[str]], where: str, columns: Mapping[str, str] | None = None
 ) -> Layout:
-    """Read the layout that the first three rows of a file declare, of which the first has names.
+    """Infer the layout of a table from its header and the first rows.
 
-    columns : names of columns by their words in CHOICES, which are not to be found out.
-    Raises DataError naming the columns found when there is no date, no Close, a name twice, or
-    none of a name in `columns`.
+    columns : column names by their words in CHOICES; they take precedence over detection.
+    Raises DataError naming the columns if there is no date or no Close, a name is repeated, or a
+    name in `columns` is missing.
     """
     names = rows[0]
     if len(names) > MAX_COLUMNS:
@@ -160,12 +159,12 @@ def read_layout(
         for i, name in enumerate(names)
         if name and i not in (date_field, symbol_field) and key_of(name) not in _DATES
     }
-    fields |= {i: "" for i, field in fields.items() if field in given}  # one was chosen
+    fields |= {i: "" for i, field in fields.items() if field in given}  # --columns chose another
     fields |= {i: field for field, i in given.items()}
     known = {i: field for i, field in fields.items() if field}
     others = [i for i, field in fields.items() if field is None]
     unused = [i for i, field in fields.items() if field == ""]
-    # LOW and OPEN are symbols too: alone among other names they are series, not columns.
+    # LOW and OPEN are also tickers: next to other names they are series, not fields.
     tickers = set(known.values()) <= ALSO_TICKERS
     keys = {i: key_of(names[i]) for i in others}
     is_long = symbol_field is not None
@@ -211,7 +210,7 @@ def read_layout(
 
 
 def choose_extras(layout: Layout, names: Sequence[str]) -> Fields:
-    """Return the positions of those of some columns that a file has, in any case, by given name."""
+    """Return the positions of the named columns that a file has, ignoring case."""
     extras = {name: at for at, name in enumerate(layout.names) if name in layout.ignored}
     by_case = {name.casefold(): at for name, at in extras.items()}
     found = {name: extras.get(name, by_case.get(name.casefold())) for name in names}
@@ -219,9 +218,9 @@ def choose_extras(layout: Layout, names: Sequence[str]) -> Fields:
 
 
 def parse_columns(text: str) -> dict[str, str]:
-    """Read `close=Price,date=Datum`: names of columns by their words in CHOICES.
+    """Parse `close=Price,date=Datum` into column names by their words in CHOICES.
 
-    Raises UsageError for another word, and for one that comes twice or names nothing.
+    Raises UsageError for an unknown or repeated word, and for an empty name.
     """
     found: dict[str, str] = {}
     for part in re.split(r",(?=[^,=]*=)", text):
@@ -231,7 +230,7 @@ def parse_columns(text: str) -> dict[str, str]:
             raise UsageError(
                 "bad --columns",
                 where=text[:80],
-                why=f"found {part[:40]!r}, expected each of {', '.join(CHOICES)} once at most",
+                why=f"found {part[:40]!r}, expected each of {', '.join(CHOICES)} at most once",
                 next_step=did_you_mean(key, list(CHOICES)) or "Pass --columns close=NAME.",
             )
         found[key] = name
@@ -239,9 +238,9 @@ def parse_columns(text: str) -> dict[str, str]:
 
 
 def choose_series(found: Sequence[str], symbols: Sequence[str], where: str) -> list[str]:
-    """Choose the series asked for, in the order asked for; all of them when none is named.
+    """Return the requested series in the requested order; by default all series.
 
-    A file of one unnamed series has nothing to choose from and gives that series.
+    If a file has one unnamed series, return it whatever is requested.
     """
     if not symbols or list(found) == [""]:
         return list(found)
@@ -253,13 +252,13 @@ def choose_series(found: Sequence[str], symbols: Sequence[str], where: str) -> l
         if name is None:
             near = difflib.get_close_matches(symbol.upper(), list(by_capitals), n=1)
             nearest = f"Did you mean {by_capitals[near[0]]}?" if near else ""
-            raise column_error(f"no series {symbol}", found, where, nearest, "the series are {}")
+            raise column_error(f"no series {symbol}", found, where, nearest, "found the series {}")
         chosen[name] = None
     return list(chosen)
 
 
 def _position(name: str, names: Sequence[str], where: str) -> int:
-    """Return the position of a column that --columns names, in any case if only one has it."""
+    """Return the position of a column in --columns; ignore case if unambiguous."""
     found = [i for i, each in enumerate(names) if each == name.strip()]
     found = found or [i for i, each in enumerate(names) if each.lower() == name.strip().lower()]
     if len(found) == 1:
@@ -277,7 +276,7 @@ def _date_field(rows: Sequence[Sequence[str]], taken: Container[int], where: str
             return keys.index(word)
     if names[0] == "" and 0 not in taken:  # pandas leaves an unnamed index without a header
         return 0
-    advice = "Give a header line with the columns Date and Close"
+    advice = "Add a header line with the columns Date and Close"
     # In every row: below a title stands the header.
     below = zip(names, *rows[1:], strict=False)
     like_dates = [name for name, *cells in below if cells and all(map(_is_date, cells))]
@@ -291,7 +290,7 @@ def _is_date(cell: str) -> bool:
 
 
 def _is_text(rows: Sequence[Sequence[str]], i: int) -> bool:
-    """Return whether a column has words, and no digit, in the first rows below the header."""
+    """Return whether a column has letters and no digits in its first rows."""
     text = "".join(row[i] for row in rows[1:] if i < len(row))
     return any(map(str.isalpha, text)) and not any(map(str.isdigit, text))
 
@@ -304,10 +303,10 @@ def _lone_close(
     may_be_wide: bool,
     where: str,
 ) -> int | None:
-    """Find the column that is a Close where none has that name; None where it may be a series.
+    """Find the Close if no column has that name; None if the table may be wide.
 
-    named : those whose names say so. Such a column stands alone or among other fields; next to
-    further columns of numbers it may be one of several series, as Y is a symbol too.
+    named : columns with a name in _LONE_CLOSES. Such a column is the Close if it is alone or among
+        other fields; next to further columns of numbers it may be a series, since Y is a ticker.
     """
     names = rows[0]
     adjusted = [i for i, field in known.items() if field == "Adj Close"]
@@ -316,35 +315,33 @@ def _lone_close(
         return None
     if may_be_wide and rest:
         found = [names[i] for i in (*named, *known, *rest)]
-        step = f"Say which column is the price: --columns close={found[0]}."
+        step = f"Choose the price column: --columns close={found[0]}."
         raise column_error("cannot tell fields from symbols", found, where, step, "found {}")
     if len(named) > 1:
         found = [names[i] for i in named]
         step = f"Choose one: --columns close={found[0]}."
-        raise column_error("two columns of prices", found, where, step, "found {}")
+        raise column_error("two price columns", found, where, step, "found {}")
     return (named or adjusted)[0]
 
 
 def _symbol_field(names: Sequence[str], others: Sequence[int], where: str) -> int | None:
-    """Find the column of symbols; that of names only where no other is one."""
+    """Find the column of symbols, or else the column of names."""
     found = [i for i in others if key_of(names[i]) in _SYMBOLS]
     if len(found) > 1:
         step = f"Choose one: --columns symbol={names[found[0]]}."
-        raise column_error(
-            "two columns of symbols", [names[i] for i in found], where, step, "found {}"
-        )
+        raise column_error("two symbol columns", [names[i] for i in found], where, step, "found {}")
     return next(iter(found or [i for i in others if key_of(names[i]) == _NAME]), None)
 
 
 def _yfinance_layout(rows: Sequence[Sequence[str]], where: str) -> Layout | None:
-    """Read fields over tickers, or tickers over fields, as `group_by` had it; None for others."""
+    """Read yfinance's header, fields or tickers first; None for other headers."""
     dates, *names_below = rows[-1]
     is_one = len(rows) == 3 and len({len(row) for row in rows}) == 1
     if not (is_one and names_below) or any(names_below) or key_of(dates) not in _DATES:
         return None
     upper, lower = rows[0][1:], rows[1][1:]
     fields = [field_of(word) for word in upper]
-    if "Close" not in fields or None in fields:  # LOW and OPEN are tickers too
+    if "Close" not in fields or None in fields:  # tickers first; LOW and OPEN are tickers too
         upper, lower = lower, upper
     pairs = dict(enumerate(zip(upper, lower, strict=True), start=1))
     names = {i: f"{word} {ticker}" for i, (word, ticker) in pairs.items()}
@@ -358,10 +355,10 @@ def _yfinance_layout(rows: Sequence[Sequence[str]], where: str) -> Layout | None
 
 
 def _duplicate(names: Sequence[str], where: str) -> DataError:
-    advice = "Keep one of each meaning, or choose: --columns close=COLUMN."
+    advice = "Keep one of them, or choose: --columns close=COLUMN."
     return column_error("duplicate column", names, where, advice, "found {}")
 
 
 def _no_close(names: Sequence[str], where: str) -> DataError:
-    advice = "Name the column of prices Close, or pass --columns close=COLUMN."
+    advice = "Rename the price column to Close, or pass --columns close=COLUMN."
     return column_error("no Close column", names, where, advice)

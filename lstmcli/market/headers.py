@@ -1,8 +1,8 @@
-"""The words of a header: which field is a name, alone or joined with a symbol?
+"""Interpret column names: a field alone, or a field joined with a symbol.
 
-A column may join a field and a symbol in either order (`Close_TSLA`, `TSLA.Adj.Close`,
-`[TSLA] Close`, `('Close', 'TSLA')`). LOW and OPEN are symbols too, so which of both a word is may
-depend on the other columns; names that can be read in two ways are refused.
+A column name may join a field and a symbol in either order (`Close_TSLA`, `TSLA.Adj.Close`,
+`[TSLA] Close`, `('Close', 'TSLA')`). LOW and OPEN are also tickers, so the meaning of a word may
+depend on the other columns. Ambiguous names are refused.
 """
 
 import re
@@ -13,7 +13,7 @@ from lstmcli.errors import DataError
 from lstmcli.market.calendars import calendar_of
 from lstmcli.printable import first_few
 
-Fields = dict[str, int]  # the name in COLUMNS -> the position in a line
+Fields = dict[str, int]  # name in COLUMNS -> position in a line
 
 _FIELDS = {
     "open": "Open", "high": "High", "low": "Low", "close": "Close", "closelast": "Close",
@@ -23,8 +23,8 @@ _FIELDS = {
     "splits": "Stock Splits", "dividendamount": "Dividends", "splitcoefficient": "Stock Splits",
 }  # fmt: skip
 ALSO_TICKERS = {"Open", "High", "Low"}
-# Columns of prices' tables that no series is made of: without them `Adj Open_TSLA` would be the
-# open of `Adj`, and the volume of futures' tables a price.
+# Known columns that are never used. Without this list `Adj Open_TSLA` would be the open of `Adj`,
+# and the volume in tables of futures a price.
 _UNUSED = {
     "capitalgains", "repaired", "vol", "openinterest", "turnover", "adjopen", "adjhigh", "adjlow",
     "adjvolume", "adjustedopen", "adjustedhigh", "adjustedlow", "adjustedvolume",
@@ -41,12 +41,12 @@ _SHOWN_LENGTH = 40
 
 
 def key_of(name: str) -> str:
-    """Reduce a name to its letters and digits in lower case: `adjclose` for `Adj Close`."""
+    """Reduce a name to letters and digits in lower case: `Adj Close` -> `adjclose`."""
     return "".join(ch for ch in name.lower() if ch.isalnum())
 
 
 def field_of(name: str) -> str | None:
-    """Find the field that a whole name is, "" for a column never used, None for another name."""
+    """Return the field that a name means, "" if unused, None for other names."""
     word = key_of(_NUMBERED.sub("", name))
     if word in _UNUSED or re.fullmatch(r"unnamed\d+", word):
         return ""
@@ -54,10 +54,10 @@ def field_of(name: str) -> str | None:
 
 
 class Joined(NamedTuple):
-    """One reading of a column's name: a field and the symbol that it is of.
+    """One interpretation of a column name: a field and a symbol.
 
     field : a name in COLUMNS, "" for a field that is never used.
-    run_together : nothing separates the two, as in `CloseTSLA`, or in `OpenAI`.
+    run_together : whether no separator stands between them, e.g. `CloseTSLA` or `OpenAI`.
     """
 
     field: str
@@ -65,21 +65,22 @@ class Joined(NamedTuple):
     run_together: bool = False
 
 
-_Joint = tuple[dict[str, Fields], list[int]]  # the series, and the positions of unused columns
+_Joint = tuple[dict[str, Fields], list[int]]  # series by name, positions of unused columns
 
 
 def join_columns(names: Mapping[int, str], where: str) -> _Joint:
-    """Find the series in columns, position -> name, of which none is a field alone.
+    """Find the series in columns whose names join fields and symbols.
 
-    Raises DataError naming the columns when a symbol has no Close or a field twice, and when the
-    names can be read in two ways.
+    names : position -> name; no name is a field alone.
+    Raises DataError naming the columns if a symbol has no Close or a field twice, or if the names
+    are ambiguous.
     """
     readings = {i: found for i, name in names.items() if (found := _read_joined(name))}
     if not readings:
         return {name: {"Close": i} for i, name in names.items()}, []
     joints: list[_Joint] = []
     errors: list[DataError] = []
-    for which in (0, -1):  # the field first wherever it can be, or last
+    for which in (0, -1):  # field first wherever possible, then field last
         try:
             joints.append(put_together(names, {i: r[which] for i, r in readings.items()}, where))
         except DataError as error:
@@ -92,10 +93,10 @@ def join_columns(names: Mapping[int, str], where: str) -> _Joint:
 
 
 def _read_joined(name: str) -> tuple[Joined, ...]:
-    """Read a name as a field and a symbol: no reading, one, or the field first and last.
+    """Interpret a name as a field and a symbol; return zero, one or two readings.
 
-    The field is the first or the last word, whatever separates the two; which of both may depend
-    on the other columns (`LOW_Close`).
+    The field is the first or the last word, with any separator. If both are possible (`LOW_Close`),
+    return the reading with the field first, then the one with the field last.
     """
     words = list(_WORD.finditer(name))
     found = []
@@ -119,9 +120,9 @@ def _read_joined(name: str) -> tuple[Joined, ...]:
 
 
 def _may_be_a_name(name: str, reading: Joined) -> bool:
-    """Return whether a name that reads as a field of a symbol may name a series.
+    """Return whether a name that reads as field and symbol may name a series.
 
-    So are `OpenAI`, the tickers `HIGH-USD` and `OPEN.L`, and the phrase `Low Volatility`.
+    Examples: `OpenAI`, the tickers `HIGH-USD` and `OPEN.L`, the phrase `Low Volatility`.
     """
     if reading.run_together:
         return reading.field != "Volume"
@@ -133,9 +134,9 @@ def _may_be_a_name(name: str, reading: Joined) -> bool:
 
 
 def put_together(names: Mapping[int, str], joined: Mapping[int, Joined], where: str) -> _Joint:
-    """Make the series of the names when every joined one is read as `joined` has it."""
-    groups: dict[str, Fields] = {}  # by the symbol in capitals
-    labels: dict[str, str] = {}  # how each symbol is written
+    """Build the series from column names and the readings of the joined ones."""
+    groups: dict[str, Fields] = {}  # by symbol in capitals
+    labels: dict[str, str] = {}  # symbol in capitals -> symbol as written
     unused = [i for i, reading in joined.items() if not reading.field]
     for i, (field, symbol, _) in joined.items():
         if field:
@@ -162,7 +163,7 @@ def put_together(names: Mapping[int, str], joined: Mapping[int, Joined], where: 
         plain.append(first)
     if have_close:
         if plain and all(fields.keys() == {"Close"} for fields in groups.values()):
-            raise _undecided("where only some are a Close of a symbol", names, where)
+            raise _undecided("but only some are the Close of a symbol", names, where)
         unused += plain
         plain = []
     series = {labels[symbol]: fields for symbol, fields in groups.items()}
@@ -176,9 +177,9 @@ def column_error(
     names: Sequence[str],
     where: str,
     next_step: str,
-    why: str = "the columns found are {}",
+    why: str = "found the columns {}",
 ) -> DataError:
-    """Put the first of the names into `why`, cut and escaped for a message of one line."""
+    """Return an error whose `why` lists the first names, cut and escaped."""
     short = [name if len(name) <= _SHOWN_LENGTH else f"{name[:_SHOWN_LENGTH]}..." for name in names]
     shown = [name if name.isprintable() else ascii(name) for name in short]
     return DataError(
@@ -187,6 +188,6 @@ def column_error(
 
 
 def _undecided(why: str, names: Mapping[int, str], where: str) -> DataError:
-    advice = "Name the columns of prices Close_SYMBOL, or remove the others."
+    advice = "Name the price columns Close_SYMBOL, or remove the others."
     what = "cannot tell fields from symbols"
     return column_error(what, list(names.values()), where, advice, f"found {{}}, {why}")

@@ -1,10 +1,10 @@
-"""Merge new bars with stored ones, or name the reason why the stored ones are outdated.
+"""Merge new bars with stored ones, and detect restated histories.
 
-Yahoo adjusts all of history as of today, so rows appended after a split or a dividend would look
-like a crash. An overlap that is fetched again shows it: a new action or other prices in it mean
-that the whole history has to be replaced. Differences in the seventh digit mean nothing. Stored
-rows that the new history lacks are kept and rescaled by the ratio of the closes around them. A
-history that jumps where the stored one does not is an error of the feed.
+Yahoo adjusts the whole history as of today, so rows appended after a split or a dividend would look
+like a crash. Each fetch therefore overlaps the stored rows: a new action or different prices in the
+overlap mean that the whole history must be replaced. Differences in the seventh digit are noise.
+Stored rows that the new history lacks are kept and rescaled by the ratio of the neighbouring
+closes. A history that jumps where the stored one does not is an error of the feed.
 """
 
 from dataclasses import dataclass
@@ -17,26 +17,29 @@ from lstmcli.arrays import Floats, Mask
 from lstmcli.market.bar_checks import split_name
 from lstmcli.printable import first_few
 
-OVERLAP = 10  # stored rows that are fetched again
+OVERLAP = 10  # number of stored rows to fetch again
 TOLERANCE = 1e-5  # relative; identical requests differ by about 1e-7
 
 _PRICES = ["Open", "High", "Low", "Close", "Adj Close"]
 _BASES = {"Open": "Close", "High": "Close", "Low": "Close", "Dividends": "Close"}
 _ACTIONS = ("Stock Splits", "Dividends")
 _JUMP = np.log(2.0)
-_UNIT = np.log(10.0)  # no fall, but prices in another unit
+_UNIT = np.log(10.0)  # a larger move is a change of units, not a fall
 
 
 @dataclass(frozen=True)
 class Merge:
     """Stored and fresh rows in one table.
 
-    frame : on the basis of the fresh rows.
-    restated : why the stored rows are outdated, or None. The frame is then that of a restated
-        history if the fresh rows are all of it, and else of no use.
-    kept : dates of rows that a restated history lacks; their prices are scaled like those around.
-    unclear : dates of stored rows that are in neither, as the rows around them changed unevenly.
-    emptied : stored opens, highs, lows and volumes that are missing now, for the same reason.
+    frame : the merged rows, adjusted like the fresh ones.
+    restated : why the stored rows are outdated, or None. If set, the frame is valid only if the
+        fresh rows are the whole history.
+    kept : dates of rows that a restated history lacks; their prices are scaled like the
+        neighbouring rows.
+    unclear : dates of stored rows left out of the frame because the rows around them changed by
+        different ratios.
+    emptied : number of stored opens, highs, lows and volumes that are now missing, for the same
+        reason.
     """
 
     frame: pd.DataFrame
@@ -47,7 +50,7 @@ class Merge:
 
 
 def overlap_start(stored: pd.DataFrame) -> date:
-    """Return the first date to fetch again: the last OVERLAP rows, or since the last action."""
+    """Return the first date to fetch: OVERLAP rows back, or an earlier last action."""
     start: pd.Timestamp = stored.index[-min(OVERLAP, len(stored))]
     for column in _ACTIONS:
         if (dates := stored.index[stored[column].fillna(0.0) != 0.0]).size:
@@ -56,16 +59,16 @@ def overlap_start(stored: pd.DataFrame) -> date:
 
 
 def merge(stored: pd.DataFrame, fresh: pd.DataFrame) -> Merge:
-    """Complete `fresh` from `stored`; both hold COLUMNS by session date, oldest first.
+    """Merge fresh rows with stored ones; both have COLUMNS by date, oldest first.
 
-    A stored value stays, to the bit, where the fresh one is within TOLERANCE. Where a fresh value
-    or row is missing, the stored one takes its place, on the basis of the fresh ones. The last
-    stored row is open to late corrections, and so are volumes; any other difference means that
-    history was restated. Where a close has changed, and not by the ratio of the row before or
-    after, a missing open, high or low is emptied, since its new value is not known.
+    A stored value is kept bit for bit if the fresh one is within TOLERANCE. A missing fresh value
+    or row is filled from the stored one, rescaled to the fresh adjustment. The last stored row and
+    volumes may receive late corrections; any other difference means that the history was restated.
+    If a close has changed by another ratio than the rows before and after, an open, high or low
+    without a fresh value becomes missing, since its new value is unknown.
     """
     restated = _restatement(stored, fresh)
-    # The rows before an overlap that restates nothing are as they were.
+    # Without a restatement, the rows before the overlap are unchanged.
     older = stored[:0] if restated else stored[stored.index < fresh.index[0]]
     stored = stored[len(older) :]
     lost = pd.DatetimeIndex(stored.index.difference(fresh.index))
@@ -97,10 +100,10 @@ def merge(stored: pd.DataFrame, fresh: pd.DataFrame) -> Merge:
 
 
 def contradiction(stored: pd.DataFrame, fresh: pd.DataFrame) -> str | None:
-    """Say where fresh prices jump by more than a factor of two and stored ones do not; or None.
+    """Describe the first jump by more than 2x that only fresh prices have, or None.
 
-    Adjusted prices of one symbol do not: a split changes all prices before it alike. Where only the
-    stored ones jump, the fresh ones correct them.
+    Adjusted prices of one symbol have no such jump, since a split changes all earlier prices alike.
+    A jump in the stored prices alone is not reported: the fresh prices correct it.
     """
     common = stored.index.intersection(fresh.index)
     for name in ("Close", "Adj Close"):
@@ -124,24 +127,25 @@ def contradiction(stored: pd.DataFrame, fresh: pd.DataFrame) -> str | None:
 def _lasts(prices: "pd.Series[float]") -> bool:
     """Return whether a fall by half, or a rise, lasted longer than one bar.
 
-    The last stored bar may be one of half a session: it gives way once a later one is on the new
-    level. prices : from that day on, of the price before.
+    The last stored bar may cover only part of its session. It is replaced once a later bar is on
+    the new level.
+    prices : prices from that day on, divided by the price before.
     """
     level = np.abs(np.log(prices.to_numpy(np.float64)))
     return len(level) > 1 and level[0] < _UNIT and level[-1] > _JUMP
 
 
 def _ratio(stored: pd.DataFrame, fresh: pd.DataFrame, name: str) -> "pd.Series[float]":
-    """Return what fresh prices are of the stored ones, by stored row; 1.0 within TOLERANCE.
+    """Return the ratio of fresh to stored prices by row; 1.0 if within TOLERANCE.
 
-    A row has its own ratio where one next to it shares it, and a row without a fresh price that of
-    the rows before and after where they share it; NaN for others.
+    The ratio of a row counts if a neighbouring row shares it. A row without a fresh price takes the
+    ratio of its neighbours if they agree. Other rows are NaN.
     """
     own = fresh[name].reindex(stored.index) / stored[name]
     own = own.mask((own - 1.0).abs() <= TOLERANCE, 1.0)
     before, after = own.shift().ffill(), own.shift(-1).bfill()
     known = own.dropna().to_numpy()
-    if known.size > 1:  # the two nearest rows have to agree where one side has none
+    if known.size > 1:  # at either end, the two nearest rows must agree
         before, after = before.fillna(known[1]), after.fillna(known[-2])
 
     def like(one: "pd.Series[float]", other: "pd.Series[float]") -> "pd.Series[bool]":
@@ -157,7 +161,7 @@ def _splits_differ(stored: pd.DataFrame, fresh: pd.DataFrame) -> bool:
 
 
 def _restatement(stored: pd.DataFrame, fresh: pd.DataFrame) -> str | None:
-    """Name the actions or the price that show that history was restated."""
+    """Return the actions or the price that show a restated history, or None."""
     if stored.index.intersection(fresh.index).empty:
         last = stored.index[-1].date()
         return f"no session in common with the stored rows, which end {last}"
@@ -168,14 +172,14 @@ def _restatement(stored: pd.DataFrame, fresh: pd.DataFrame) -> str | None:
             value = now.iloc[row] or before.iloc[row]
             name = split_name(value) if column == "Stock Splits" else f"dividend {value:.6g}"
             withdrawn = "" if now.iloc[row] else " withdrawn"
-            # A split changes every dividend before it, which says nothing more.
+            # A split rescales all earlier dividends: name these only if nothing else is found.
             actions = changed if before.iloc[row] and now.iloc[row] else found
             actions.append(f"{name} {fresh.index[row].date()}{withdrawn}")
     if found or changed:
         return first_few(found or changed)
     common = fresh.index.intersection(stored.index[:-1])
     old, new = (frame.loc[common, _PRICES].to_numpy(np.float64) for frame in (stored, fresh))
-    # A price that is missing on one side is a gap, not a restatement.
+    # A price missing on one side is a gap, not a restatement.
     differs = ~_same(old, new) & ~np.isnan(old) & ~np.isnan(new)
     for row, column in np.argwhere(differs)[:1].tolist():
         price, was, now = _PRICES[column], old[row, column], new[row, column]

@@ -1,8 +1,8 @@
-"""Price tables: one symbol's bars, which `validate.py` checks once and all other code trusts.
+"""Price tables: the bars of one symbol, validated once by `validate.py`.
 
-The distance between bars, their weeks and months, and the dates that follow all come from the
-dates: weekdays in use, the weekday of weekly bars, the day pattern of monthly ones (first, last,
-first or last business day, or a fixed day of the month).
+The interval of the bars, their weeks and months, and the next dates are all inferred from the
+dates: the weekdays with bars, the weekday of weekly bars, the day pattern of monthly ones (first,
+last, first or last business day, or a fixed day of the month).
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from lstmcli.arrays import Days, Floats, Ints, Mask
 from lstmcli.errors import DataError, Failure
 from lstmcli.printable import Note, at_line
 
-if TYPE_CHECKING:  # lists of the store go without it
+if TYPE_CHECKING:  # `data list` runs without importing pandas
     import pandas as pd
 
 PriceChoice = Literal["auto", "close", "adj_close"]
 
 COLUMNS = ("Open", "High", "Low", "Close", "Adj Close", "Volume", "Dividends", "Stock Splits")
 DAY = np.timedelta64(1, "D")
-STORE = "store"  # the source of prices that were read from there
+STORE = "store"  # value of `Prices.source` for stored prices
 _RECENT = 250
 MONTHS = {"1mo": 1, "3mo": 3, "6mo": 6, "1y": 12}
 _AGREES = 0.9
@@ -39,13 +39,13 @@ _FRIDAY, _SUNDAY = 4, 6
 
 @dataclass(frozen=True)
 class Bars:
-    """N rows of one symbol on their way to a price table.
+    """N raw bars of one symbol, before or during validation.
 
     days : (N,) datetime64[D].
-    columns : name -> (N,) float64, NaN where there is no value.
-    lines : (N,) line of each row in the source, for messages.
-    from_feed : whether Yahoo sent the bars under that symbol.
-    notes, cut, left_out, doubted : as in `Prices`, of the steps so far.
+    columns : name -> (N,) float64, NaN for missing values.
+    lines : (N,) line number of each row in the source, for messages.
+    from_feed : whether the bars were downloaded from Yahoo under that symbol.
+    notes, cut, left_out, doubted : as in `Prices`, for the steps so far.
     """
 
     symbol: str
@@ -60,12 +60,12 @@ class Bars:
     doubted: bool = False
 
     def where(self, row: int | None = None) -> str:
-        """Return symbol and source, with the line of row number `row` where known."""
+        """Return symbol and source, with the line number of row `row` if known."""
         place = f"{self.symbol}, {self.source}"
         return place if row is None or self.lines is None else at_line(place, self.lines[row])
 
     def keep(self, which: Mask | Ints) -> Bars:
-        """Keep the rows of a mask, or in the order of an index."""
+        """Return the rows that a mask or an index selects."""
         if which.dtype == bool and which.all():
             return self
         columns = {name: values[which] for name, values in self.columns.items()}
@@ -82,16 +82,17 @@ class Prices:
     """One symbol's bars, oldest first.
 
     frame : index `Date` of tz-naive midnights, strictly increasing; columns a subset of COLUMNS in
-        that order, float64, `Close` always among them. Missing or bad optional values are NaN.
-        After them own inputs: `column:NAME` as read, `symbol:NAME` as known at each close.
+        that order, float64, always with `Close`. Missing or bad optional values are NaN. Further
+        inputs follow: `column:NAME` as read, `symbol:NAME` as known at each close.
     interval : "1d", "1wk", "1mo", or a pandas frequency inferred from the dates.
     source : the file, "stdin" or "store".
-    notes : one plain sentence for everything that was dropped, sorted or marked missing.
-    cut : the day of an unusable row right before the first one here; None where there is none.
-    left_out : the days of bars that were left out for an impossible close.
-    doubted : whether opens, highs and lows were left out that have another basis than the closes.
-    from_feed : whether Yahoo sent the bars under that symbol.
-    currency : of the prices, as USD; "" where it is not known.
+    notes : one sentence for each change: rows dropped or sorted, values marked missing.
+    cut : the day of an unusable row just before the first row, or None.
+    left_out : the days of bars that were left out because of an impossible close.
+    doubted : whether opens, highs and lows were removed because their basis differs from the
+        closes'.
+    from_feed : whether the bars were downloaded from Yahoo under that symbol.
+    currency : currency of the prices, e.g. USD; "" if unknown.
     """
 
     symbol: str
@@ -106,14 +107,14 @@ class Prices:
     currency: str = ""
 
     def named_notes(self) -> tuple[str, ...]:
-        """Return the notes with the symbol in front, details and all."""
+        """Return the notes, with details, each prefixed by the symbol."""
         return tuple(Note.of(self.symbol, note) for note in self.notes)
 
 
 def price_column(columns: Container[str], price: PriceChoice, where: str = "") -> str:
-    """Return the column to forecast: as chosen, else "Adj Close" if present, else "Close".
+    """Return the column to forecast; for "auto", "Adj Close" if present, else "Close".
 
-    Raises DataError when "adj_close" is asked for and there is none.
+    Raises DataError if "adj_close" is requested and missing.
     """
     has_adjusted = "Adj Close" in columns
     if price == "adj_close" and not has_adjusted:
@@ -123,16 +124,17 @@ def price_column(columns: Container[str], price: PriceChoice, where: str = "") -
 
 
 def infer_interval(index: pd.DatetimeIndex | Days) -> str:
-    """Return "1d", "1wk", "1mo", "3mo", "6mo", "1y" or, for another spacing, a word such as "14D".
+    """Infer the interval: "1d", "1wk", "1mo", "3mo", "6mo", "1y", or e.g. "14D".
 
-    The median distance decides, so that holidays and gaps do not; fewer than three dates are "1d".
+    The median distance decides, so that holidays and gaps do not matter. Fewer than three dates
+    give "1d".
     """
     days = as_days(index)
     if days.size < 3:
         return "1d"
     gaps = np.diff(days)
     if 2 * np.count_nonzero(gaps < 2 * DAY) > gaps.size:
-        return "1d"  # without a median, which takes longer
+        return "1d"  # faster than a median
     gap = float(np.median(gaps / DAY))
     if gap < 2:
         return "1d"
@@ -144,21 +146,21 @@ def infer_interval(index: pd.DatetimeIndex | Days) -> str:
 
 
 def unit_of(interval: str) -> str:
-    """Return the word for the distance of two bars: "session", "week", ..., else "bar"."""
+    """Return the period of one bar in words: "session", "week", ..., or "bar"."""
     return _WORDS.get(interval, ("bar",))[0]
 
 
 def bars_of(interval: str) -> str:
-    """Return bars in words: "daily bars", or "bars every 14 days" for an unnamed distance."""
+    """Return bars in words: "daily bars", or "bars every 14 days" if unnamed."""
     if interval in _WORDS:
         return f"{_WORDS[interval][1]} bars"
     return f"bars every {interval.rstrip('dD')} days"
 
 
 def are_alike(one: str, other: str) -> bool:
-    """Return whether two intervals are equal, or unnamed and within a fifth of each other.
+    """Return whether two intervals are equal, or unnamed and within 20 %.
 
-    Bars on the 1st and the 15th of a month look like 15 or 16 days apart, as the median falls.
+    For bars on the 1st and the 15th of a month, for example, the median is 15 or 16 days.
     """
     if "D" in one and "D" in other:
         days = [int(interval.rstrip("D")) for interval in (one, other)]
@@ -167,9 +169,9 @@ def are_alike(one: str, other: str) -> bool:
 
 
 def may_be(index: pd.DatetimeIndex | Days, interval: str) -> bool:
-    """Return whether the dates are too few to exclude an interval.
+    """Return whether the dates are too few to rule out an interval.
 
-    Of a few days in a row, most distances may be weekends and holidays.
+    Among a few consecutive sessions, weekends and holidays may make up most of the distances.
     """
     days = as_days(index)
     if days.size < 3:
@@ -180,10 +182,11 @@ def may_be(index: pd.DatetimeIndex | Days, interval: str) -> bool:
 def as_read(
     prices: Prices, interval: str | None, reader: str = "the model reads"
 ) -> Prices | Failure:
-    """Return prices of an interval as they are, and a Failure in place of others.
+    """Return the prices if they have the interval, else a Failure.
 
-    interval : None for any. reader : who expects it, with a verb. Prices whose few dates do not say
-    how far apart they are count as of that interval.
+    interval : the expected interval, or None for any. Prices with too few dates to infer an
+        interval are accepted.
+    reader : subject and verb for the message, e.g. "the model reads".
     """
     if interval is None:
         return prices
@@ -202,14 +205,14 @@ def as_read(
 
 
 def most_common_interval(loaded: Sequence[Prices]) -> str | None:
-    """Return the interval that most series have, the first of several; None for no series."""
+    """Return the most common interval, the first in a tie; None without series."""
     found = [_interval(each) for each in loaded]
     counts = [sum(are_alike(each, other) for other in found) for each in found]
     return found[counts.index(max(counts))] if found else None
 
 
 def _interval(prices: Prices) -> str:
-    """Return the interval of the dates; of stored bars their folder's, unless far off."""
+    """Return the interval; for stored bars their folder's, unless dates contradict."""
     if prices.source != STORE:
         return prices.interval
     found = infer_interval(prices.frame.index)  # type: ignore[arg-type]
@@ -222,7 +225,7 @@ def as_days(index: pd.Index | Days) -> Days:
 
 
 def repeats(values: NDArray[Any]) -> Mask:
-    """Return which values (N,) are equal to the one before, or missing as that one is."""
+    """Mark the values (N,) that equal the previous one; two missing values are equal."""
     both_missing = np.isnan(values[1:]) & np.isnan(values[:-1])
     return np.append(False, (values[1:] == values[:-1]) | both_missing)[: values.size]
 
@@ -232,7 +235,7 @@ def dates_after(days: Days, n: int, interval: str) -> Days:
     if interval in MONTHS:
         return _monthly(days, n, MONTHS[interval])
     if interval == "1wk":
-        # From the usual weekday: a last bar moved by a holiday does not move the ones after.
+        # Use the usual weekday: if a holiday moved the last bar, the next ones are not moved.
         monday = days[-1] - weekday_of(days[-1:])[0] * DAY
         return np.asarray(monday + (_usual(days[-52:]) + 7 * np.arange(1, n + 1)) * DAY)
     if interval == "1d":
@@ -243,11 +246,11 @@ def dates_after(days: Days, n: int, interval: str) -> Days:
 
 
 def weekmask(days: Days) -> list[bool]:
-    """Return which weekdays, Monday to Sunday, carry bars in the last 250 dates.
+    """Return the weekdays, Monday to Sunday, that have bars in the last 250 dates.
 
-    Monday to Friday, with a weekend day added where it has half as many bars as other days (a few
-    make-up sessions or misdated bars are not that), and a weekday left out only when 50 dates or
-    more never show it.
+    The default is Monday to Friday. A weekend day is added if it has at least half as many bars as
+    the most frequent day, which excludes make-up sessions and misdated bars. A weekday is removed
+    only if at least 50 dates never fall on it.
     """
     recent = days[-_RECENT:]
     counts = np.bincount(weekday_of(recent), minlength=7)
@@ -263,7 +266,7 @@ def weekday_of(days: Days) -> Ints:
 
 
 def _monthly(days: Days, n: int, step: int) -> Days:
-    """Step by months, to the first or last (business) day or the fixed day that dates fall on."""
+    """Continue monthly dates: first or last (business) day, or a fixed day."""
     import pandas as pd
     from pandas.tseries.offsets import BMonthBegin, BMonthEnd, MonthBegin, MonthEnd
 
@@ -281,9 +284,9 @@ def _monthly(days: Days, n: int, step: int) -> Days:
 
 
 def period_of(days: Days, interval: str) -> Ints:
-    """Return the number of the week or month that each bar of a series stands for.
+    """Return the number of the week or month of each bar, counted from 1970.
 
-    Weeks run from Monday to Sunday, or from Sunday where most bars are dated on Sundays.
+    Weeks run from Monday to Sunday, or from Sunday if most bars are dated on Sundays.
     """
     if interval == "1mo":
         return days.astype("datetime64[M]").astype(np.int64)
@@ -291,14 +294,14 @@ def period_of(days: Days, interval: str) -> Ints:
 
 
 def first_days(periods: Ints, days: Days, interval: str) -> Days:
-    """Return the first days of the periods of a series with dates `days`."""
+    """Return the first day of each period; `days` are the dates of the whole series."""
     if interval == "1mo":
         return periods.astype("datetime64[M]").astype("datetime64[D]")
     return (periods * 7 - 3 - _shift(days)).astype("datetime64[D]")
 
 
 def latest_date(today: date, interval: str) -> np.datetime64:
-    """Return the latest date that a bar may have: tomorrow, or the last of the running period."""
+    """Return the latest valid date: tomorrow, or the end of the current period."""
     day = np.datetime64(today, "D")
     if interval == "1mo":
         return max(day + DAY, period_end(np.array([day]), interval)[0])
@@ -306,7 +309,7 @@ def latest_date(today: date, interval: str) -> np.datetime64:
         month = np.array([day]).astype("datetime64[M]") + np.timedelta64(MONTHS[interval], "M")
         last: Days = np.subtract(month.astype("datetime64[D]"), DAY)
         return max(day + DAY, last[0])
-    # A week may be dated by the Sunday that ends it.
+    # A weekly bar may be dated on the Sunday that ends the week.
     return day + DAY * max(1, _SUNDAY - today.weekday() if interval == "1wk" else 1)
 
 
@@ -321,7 +324,7 @@ def period_end(days: Days, interval: str) -> Days:
 
 
 def _shift(days: Days) -> int:
-    """Return 1 where weeks begin on Sunday, else 0."""
+    """Return 1 if weeks begin on Sunday, else 0."""
     return int(_usual(days) == _SUNDAY)
 
 

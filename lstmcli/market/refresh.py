@@ -1,7 +1,7 @@
-"""One symbol up to date: read what is stored, fetch what is missing, merge and store.
+"""Update one symbol: read the stored bars, fetch missing ones, merge and store.
 
-Only a short overlap and the bars after it are fetched, and nothing while the exchange can have no
-new bar. An answer that does not fit what is stored is refused, and what is stored stays.
+Only a short overlap and the bars after it are fetched, and nothing if the exchange cannot have a
+new bar yet. An answer that contradicts the stored bars is refused, and the store stays unchanged.
 """
 
 from collections.abc import Sequence
@@ -25,14 +25,14 @@ from lstmcli.market.validate import bars_from_frame, check_bars
 from lstmcli.market.yahoo import Answer, Interval, NothingInRange, fetch_bars
 from lstmcli.printable import count_of, first_few
 
-RECENT = 60  # stored rows in which a missing session is asked for again
+RECENT = 60  # number of last stored rows within which a missing session is requested again
 MAX_LOST = 0.01  # share of the stored rows that a restated history may lack
 Status = Literal["new", "updated", "unchanged", "restated", "failed"]
 
 
 @dataclass(frozen=True)
 class Task:
-    """The settings of a run, equal for all symbols; named as in `fetch`."""
+    """The settings of a fetch run, named like the options of `fetch`."""
 
     data_dir: Path
     interval: Interval
@@ -47,12 +47,13 @@ class Task:
 
 @dataclass(frozen=True)
 class FetchResult:
-    """The result of one symbol.
+    """The result of fetching one symbol.
 
-    rows, first, last : of the stored table now, dates in ISO form; `added` of its rows are new.
+    rows, first, last : number of rows of the stored table, and its first and last date in ISO form.
+    added : number of new rows.
     note : remarks on a success. reason : why it failed. exit_code : 0 for success. failure : the
         kind of failure in words.
-    behind : finished sessions, by the calendar, after the last bar of the feed's answer.
+    behind : number of finished sessions, by the calendar, after the last bar of the feed's answer.
     """
 
     symbol: str
@@ -69,17 +70,17 @@ class FetchResult:
 
 
 class RefusedAnswer(DataError):
-    """The feed's answer does not fit what is stored, which stays."""
+    """The feed's answer contradicts the stored bars, which are kept."""
 
 
 @dataclass(frozen=True)
 class Stored:
     """The stored bars of a symbol.
 
-    frame : all of COLUMNS, without a bar that was stored unfinished or has an impossible close;
-        empty where nothing is stored.
-    dates : of every stored bar. left_out : of those with an impossible close. doubted : whether
-        `frame` lacks opens, highs and lows that have another basis than the closes.
+    frame : all of COLUMNS, without bars that were stored unfinished or have an impossible close;
+        empty if nothing is stored.
+    dates : dates of all stored bars. left_out : dates of bars with an impossible close. doubted :
+        whether opens, highs and lows were removed because their basis differs from the closes'.
     asked_start : first day requested for the whole history; None for everything.
     fits : whether the sidecar matches these bars.
     """
@@ -99,20 +100,22 @@ class Stored:
 
     @property
     def time_zone(self) -> str:
-        """The exchange's time zone, "" where it is not known."""
+        """The exchange's time zone, "" if unknown."""
         return str(self.facts.get("time_zone", ""))
 
 
 def refresh(symbol: str, task: Task) -> FetchResult:
-    """Fetch, merge and store; raise LstmcliError and leave the store as it was on failure.
+    """Fetch, merge and store one symbol's bars; on failure the store is unchanged.
 
-    A dry run neither fetches nor stores, and reports what would be asked for.
+    A dry run neither fetches nor stores, and reports which bars it would request.
+
+    Raises LstmcliError.
     """
     task.gate.check_time(symbol)
     stored = _read(symbol, task)
     span = _missing_span(symbol, stored, task)
     if span is None:
-        notes = ["nothing to ask for"] if task.dry_run else []
+        notes = ["nothing to request"] if task.dry_run else []
         return _result(symbol, "unchanged", stored.frame, notes)
     (start, whole), is_new = span, stored.frame.empty
     if task.dry_run:
@@ -123,7 +126,7 @@ def refresh(symbol: str, task: Task) -> FetchResult:
     if not is_new:
         merged = merge(stored.frame, answer.frame)
         if merged.restated and not whole:
-            # Where all of history does not show it, this answer was the odd one.
+            # If the whole history shows no restatement, the first answer was wrong.
             answer = _fetch_answer(symbol, stored.asked_start, stored, task)
             merged = merge(stored.frame, answer.frame)
         restated = merged.restated
@@ -143,8 +146,8 @@ def refresh(symbol: str, task: Task) -> FetchResult:
 def _read(symbol: str, task: Task) -> Stored:
     """Read a symbol's stored bars.
 
-    Raises DataError where that is damaged or of an unknown source, unless it is replaced, and where
-    it was imported: Yahoo's bars are not mixed with the user's own.
+    Raises DataError if the bars are damaged or of unknown source, unless `task.full` replaces them,
+    and if they were imported: Yahoo's bars are never mixed with the user's own.
     """
     empty = pd.DataFrame(columns=list(COLUMNS), index=pd.DatetimeIndex([]), dtype="float64")
     where = task.data_dir, symbol, task.interval
@@ -153,7 +156,7 @@ def _read(symbol: str, task: Task) -> Stored:
     facts, named = store.read_sidecar(*where), f"{symbol}{interval_option(task.interval)}"
     if store.source_of(facts) == store.IMPORTED:
         raise DataError(
-            "not fetched: the stored prices are imported ones",
+            "not fetched: the stored prices were imported",
             where=symbol,
             why=f"they come from {facts.get('file', 'a file')}",
             next_step=f"Import a newer file, or first run: lstmcli data remove {named}.",
@@ -164,14 +167,14 @@ def _read(symbol: str, task: Task) -> Stored:
             "not fetched: the stored prices are of unknown source",
             where=symbol,
             why=f"{sidecar} is {'damaged' if sidecar.exists() else 'missing'}",
-            next_step=f"To replace them by Yahoo's, run: lstmcli fetch {named} --full.",
+            next_step=f"To replace them with Yahoo's, run: lstmcli fetch {named} --full.",
         )
     try:
         prices = store.read_stored(*where, today=task.now.date(), mend=True)
     except DataError:
         if not task.full:
             raise
-        return Stored(empty, empty.index)  # --full mends a damaged file
+        return Stored(empty, empty.index)  # --full replaces a damaged file
     frame = prices.frame.reindex(columns=list(COLUMNS))
     dates = frame.index.union(pd.DatetimeIndex(prices.left_out))
     if partial := store.date_of(facts.get("partial")):
@@ -183,9 +186,9 @@ def _read(symbol: str, task: Task) -> Stored:
 
 
 def _missing_span(symbol: str, stored: Stored, task: Task) -> tuple[date | None, bool] | None:
-    """Return the first day to fetch, and whether that includes every stored row.
+    """Return the first day to fetch, and whether that span includes all stored rows.
 
-    None where the stored rows reach the end or the last session.
+    Returns None if the stored rows reach `task.end` or the last finished session.
     """
     if stored.frame.empty:
         return task.start, True
@@ -195,16 +198,16 @@ def _missing_span(symbol: str, stored: Stored, task: Task) -> tuple[date | None,
         return min(task.start, first) if task.start else None, True
     if task.start and stored.asked_start and task.start < stored.asked_start:
         return task.start, True
-    if not stored.fits:  # edited, or a write that was cut short: any row may be another one
+    if not stored.fits:  # edited, or an interrupted write: any row may have changed
         return stored.asked_start, True
     if task.end and task.end <= last:
         return None
     if not task.include_partial and len(stored.dates) == len(index):
         due = bars_due(last, symbol, task.interval, stored.time_zone, task.now)
         if due == 0:
-            return None  # Yahoo can have no finished bar that is not stored
+            return None  # Yahoo cannot have a newer finished bar
     start = min([overlap_start(stored.frame), *stored.left_out])
-    if task.interval == "1d":  # a recent session that is missing is asked for again
+    if task.interval == "1d":  # request recent missing sessions again
         missing = missing_sessions(index, symbol, from_feed=True)
         late = missing[missing > index[-min(RECENT, len(index))].to_datetime64()]
         start = min([start, *late[:1].tolist()])
@@ -212,7 +215,7 @@ def _missing_span(symbol: str, stored: Stored, task: Task) -> tuple[date | None,
 
 
 def _fetch_answer(symbol: str, start: date | None, stored: Stored, task: Task) -> Answer:
-    """Fetch; raise RefusedAnswer for an answer that does not match the stored bars."""
+    """Fetch bars; raise RefusedAnswer if they contradict the stored ones."""
     end = task.end
     if end and not stored.frame.empty:
         end = max(end, stored.frame.index[-1].date())
@@ -223,7 +226,7 @@ def _fetch_answer(symbol: str, start: date | None, stored: Stored, task: Task) -
         step = "Wait for later bars."
         if error.resume:
             first = f"lstmcli data remove {symbol}{option}, then: " if len(stored.dates) else ""
-            step = f"To do without: {first}lstmcli fetch {symbol}{option} --start {error.resume}."
+            step = f"To leave it out: {first}lstmcli fetch {symbol}{option} --start {error.resume}."
         raise error.changed(next_step=step) from error
     if not stored.is_known:
         return answer
@@ -237,7 +240,7 @@ def _fetch_answer(symbol: str, start: date | None, stored: Stored, task: Task) -
                 f"not stored: prices in another {what}",
                 where=symbol,
                 why=f"found {found}, expected {known} as stored",
-                next_step=f"Where that is right, replace all: lstmcli fetch {symbol}{option} "
+                next_step=f"If that is correct, replace all: lstmcli fetch {symbol}{option} "
                 "--full.",
             )
     if odd := contradiction(stored.frame, answer.frame):
@@ -248,10 +251,10 @@ def _fetch_answer(symbol: str, start: date | None, stored: Stored, task: Task) -
 def fetch_answer(
     symbol: str, start: date | None, end: date | None, time_zone: str, task: Task
 ) -> Answer:
-    """Fetch the finished bars from `start` to `end`, both included, in our own columns.
+    """Fetch the finished bars from `start` to `end`, inclusive, as a table of COLUMNS.
 
-    time_zone : of the exchange, where it is known.
-    Raises what `fetch_bars` and `check_bars` raise, and NothingInRange when the only bar is
+    time_zone : time zone of the exchange, "" if unknown.
+    Raises the errors of `fetch_bars` and `check_bars`, and NothingInRange if the only bar is
     unfinished.
     """
     interval, now = task.interval, task.now
@@ -278,7 +281,7 @@ def fetch_answer(
     )
     notes += [note.rstrip(".") for note in checked.notes]
     last, until = frame.index[-1].date(), now
-    if end is not None:  # no bar is expected after that day
+    if end is not None:  # bars after that day are not expected
         until = min(now, datetime.combine(end + timedelta(days=1), time(), UTC))
     behind = bars_due(last, symbol, interval, zone, until) or 0
     if behind:
@@ -290,7 +293,7 @@ def fetch_answer(
 
 
 def _differ(answer: Answer, stored: Stored) -> bool:
-    """Return whether the time zones differ in winter or summer; one may have been renamed."""
+    """Return whether the UTC offsets differ in winter or summer; zones may be renamed."""
     zones = zone_of(answer.time_zone), zone_of(stored.time_zone)
     days = (datetime(2024, 1, 15), datetime(2024, 7, 15))
     return None not in zones and any(
@@ -301,10 +304,10 @@ def _differ(answer: Answer, stored: Stored) -> bool:
 def _accept(
     symbol: str, stored: Stored, answer: Answer, merged: Merge, whole: bool, task: Task
 ) -> tuple[pd.DataFrame, list[str]]:
-    """Return the table to store, and notes on it.
+    """Return the table to store and the notes on it.
 
-    Raises RefusedAnswer where a restated history lacks more than a few stored rows, or their new
-    basis is not known. Rows of unknown source are left out of it.
+    Stored rows of unknown source are not added to a restated history. Raises RefusedAnswer if a
+    restated history lacks more than a few stored rows, or if their adjustment is unclear.
     """
     lost = stored.frame.index.difference(answer.frame.index)
     emptied = [f"stored values without a new one, left empty: {merged.emptied}"]
@@ -318,14 +321,14 @@ def _accept(
     notes = [f"restated: {merged.restated}"]
     if not stored.is_known:
         rows = f"{len(stored.frame)} rows of unknown source replaced"
-        notes.append(f"{rows}, {len(lost)} of them of days that Yahoo does not have")
+        notes.append(f"{rows}, {len(lost)} of them on days that Yahoo does not have")
         return answer.frame, notes
     if len(lost) > max(1, MAX_LOST * len(stored.frame)):
         why = f"{len(lost)} of {len(stored.frame)} stored rows are not in Yahoo's answer, the first"
         why += f" of {lost[0].date()}"
         raise _refused(symbol, task, "restated history is shorter than the stored one", why)
     if len(merged.unclear):
-        why = f"{len(merged.unclear)} not in it, the first of {merged.unclear[0].date()}, and the "
+        why = f"{len(merged.unclear)} missing, the first of {merged.unclear[0].date()}, and the "
         why += "rows around changed by different ratios"
         raise _refused(symbol, task, "restated history lacks stored rows", why)
     if len(merged.kept):
@@ -337,13 +340,13 @@ def _accept(
 
 def _refused(symbol: str, task: Task, what: str, why: str) -> RefusedAnswer:
     named = f"{symbol}{interval_option(task.interval)}"
-    step = "Try again later; what is stored is kept. To take Yahoo's all the same, first run: "
+    step = "Try again later; the stored bars are kept. To use Yahoo's anyway, first run: "
     step += f"lstmcli data remove {named}."
     return RefusedAnswer(f"not stored: {what}", where=symbol, why=why, next_step=step)
 
 
 def _heal(stored: Stored, frame: pd.DataFrame) -> list[str]:
-    """Note the replaced or removed bars with contradictions, which versions before 0.2 stored."""
+    """Return notes on fixed contradictory bars, which versions before 0.2 stored."""
     odd, notes = pd.DatetimeIndex(stored.left_out), []
     there = odd.isin(frame.index)
     for what, days in (("replaced", odd[there]), ("removed", odd[~there])):
@@ -368,7 +371,7 @@ def _write(
     earlier = stored.facts.get("restatements")
     restatements = earlier if isinstance(earlier, list) else []
     entry = {"fetched": task.now.date().isoformat(), "reason": restated}
-    if restated and entry not in restatements:  # a run that died before noted it
+    if restated and entry not in restatements:  # a killed run may have noted it already
         restatements = [*restatements, entry]
     sidecar = {
         "symbol": symbol,

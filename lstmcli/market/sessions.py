@@ -1,21 +1,21 @@
-"""Which exchange's sessions a series follows, which are missing, and which come next.
+"""Infer the calendar of a series, its missing sessions and its future dates.
 
-A symbol in Yahoo's notation (VOD.L, ^GSPC, BTC-USD, and AAPL where Yahoo sent the bars) has its
-exchange's calendar, unless its dates contradict that, or follow another one without any exception
-where Yahoo did not send them. Any other name is no evidence: its dates are compared with every
-calendar there is, over the last years and outside of breaks that are longer than any exchange
-keeps, which are holes in the data. A calendar fits where
+A symbol in Yahoo's notation (VOD.L, ^GSPC, BTC-USD; AAPL only if Yahoo sent the bars) gets the
+calendar of its exchange, unless the dates contradict it or, for bars from other sources, follow
+another calendar exactly. Other names prove nothing: their dates of the last years are compared with
+all calendars. Breaks longer than any exchange's closure count as missing data and are ignored. A
+calendar fits if
 
 - no bar is on a holiday,
 - every session has a bar, and
-- at least five of its holidays fall on days that would be sessions otherwise.
+- at least five of its holidays fall on days that would otherwise be sessions.
 
-Bars on days of the week that the series does not use, such as a few Saturdays, are left out of it.
-Where none fits, the one that differs least does, if bars are on at most one in twenty of its
-holidays and at most half as many sessions as holidays have none, or a tenth of all sessions for New
-York's where the name is a word such as AAPL. What differs is reported. Of several calendars only
-the sessions that all share are taken, so that no date ahead is a holiday of the exchange, whichever
-of them it is. Where no calendar fits, weekdays are taken, with a note.
+Bars on unused days of the week, such as a few Saturdays, are ignored. If no calendar fits exactly,
+the one with the fewest differences is used, provided that at most one in twenty of its holidays has
+a bar and that the sessions without a bar are at most half as many as the holidays, or a tenth of
+all sessions for New York if the name is a word such as AAPL. The differences are reported. If
+several calendars fit, only their common sessions are used, so that no future date is a holiday of
+any of them. If none fits, weekdays are used, with a note.
 """
 
 from __future__ import annotations
@@ -61,13 +61,13 @@ from lstmcli.printable import first_few
 if TYPE_CHECKING:
     import pandas as pd
 
-MOST_BEHIND = 3  # complete bars that a stored series may lack before it is old
-LONGEST_CLOSURE = 10  # weekdays, of any exchange since 1990 but Athens in 2015
+MOST_BEHIND = 3  # a stored series that lacks more finished bars is out of date
+LONGEST_CLOSURE = 10  # weekdays; of all exchanges since 1990, except Athens in 2015
 FEWEST_HOLIDAYS = 5
-MOST_HOLIDAYS = 26  # weekdays a year, of any exchange
-TRADED_HOLIDAYS = 0.05  # at most, as a share of the holidays without a bar
-MISSING_SESSIONS = 0.5  # the same
-MISSING_OF_CLAIM = 0.1  # of the sessions
+MOST_HOLIDAYS = 26  # weekdays per year, of any exchange
+TRADED_HOLIDAYS = 0.05  # maximum, relative to the holidays without a bar
+MISSING_SESSIONS = 0.5  # maximum, relative to the holidays without a bar
+MISSING_OF_CLAIM = 0.1  # maximum, relative to the sessions, for the calendar that a name suggests
 _JUDGED = np.timedelta64(4 * 366, "D")
 _RECENT = 250
 _DATES_THAT_ARE_SESSIONS = 0.97
@@ -79,9 +79,10 @@ _STRAY = 0.02
 
 
 def schedule_of(days: Days, symbol: str, *, from_feed: bool = False) -> Schedule:
-    """Return the schedule of a series with these dates, (N,) increasing, of daily bars.
+    """Infer the schedule of a series of daily bars.
 
-    from_feed : whether Yahoo sent the bars under that symbol.
+    days : (N,) dates, increasing.
+    from_feed : whether the bars were downloaded from Yahoo under that symbol.
     """
     recent = days[days >= days[-1] - _JUDGED] if days.size else days
     own = own_calendar(symbol, from_feed=from_feed)
@@ -106,16 +107,16 @@ def _decide(dates: bytes, own: str | None, claim: str | None, from_feed: bool) -
 
 
 def _differing(recent: Days, sessions: Days) -> int | None:
-    """Return how many of the latest dates differ from a calendar's, None where it is not theirs."""
+    """Count the differences between dates and a calendar; None if it does not fit."""
     recent = recent[(recent >= sessions[0]) & (recent <= sessions[-1])]
     if recent.size == 0:
         return None
     begin, end = np.searchsorted(sessions, recent[[0, -1]])
-    # Only the span is compared: the whole calendar costs milliseconds for each of many series.
+    # Compare only the span of the dates: the whole calendar would cost milliseconds per series.
     span = sessions[begin : end + 1]
     extra = int(np.count_nonzero(~np.isin(recent, span)))
     missing = np.setdiff1d(span, recent, assume_unique=True)
-    # A long hole says that data are missing, not that the exchange was closed each of those days.
+    # A long hole means missing data, not that the exchange was closed on all of those days.
     after = np.minimum(np.searchsorted(recent, missing), recent.size - 1)
     short = int(np.count_nonzero(recent[after] - recent[after - 1] <= _LONGEST_GAP))
     if extra > (1 - _DATES_THAT_ARE_SESSIONS) * recent.size:
@@ -126,27 +127,29 @@ def _differing(recent: Days, sessions: Days) -> int | None:
 
 
 def _fitting(days: Days, claim: str | None) -> tuple[Schedule, bool]:
-    """Compare dates with all calendars; return those that fit, and whether they do so exactly.
+    """Return the calendars that fit the dates, and whether the fit is exact.
 
     claim : the calendar that the series' name suggests.
     """
     in_use = weekmask(days) if days.size else [*Schedule(()).weekdays]
     days = days[(days >= FIRST_TRUSTED) & (days <= LAST_KNOWN)]
-    too_few = Schedule((), tuple(in_use), "the dates hold too few holidays to tell the exchange")
+    too_few = Schedule(
+        (), tuple(in_use), "the dates have too few holidays to identify the exchange"
+    )
     if days.size < 2:
         return too_few, False
     table, span = calendar_table(), np.arange(days[0], days[-1] + DAY)
     rows = np.flatnonzero((table.first <= days[-1]) & (table.known_until >= days[0]))
-    rows = rows[rows != table.row("24/7")]  # nothing contradicts it
+    rows = rows[rows != table.row("24/7")]  # it would always fit
     names = np.array([table.names[row] for row in rows], dtype=object)
-    # A session is due where the week before or after has one on the same day of the week: that
-    # holds through changes of the week, as from Sunday to Thursday to Monday to Friday.
+    # A day counts as a holiday if the week before or after has a session on the same weekday. This
+    # also works when an exchange moves its week, e.g. from Sunday-Thursday to Monday-Friday.
     columns = np.arange(span[0] - 7 * DAY, span[-1] + 8 * DAY) - FIRST_TRUSTED
     weeks = table.is_session.take(columns.astype(np.int64), axis=1, mode="clip")[rows]
     is_session = weeks[:, 7:-7]
     is_holiday = (weeks[:, :-14] | weeks[:, 14:]) & ~is_session
     has_bar = np.isin(span, days)
-    # Breaks that are longer than any exchange keeps are holes in the data, not closed days.
+    # Breaks longer than any exchange's closure are missing data, not closed days.
     absent = np.append(0, np.busday_count(days[:-1] + DAY, days[1:]))
     judged = has_bar | (absent[np.searchsorted(days, span)] <= LONGEST_CLOSURE)
     sure = judged & (span >= table.first[rows, None]) & (span <= table.known_until[rows, None])
@@ -173,12 +176,12 @@ def _fitting(days: Days, claim: str | None) -> tuple[Schedule, bool]:
 
 @dataclass(frozen=True)
 class OddDays:
-    """What is odd about the dates of a history.
+    """Missing and extra dates of a history.
 
-    missing : sessions without a bar in runs that no bar interrupts; for weekly and monthly bars the
-        first days of weeks and months. unit : what they are, in the singular.
-    extra : bars on days without a session, ascending.
-    doubtful : how many weekdays have no bar, and may be holidays of an exchange that is not known.
+    missing : runs of consecutive sessions without a bar; for weekly and monthly bars, the first
+        days of the weeks or months. unit : the singular noun for them.
+    extra : dates of bars on days without a session, ascending.
+    doubtful : number of weekdays without a bar that may be holidays of an unknown exchange.
     """
 
     missing: tuple[Days, ...] = ()
@@ -193,21 +196,21 @@ def schedule_for(prices: Prices) -> Schedule:
 
 
 def future_dates(prices: Prices, n: int, schedule: Schedule | None = None) -> Days:
-    """Return the dates (n,) of the n bars after the last one.
+    """Return the dates (n,) of the next n bars.
 
-    Daily bars take the sessions of the `schedule`, by default that of the prices; other intervals
-    take their own steps.
+    schedule : sessions of daily bars, by default inferred from the prices. Other intervals continue
+        the pattern of their dates.
     """
     days = _days(prices)
     if prices.interval != "1d":
         return dates_after(days, n, prices.interval)
-    # The longest closures take a third of a month; a week of one day is more than any has.
+    # Enough even for one session per week and the longest closure, a third of a month.
     end = days[-1] + (7 * n + 60) * DAY
     return (schedule or schedule_for(prices)).between(days[-1] + DAY, end)[:n]
 
 
 def note_unknown(prices: Prices, dates: Days, schedule: Schedule | None = None) -> tuple[str, ...]:
-    """Return notes on what is not known of the sessions up to the last of `dates`, as forecast."""
+    """Return notes on unknown holidays and sessions among the forecast `dates`."""
     if prices.interval != "1d" or not dates.size:
         return ()
     return _note_unknown(schedule or schedule_for(prices), _days(prices)[-1], dates[-1])
@@ -220,7 +223,7 @@ def _days(prices: Prices) -> Days:
 @lru_cache(maxsize=64)  # many series end on the same day
 def _note_unknown(schedule: Schedule, last: np.datetime64, end: np.datetime64) -> tuple[str, ...]:
     if not schedule.calendars:
-        return (f"{schedule.note}: weekdays are taken, holidays are not known",)
+        return (f"{schedule.note}: weekdays are used, holidays are not known",)
     notes = []
     if end > schedule.known_until:
         notes.append(f"holidays after {schedule.known_until} are not known")
@@ -228,9 +231,9 @@ def _note_unknown(schedule: Schedule, last: np.datetime64, end: np.datetime64) -
     unsure = ahead[~schedule.is_session(ahead) & ~schedule.is_closed(ahead)]
     if unsure.size:
         names = first_few(schedule.calendars)
-        left_out = f"not all of which trade on {first_few(unsure)}: left out"
+        left_out = f"which do not all trade on {first_few(unsure)}: left out"
         notes.append(f"the dates fit {names}, {left_out}")
-    # Diwali falls into five weeks from the middle of October.
+    # Diwali falls within the five weeks from mid-October.
     of_year = ahead - ahead.astype("datetime64[Y]").astype("datetime64[D]")
     if _INDIA in schedule.calendars and ((of_year >= 287 * DAY) & (of_year <= 324 * DAY)).any():
         notes.append("special sessions (Muhurat, on Diwali) are not known")
@@ -240,11 +243,12 @@ def _note_unknown(schedule: Schedule, last: np.datetime64, end: np.datetime64) -
 def odd_days(
     index: pd.DatetimeIndex | Days, symbol: str, interval: str, *, from_feed: bool = False
 ) -> OddDays:
-    """Find the sessions without a bar, at any length, and the bars on days without a session.
+    """Find the sessions without a bar and the bars on days without a session.
 
-    Where no calendar fits, weekdays without a bar may be holidays: they are doubtful, unless there
-    are more in a row or in a year than any exchange has, or the calendars that no bar contradicts
-    have sessions, or the series has bars at New Year and on Christmas and so keeps no holidays.
+    If no calendar fits, weekdays without a bar may be holidays and count as doubtful. They count as
+    missing instead if there are more in a row or in a year than any exchange has, if all calendars
+    that no bar contradicts have sessions on them, or if the series has bars on New Year's Day and
+    Christmas and so keeps no holidays.
     """
     days = as_days(index)
     if days.size == 0 or interval not in ("1d", "1wk", "1mo"):
@@ -259,7 +263,7 @@ def odd_days(
     every = schedule.between(first, last)
     known = days[(days >= first) & (days <= last)]
     if known.size == days.size and np.array_equal(known, every):
-        return OddDays()  # as nearly all are
+        return OddDays()  # the usual case
     every = every[~schedule.is_special(every)]
     missing = _runs(np.setdiff1d(every, known, assume_unique=True), days)
     extra = known[schedule.is_closed(known) & ~schedule.is_special(known)]
@@ -274,13 +278,13 @@ def odd_days(
 def missing_sessions(
     index: pd.DatetimeIndex | Days, symbol: str, interval: str = "1d", *, from_feed: bool = False
 ) -> Days:
-    """Return the missing days of `odd_days`, ascending."""
+    """Return the missing sessions that `odd_days` finds, ascending."""
     missing = odd_days(index, symbol, interval, from_feed=from_feed).missing
     return np.concatenate([as_days(index)[:0], *missing])
 
 
 def note_odd_days(odd: OddDays) -> list[str]:
-    """Return a sentence on the missing days, and one on the bars on days without a session."""
+    """Return one sentence on missing sessions and one on extra bars, if there are any."""
     notes = []
     if n := sum(run.size for run in odd.missing):
         verb = f"{odd.unit} is" if n == 1 else f"{odd.unit}s are"
@@ -292,7 +296,7 @@ def note_odd_days(odd: OddDays) -> list[str]:
 
 
 def note_doubtful(odd: OddDays) -> list[str]:
-    """Return a sentence on the weekdays that may be holidays or holes."""
+    """Return a sentence on weekdays that may be holidays or missing data."""
     if not odd.doubtful:
         return []
     days = "weekday has" if odd.doubtful == 1 else "weekdays have"
@@ -300,14 +304,14 @@ def note_doubtful(odd: OddDays) -> list[str]:
 
 
 def format_run(run: Days) -> str:
-    """Return the first and last day of a run."""
+    """Format the first and last day of a run."""
     return str(run[0]) if run.size == 1 else f"{run[0]} to {run[-1]}"
 
 
 def sessions_behind(last: date, schedule: Schedule, interval: str, today: date) -> int:
-    """Return how many bars a history that ends at `last` lacks, complete before `today`.
+    """Count the bars after `last` that were complete before `today`.
 
-    A week or month counts once it is over, whichever of its days its bar is dated by.
+    A week or month counts once it is over, on whatever day its bar is dated.
     """
     if interval in MONTHS:
         months = (today.year - last.year) * 12 + today.month - last.month
@@ -320,7 +324,7 @@ def sessions_behind(last: date, schedule: Schedule, interval: str, today: date) 
 
 
 def bars_due(last: date, symbol: str, interval: str, time_zone: str, now: datetime) -> int | None:
-    """Count the bars after `last` that are final at `now`; None where no calendar tells."""
+    """Count the bars after `last` that are final at `now`; None without a calendar."""
     zone, calendar = zone_of(time_zone), calendar_of(symbol)
     if zone is None:
         return None
@@ -335,7 +339,7 @@ def bars_due(last: date, symbol: str, interval: str, time_zone: str, now: dateti
 
 
 def _by_weekday(days: Days, schedule: Schedule) -> OddDays:
-    """Compare dates with the weekdays in use."""
+    """Find missing and extra dates by the weekdays in use, without a calendar."""
     if days.size == 0:
         return OddDays()
     every = np.arange(days[0], days[-1] + DAY)
@@ -347,13 +351,13 @@ def _by_weekday(days: Days, schedule: Schedule) -> OddDays:
     christmas = is_among((years + _YEAR).astype("datetime64[D]") - 7 * DAY, days)
     is_plain = all(schedule.weekdays[:5]) and not any(schedule.weekdays[5:])
     if is_plain and new_year.any() and christmas.any():
-        return OddDays(runs, stray)  # no holiday is kept, so that these are holes
+        return OddDays(runs, stray)  # the series keeps no holidays: all runs are missing data
     may_rest = np.full(missing.size, not schedule.possible)
     for name in schedule.possible:
         first = calendar_table().first[calendar_table().row(name)]
         known = (missing >= first) & (missing <= known_until(name))
         may_rest |= ~known | ~is_open(name, missing)
-    # Holidays may lie in a hole too: most of its days decide.
+    # A hole may include holidays: the majority of its days decides.
     resting = missing[may_rest]
     rests = [run for run in runs if 2 * np.count_nonzero(np.isin(run, resting)) >= run.size]
     doubtful = np.concatenate([days[:0], *(run for run in rests if run.size <= LONGEST_CLOSURE)])
@@ -365,9 +369,9 @@ def _by_weekday(days: Days, schedule: Schedule) -> OddDays:
 
 
 def _is_stray(days: Days, schedule: Schedule) -> Mask:
-    """Return for each date whether its weekday has bars in less than half of the weeks around.
+    """Mark dates on weekdays that have bars in less than half of the weeks around.
 
-    So Saturdays of the times when exchanges met on them are none, nor a change of the week.
+    This excludes Saturdays from years with Saturday sessions, and changes of the trading week.
     """
     stray = ~np.array(schedule.weekdays)[weekday_of(days)]
     for weekday in np.unique(weekday_of(days[stray])):
@@ -381,10 +385,10 @@ def _is_stray(days: Days, schedule: Schedule) -> Mask:
 
 
 def _missing_periods(days: Days, interval: str, own: str | None) -> tuple[Days, ...]:
-    """Return the weeks or months without a bar, by their first days, in runs.
+    """Return runs of weeks or months without a bar, by their first days.
 
-    Weeks in which the own exchange had no session are none, nor those in which any exchange had
-    none where it is not known.
+    Weeks without a session of the exchange are not missing. If the exchange is unknown, weeks in
+    which any exchange had no session are not missing either.
     """
     periods = period_of(days, interval)
     missing = np.setdiff1d(np.arange(periods[0], periods[-1] + 1), periods)
@@ -395,7 +399,7 @@ def _missing_periods(days: Days, interval: str, own: str | None) -> tuple[Days, 
 
 
 def _had_sessions(starts: Days, own: str | None) -> Mask:
-    """Return for each week whether the exchange had a session, or all that know that week had."""
+    """Mark weeks in which the exchange, or all known exchanges, had a session."""
     table = calendar_table()
     rows = np.arange(len(table.names)) if own is None else np.array([table.row(own)])
     ends = starts + 6 * DAY
@@ -407,16 +411,17 @@ def _had_sessions(starts: Days, own: str | None) -> Mask:
 
 
 def _runs(missing: Days, days: Days) -> tuple[Days, ...]:
-    """Return missing days in runs that no bar of `days` interrupts."""
+    """Split missing days into runs between two bars of `days`."""
     cuts = np.flatnonzero(np.diff(np.searchsorted(days, missing))) + 1
     return tuple(run for run in np.split(missing, cuts) if run.size)
 
 
 def closed_rows(days: Days, filled: Mask, symbol: str) -> Mask:
-    """Mark the rows (N,) without values on days when the exchange of `symbol` is closed.
+    """Mark the rows (N,) without values on days when the exchange is closed.
 
-    days : (N,) in any order. filled : (N,) rows with values. Weekly bars leave out the weekdays
-    that they are never dated by; monthly bars leave out none.
+    For weekly bars these are the weekdays on which no bar is dated; for monthly bars there are
+    none.
+    days : (N,) in any order. filled : (N,) whether a row has values.
     """
     empty = ~filled
     if not empty.any() or not filled.any():
@@ -424,7 +429,8 @@ def closed_rows(days: Days, filled: Mask, symbol: str) -> Mask:
     dates = np.unique(days[filled])
     interval = infer_interval(dates)
     if interval == "1d":
-        # A holiday before the first value or after the last is no session; a run of weekdays is.
+        # Single days before the first value or after the last may be holidays; a long run of
+        # weekdays is not.
         outside = ((days < dates[0]) | (days > dates[-1])) & np.is_busday(days)
         closed = empty & ~np.isin(days, missing_sessions(dates, symbol))
         return closed & ~outside if outside.sum() > LONGEST_CLOSURE else closed

@@ -1,9 +1,9 @@
-"""Which session does a time stamp belong to? Its date in the time zone of the exchange.
+"""Convert time stamps to session dates, and combine intraday bars.
 
-A feed's daily bar begins at the exchange's midnight. In UTC, Frankfurt's is 23:00 of the day
-before, in summer 22:00: read as written, such dates have Sundays and no Fridays. Where no symbol
-names the exchange, its zone is one in which the stamps are midnights, or within trading hours, on
-weekdays. Zones that give different dates are an error, not a choice.
+The daily bar of a feed begins at midnight of the exchange. For Frankfurt that is 23:00 UTC of the
+day before (22:00 in summer), so dates taken literally would include Sundays and no Fridays. If no
+symbol names the exchange, its zone is one in which the stamps are midnights or trading hours on
+weekdays. If such zones give different dates, that is an error.
 """
 
 from dataclasses import replace
@@ -26,14 +26,14 @@ _EVENING, _LAST_HALF_HOUR = 20 * 60, 23 * 60 + 30
 _MOST = 0.9
 _FEW = 0.02
 _ONE_HOUR = 60
-_SEVERAL = 1.5  # bars a day, from which on they are not those of whole days
-_CUT = 0.5  # of the usual number of bars, below which a first or last session is not whole
+_SEVERAL = 1.5  # bars per day from which on they count as intraday bars
+_CUT = 0.5  # share of the usual number of bars below which a first or last session is incomplete
 
 
 def refuse_mixed_offsets(stamps: Stamps, lines: Ints, where: str) -> None:
-    """Raise DataError naming the first line whose UTC offset is not of the zone of those before.
+    """Raise DataError for the first line with an offset from another time zone.
 
-    Winter and summer time differ by an hour; anything else is another zone, or none.
+    Offsets may differ by one hour, since winter and summer time do.
     """
     highest = np.maximum.accumulate(stamps.offsets)
     wrong = np.flatnonzero(highest - np.minimum.accumulate(stamps.offsets) > _ONE_HOUR)
@@ -41,17 +41,17 @@ def refuse_mixed_offsets(stamps: Stamps, lines: Ints, where: str) -> None:
         raise DataError(
             "mixed time zones",
             where=at_line(where, lines[wrong[0]]),
-            why="its UTC offset differs from the rows before by more than summer time does",
+            why="its UTC offset differs from earlier rows by more than one hour",
             next_step="Write all dates as YYYY-MM-DD.",
         )
 
 
 def session_days(stamps: Stamps, filled: Mask, symbol: str, where: str) -> tuple[Days, list[str]]:
-    """Return the dates (N,) of a series' sessions, and a note where they differ from the text.
+    """Return the session dates (N,), and a note if they differ from the text.
 
-    filled : (N,) the rows in which the series has values; in a wide table the others may be stamps
-        of another exchange.
-    Raises DataError where the dates cannot be decided.
+    filled : (N,) whether the series has values in a row; in a wide table the other rows may be
+        stamps of another exchange.
+    Raises DataError if the dates are ambiguous.
     """
     if not stamps.minutes.any() or not filled.any():
         return stamps.days, []
@@ -69,7 +69,7 @@ def session_days(stamps: Stamps, filled: Mask, symbol: str, where: str) -> tuple
 
 
 def bars_within_days(stamps: Stamps) -> str:
-    """Return how far apart bars are that are not those of whole days, as "5 min", else ""."""
+    """Return the spacing of intraday bars, e.g. "5 min"; "" for daily or longer ones."""
     times = np.unique(stamps.instants())
     days = np.unique(stamps.days)
     if days.size == 0 or times.size < _SEVERAL * days.size:
@@ -80,13 +80,13 @@ def bars_within_days(stamps: Stamps) -> str:
 
 
 def join_sessions(bars: Bars, stamps: Stamps, today: date) -> Bars:
-    """Return one bar for each session of bars (N,) within it, oldest first.
+    """Combine intraday bars (N,) into one bar per session, oldest first.
 
+    The result has the first open, the highest high, the lowest low, the sums of volumes and
+    dividends, and the last close and last value of any other column. The last session is left out
+    if it is not over, and the first and last if less than half of their bars are present.
     bars : dated by session. stamps : (N,) their times.
-    It has the first open, the highest high, the lowest low, sums of volumes and dividends, and the
-    last close and value of any other column. A last session that is not over is left out, and one
-    at either end of which the file has less than half. Raises DataError for different bars of one
-    time.
+    Raises DataError for conflicting bars of one time.
     """
     priced = ~np.isnan(bars.columns["Close"])
     if not priced.any():
@@ -101,7 +101,7 @@ def join_sessions(bars: Bars, stamps: Stamps, today: date) -> Bars:
             raise DataError(
                 f"conflicting rows for {instants[row]}",
                 where=bars.where(row),
-                why="found rows with different values, expected one row a minute",
+                why="found rows with different values, expected one row per minute",
                 next_step="Keep one of them.",
             )
     bars = bars.keep(~again)
@@ -122,11 +122,11 @@ def join_sessions(bars: Bars, stamps: Stamps, today: date) -> Bars:
             joined[name] = values[ends - 1]
     counts, days = ends - starts, bars.days[starts]
     whole = np.ones(days.size, dtype=bool)
-    notes = [f"Made {days.size:,} sessions of {counts.sum():,} bars within them."]
+    notes = [f"Combined {counts.sum():,} intraday bars into {days.size:,} sessions."]
     for at in (0, -1):
         if counts[at] < _CUT * np.median(counts):
             whole[at] = False
-            notes.append(f"Left out the session of {days[at]}: the file has a part of it.")
+            notes.append(f"Left out the session of {days[at]}: the file has only part of it.")
     if days[-1] >= np.datetime64(today, "D"):
         whole[-1] = False
         notes.append(f"Left out the session of {days[-1]}: it may not be over.")
@@ -135,16 +135,16 @@ def join_sessions(bars: Bars, stamps: Stamps, today: date) -> Bars:
 
 
 def _zone(seen: Stamps, symbol: str, where: str) -> str | None:
-    """Return the zone in which stamps are dates of sessions; None for dates as written."""
+    """Find the time zone of the session dates; None to keep dates as written."""
     naive = bool((seen.offsets == NO_OFFSET).all())
     as_written = bool(((seen.minutes <= _EVENING) | (seen.minutes >= _LAST_HALF_HOUR)).all())
     if as_written and np.mean(seen.minutes == 0) >= _MOST:
         return None
     calendar = calendar_of(symbol)
-    # DAX and BMW have the shape of New York's symbols too.
+    # DAX and BMW look like New York symbols too.
     is_certain = calendar in ZONES and (calendar != "XNYS" or symbol.startswith("^"))
     is_like_us = calendar == "XNYS" and symbol.isupper()
-    # Without an offset, or with one other than UTC's, the date as written may be the local one.
+    # Without an offset, or with one other than UTC, the written date may be the local one.
     may_be_local = naive or (not is_certain and seen.offsets.any())
     if may_be_local and as_written and _is_week(seen.days):
         return None
@@ -152,7 +152,8 @@ def _zone(seen: Stamps, symbol: str, where: str) -> str | None:
     possible: dict[bytes, str] = {}  # Tel Aviv's close on a Sunday may be Tokyo's midnight
     for zone in [ZONES[str(calendar)]] if is_certain else dict.fromkeys(ZONES.values()):
         days, minutes = _in_zone(seen.instants(), zone)
-        is_midnight = not minutes[: max(1, minutes.size - 1)].any()  # the last may be of now
+        # The last stamp may be the current time rather than midnight.
+        is_midnight = not minutes[: max(1, minutes.size - 1)].any()
         if not is_midnight and (naive or not (is_certain or _is_trading(minutes, days))):
             continue
         in_new_york = zone == NEW_YORK and _within(minutes, _TRADING_NEW_YORK)
@@ -166,11 +167,11 @@ def _zone(seen: Stamps, symbol: str, where: str) -> str | None:
     if len(found) == 1:
         return next(iter(found.values()))
     if not found and not is_certain and as_written and _is_week(seen.days):
-        return None  # times of no pattern, as those of bars within a day
+        return None  # no pattern, e.g. times of intraday bars
     raise DataError(
         "cannot tell the session of a time stamp",
         where=where,
-        why=f"found {_shown(seen, seen.days.size - 1)} and such, which may be of that day or of "
+        why=f"found {_shown(seen, seen.days.size - 1)}, which may belong to that day or to "
         "the next",
         next_step="Write the dates as YYYY-MM-DD, or give the series the symbol of its exchange, "
         "such as NAME.DE=FILE.",
@@ -178,7 +179,10 @@ def _zone(seen: Stamps, symbol: str, where: str) -> str | None:
 
 
 def _in_zone(instants: Days, zone: str) -> tuple[Days, Minutes]:
-    """Return local dates, and minutes since the day began (01:00 where midnight was skipped)."""
+    """Return local dates and minutes since the start of the day.
+
+    Where a clock change skips midnight, the day starts at 01:00.
+    """
     import pandas as pd
 
     index = pd.DatetimeIndex(instants.astype("datetime64[s]"), tz="UTC").tz_convert(zone)
@@ -192,7 +196,7 @@ def _in_zone(instants: Days, zone: str) -> tuple[Days, Minutes]:
 
 
 def _is_trading(minutes: Minutes, days: Days) -> bool:
-    """Return whether the times are of an opening or a closing, or of the end of every day."""
+    """Return whether the times look like openings or closings, or ends of every day."""
     if _is_every_day(days):
         return _within(minutes, (_LAST_HALF_HOUR, 24 * 60))
     near = np.abs(minutes - np.median(minutes)) < 30
@@ -204,7 +208,7 @@ def _within(minutes: Minutes, span: tuple[int, int]) -> bool:
 
 
 def _is_week(days: Days, zone: str = "") -> bool:
-    """Return whether all dates are weekdays, or every day of the week, or firsts of months."""
+    """Return whether dates are weekdays only, all days, or firsts of months."""
     share = _weekday_shares(days)
     if share[5] + share[6] <= _FEW or _is_every_day(days):
         return True
@@ -218,7 +222,7 @@ def _is_every_day(days: Days) -> bool:
 
 
 def _weekday_shares(days: Days) -> Floats:
-    """Return the share of each weekday (7,), from Monday."""
+    """Return the share of each weekday (7,), starting on Monday."""
     return np.bincount(weekday_of(days), minlength=7) / max(1, days.size)
 
 

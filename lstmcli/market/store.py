@@ -1,9 +1,10 @@
-"""The price store: one CSV a symbol and interval, with a sidecar of facts from the feed.
+"""The price store: a CSV file and a JSON sidecar per symbol and interval.
 
-Unchanged bars are not written again, and values are rounded so that reading and writing gives the
-same bytes. The sidecar names the source of the bars; bars of unknown source are replaced only with
---full. It is written first: a run that is killed in between leaves old bars with the sidecar of new
-ones, which the next fetch fetches again. Imported bars keep every digit.
+Unchanged bars are not rewritten. Fetched values are rounded so that reading and writing a file
+gives the same bytes; imported bars keep every digit. The sidecar names the source of the bars; bars
+of unknown source are replaced only with --full. The sidecar is written first: if a run is killed
+between the two writes, the sidecar does not match the old bars, and the next fetch downloads them
+again.
 """
 
 from __future__ import annotations
@@ -51,13 +52,13 @@ def read_stored(
     mend: bool = False,
     **checks: Unpack[Checks],
 ) -> Prices:
-    """Read a symbol's valid price table; raise DataError where nothing is stored.
+    """Read a symbol's validated price table; raise DataError if nothing is stored.
 
-    The options are those of `check_bars`.
+    mend, checks : as for `check_bars`.
     """
     from lstmcli.market.validate import check_bars, drop_empty_columns
 
-    # Every column is in the file; one that the source never had needs no note.
+    # The file has every column, so an empty one is one that the source lacks: no note.
     bars = drop_empty_columns(read_bars(data_dir, symbol, interval), ["Close"])
     facts = read_sidecar(data_dir, symbol, interval)
     prices = check_bars(
@@ -71,23 +72,23 @@ def read_stored(
 
 
 def read_bars(data_dir: Path, symbol: str, interval: str = "1d") -> Bars:
-    """Read every stored row as it is, NaN where a field is empty, without checks of values.
+    """Read all stored rows without checking the values; empty fields are NaN.
 
-    Raises DataError when nothing is stored or the file is damaged.
+    Raises DataError if nothing is stored or the file is damaged.
     """
     path = _existing(data_dir, symbol, interval)
     plain = _read_plain(path, symbol)
     if plain is not None:
         return plain
     from lstmcli.market.columns import Reading
-    from lstmcli.market.tables import read_table  # lists of the store rarely need it
+    from lstmcli.market.tables import read_table  # rarely needed, slow to import
 
     table = read_table(path, Reading(",", "."))
     return table.bars(next(iter(table.series)), symbol)
 
 
 def read_raw(data_dir: Path, symbol: str, interval: str = "1d") -> pd.DataFrame:
-    """Return `read_bars` as a table with the dates as its index."""
+    """Return the result of `read_bars` as a DataFrame indexed by date."""
     from lstmcli.market.validate import frame_of
 
     return frame_of(read_bars(data_dir, symbol, interval))
@@ -96,11 +97,12 @@ def read_raw(data_dir: Path, symbol: str, interval: str = "1d") -> pd.DataFrame:
 def write_stored(
     data_dir: Path, symbol: str, interval: str, frame: pd.DataFrame, sidecar: dict[str, Any]
 ) -> bool:
-    """Replace a symbol's bars and sidecar; return False for equal bars.
+    """Replace a symbol's bars and sidecar; return whether the bars changed.
 
-    frame : dates as index; columns among COLUMNS. Bars whose sidecar says `IMPORTED` keep every
-    digit, and count as changed where those there were not imported. Of equal bars the sidecar
-    is written only where the one there belongs to others.
+    frame : dates as index; columns among COLUMNS.
+    sidecar : metadata. With source IMPORTED the bars keep every digit, and count as changed if the
+        stored ones were not imported.
+    If the bars are equal, the sidecar is written only if the stored one does not match them.
     """
     path = inside(data_dir, price_path(data_dir, symbol, interval))
     data = _csv(frame, exact=sidecar.get("source") == IMPORTED)
@@ -117,9 +119,10 @@ def write_stored(
 
 
 def remove_stored(data_dir: Path, symbol: str, interval: str = "1d") -> None:
-    """Remove a symbol's bars and sidecar; DataError when the store has none.
+    """Remove a symbol's bars and sidecar; raise DataError if the store has none.
 
-    The bars go first: what a run that dies in between leaves is a sidecar of nothing.
+    The bars are removed first: a run that is killed in between leaves a sidecar without bars, which
+    is harmless.
     """
     path = _existing(data_dir, symbol, interval)
     with file_errors("cannot remove the file", path, "Check the folder and its permissions."):
@@ -129,7 +132,7 @@ def remove_stored(data_dir: Path, symbol: str, interval: str = "1d") -> None:
 
 
 def read_sidecar(data_dir: Path, symbol: str, interval: str = "1d") -> dict[str, Any]:
-    """Read the facts stored with the bars; empty where the sidecar is missing or damaged."""
+    """Read a symbol's sidecar; return {} if it is missing or damaged."""
     path = inside(data_dir, sidecar_path(data_dir, symbol, interval))
     try:
         found = read_json(read_file(path, _MAX_SIDECAR_BYTES))
@@ -139,20 +142,20 @@ def read_sidecar(data_dir: Path, symbol: str, interval: str = "1d") -> dict[str,
 
 
 def restatements_of(facts: dict[str, Any]) -> tuple[tuple[str, str], ...]:
-    """Date and reason of every time a history was replaced, as its sidecar has them."""
+    """Return the date and reason of each restatement noted in a sidecar."""
     noted = facts.get("restatements")
     known = [each for each in noted if isinstance(each, dict)] if isinstance(noted, list) else []
     return tuple((str(each.get("fetched", "")), str(each.get("reason", ""))) for each in known)
 
 
 def sidecar_fits(data_dir: Path, symbol: str, interval: str = "1d") -> bool:
-    """Return whether the sidecar is whole and belongs to the stored bars."""
+    """Return whether the sidecar is intact and matches the stored bars."""
     noted = read_sidecar(data_dir, symbol, interval).get(_HASH)
     return noted == _digest(_bytes(_existing(data_dir, symbol, interval)))
 
 
 def date_of(noted: object) -> date | None:
-    """Read a date of a sidecar; None for anything else."""
+    """Parse a date from a sidecar; return None for anything else."""
     try:
         return date.fromisoformat(str(noted))
     except ValueError:
@@ -160,7 +163,7 @@ def date_of(noted: object) -> date | None:
 
 
 def source_of(facts: dict[str, Any]) -> str:
-    """Return YAHOO or IMPORTED, "" where a sidecar names neither."""
+    """Return the source that a sidecar names: YAHOO, IMPORTED, or "" for neither."""
     found = facts.get("source")
     return found if found in (YAHOO, IMPORTED) else ""
 
@@ -171,7 +174,7 @@ def _existing(data_dir: Path, symbol: str, interval: str) -> Path:
         return path
     stored = [each for each in INTERVALS if price_path(data_dir, symbol, each).is_file()]
     only = f", only {' and '.join(map(bars_of, stored))} are stored" if stored else ""
-    own = f"To train on those pass --set data.interval={stored[0]}. " if stored else ""
+    own = f"To train on those, pass --set data.interval={stored[0]}. " if stored else ""
     missing = path if data_dir.is_dir() else f"the folder {data_dir}"
     raise DataError(
         f"no {bars_of(interval)} stored" if stored else "no prices stored",
@@ -183,9 +186,9 @@ def _existing(data_dir: Path, symbol: str, interval: str) -> Path:
 
 
 def _read_plain(path: Path, symbol: str) -> Bars | None:
-    """Read a file as `write_stored` writes it; None for any other, which `read_table` judges.
+    """Read a file in the format of `write_stored`; return None for any other file.
 
-    Nothing of such a file is left to be found out: its separator, its fields, its decimal mark.
+    This is faster than `read_table`, since separator, columns and decimal mark are known.
     """
     import pyarrow as pa
 
@@ -207,7 +210,7 @@ def _read_plain(path: Path, symbol: str) -> Bars | None:
             return None
         lines = np.arange(2, 2 + len(values))
         stamps = parse_stamps(days, lines, where)
-    except (OSError, ValueError, DataError):  # pyarrow's own is a ValueError
+    except (OSError, ValueError, DataError):  # pyarrow's errors are ValueErrors
         return None
     return Bars(symbol, where, stamps.days, dict(zip(COLUMNS, values.T, strict=True)), lines)
 
@@ -222,10 +225,10 @@ def _digest(data: bytes) -> str:
 
 
 def _csv(frame: pd.DataFrame, *, exact: bool) -> bytes:
-    """Return the file's bytes: ISO dates, every column, empty for missing values.
+    """Format a table as CSV: ISO dates, all of COLUMNS, empty if missing.
 
-    exact : with the fewest digits that read as the same number, else rounded to seven, since the
-    feed's prices jitter beyond them. Neither has an exponent.
+    exact : whether to write the fewest digits that read as the same number. By default values are
+        rounded to seven digits, since the feed's prices jitter beyond them. There are no exponents.
     """
     columns = [as_days(frame.index).astype(str).tolist()]
     for name, column in frame.reindex(columns=list(COLUMNS)).astype("float64").items():

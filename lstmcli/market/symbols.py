@@ -1,7 +1,7 @@
-"""Symbols: which text is a ticker, and where its bars are stored.
+"""Validate symbols, read lists of them, and map them to paths in the store.
 
-The ticker becomes part of the feed's address, so all other characters are refused. File names are
-percent-encoded: reversible, free of the names that Windows reserves, and distinct on file systems
+A ticker becomes part of a URL, so all other characters are refused. File names are percent-encoded:
+the encoding is reversible, avoids the names that Windows reserves, and is unique on file systems
 that ignore case.
 """
 
@@ -17,7 +17,7 @@ from lstmcli.errors import DataError, FileError, UsageError, file_errors
 from lstmcli.files.atomic import TEMPORARY_SUFFIX
 from lstmcli.files.locks import hold
 
-_MOST_CHARACTERS = 1_000_000  # of a list of symbols
+_MOST_CHARACTERS = 1_000_000  # in a list of symbols
 
 MAX_LENGTH = 25
 INTERVALS = ("1d", "1wk", "1mo")
@@ -28,8 +28,8 @@ _PLAIN = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_^=+")
 _RESERVED = re.compile(r"(CON|PRN|AUX|NUL|COM[0-9]|LPT[0-9])(\.|$)")
 _FORMULAS = ("=", "+", "-", "@")
 _SHOWN = 40
-# US share classes, preferred shares and warrants as brokers spell them, and as Yahoo does. A dot
-# and F, L, T or V is an exchange: Frankfurt, London, Tokyo, the TSX Venture.
+# US share classes, preferred shares and warrants: brokers' spelling to Yahoo's. A dot followed by
+# F, L, T or V is an exchange: Frankfurt, London, Tokyo, TSX Venture.
 _SPELLINGS = (
     (re.compile(r"([A-Z]{1,5})(?:\.(?![FLTV]$)|[/ _])([A-Z])"), r"\1-\2"),
     (re.compile(r"([A-Z]{1,5})(?:[./ _-]PR[./ _-]?|\^)([A-Z])"), r"\1-P\2"),
@@ -38,10 +38,10 @@ _SPELLINGS = (
 
 
 def check_symbol(symbol: str) -> str:
-    """Return the symbol in capitals, as the feed and the store use it.
+    """Return a symbol in capitals, as used by the feed and the store.
 
-    Raises UsageError when the text is not a ticker. Blanks and line ends are not stripped: they
-    are refused, because a feed would answer for another symbol under a false name.
+    Raises UsageError if the text is not a ticker. Blanks and line ends are refused rather than
+    stripped, since the feed could return another symbol's bars under this name.
     """
     capitals = symbol.upper() if symbol.isascii() else ""
     if not _TICKER.fullmatch(capitals) or len(capitals) > MAX_LENGTH:
@@ -54,14 +54,14 @@ def check_symbol(symbol: str) -> str:
     if meant := yahoo_spelling(capitals):
         step = f"Yahoo spells it {meant}."
     elif len(parts) > 1 and all(_TICKER.fullmatch(part.upper()) for part in parts):
-        step = f"Give each symbol as a word: {_shown(' '.join(parts))}."
+        step = f"Pass each symbol as a separate word: {_shown(' '.join(parts))}."
     else:
         step = "Give a symbol such as AAPL, ^GSPC, BRK-B or 0700.HK."
     raise UsageError("not a ticker", where=_shown(symbol), why=why, next_step=step)
 
 
 def split_symbols(words: Iterable[str]) -> list[str]:
-    """Split words such as `AAPL,MSFT` or `AAPL,` at their commas; the parts are unchecked."""
+    """Split words such as `AAPL,MSFT` at commas, without checking the parts."""
     found = []
     for word in words:
         parts = [part.strip() for part in word.split(",")] if "," in word else [word]
@@ -70,7 +70,7 @@ def split_symbols(words: Iterable[str]) -> list[str]:
 
 
 def yahoo_spelling(symbol: str) -> str | None:
-    """Return how Yahoo spells BRK.B, BAC.PRK or ACHR.WS: BRK-B, BAC-PK, ACHR-WT; else None."""
+    """Return Yahoo's spelling of a broker's ticker, e.g. BRK-B for BRK.B, or None."""
     for form, spelling in _SPELLINGS:
         if found := form.fullmatch(symbol.upper()):
             return found.expand(spelling)
@@ -78,10 +78,10 @@ def yahoo_spelling(symbol: str) -> str | None:
 
 
 def check_series_name(name: str, where: str, error: type[DataError] | type[UsageError]) -> str:
-    """Return the name of a series if it is safe to show.
+    """Return the name of a series if it is safe to display.
 
-    Raises `error` for control characters, which a terminal obeys, and for a first character that
-    makes a formula of a spreadsheet's cell.
+    Raises `error` for control characters, which a terminal would execute, and for a first character
+    that turns a spreadsheet cell into a formula.
     """
     start = unicodedata.normalize("NFKC", name.lstrip()[:1])
     if name.isprintable() and start not in _FORMULAS:
@@ -90,14 +90,14 @@ def check_series_name(name: str, where: str, error: type[DataError] | type[Usage
         "not a name of a series",
         where=where,
         why=f"found {_shown(name)}, expected printable characters and none of = + - @ first",
-        next_step="Rename the column, or name a file's only series: NAME=FILE.",
+        next_step="Rename the column, or name a single series with NAME=FILE.",
     )
 
 
 def read_symbols(lines: Iterable[str]) -> list[str]:
-    """Read the symbols of a list, one or more a line, each once, in order of appearance.
+    """Read the symbols of a list, one or more per line, without duplicates, in order.
 
-    Blank lines and what follows a `#` are skipped. Raises UsageError naming the line.
+    Blank lines and comments (`#`) are skipped. Raises UsageError with the line number.
     """
     found: dict[str, None] = {}
     for number, line in enumerate(lines, start=1):
@@ -112,9 +112,10 @@ def read_symbols(lines: Iterable[str]) -> list[str]:
 
 
 def read_lines(name: str, stdin: TextIO | None) -> list[str]:
-    """Read the lines of a list of symbols; `-` is stdin, which is None if the caller closed it.
+    """Read the lines of a list of symbols from a file, or from stdin for `-`.
 
-    Raises FileError or MissingFileError, and UsageError for what is no such list.
+    stdin : None if the caller closed it.
+    Raises FileError or MissingFileError, and UsageError if the content is not a list of symbols.
     """
     try:
         with file_errors("cannot read the symbols", name, named=True):
@@ -132,7 +133,7 @@ def read_lines(name: str, stdin: TextIO | None) -> list[str]:
 
 
 def encode_symbol(symbol: str) -> str:
-    """Return a file stem for any symbol or series name; `decode_symbol` reverses it."""
+    """Encode a symbol or series name as a file stem; `decode_symbol` reverses it."""
     if not symbol:
         return "%"
     encoded = "".join(ch if ch in _PLAIN else _escape(ch) for ch in symbol)
@@ -144,7 +145,7 @@ def encode_symbol(symbol: str) -> str:
 
 
 def decode_symbol(name: str) -> str:
-    """Return the symbol of a stem from `encode_symbol`; any other stem is its own name."""
+    """Decode a stem from `encode_symbol`; return any other stem unchanged."""
     if name == "%":
         return ""
     try:
@@ -165,7 +166,7 @@ def _shown(text: str) -> str:
 
 
 def price_path(data_dir: Path, symbol: str, interval: str = "1d") -> Path:
-    """Return the path of a symbol's bars, stored or not."""
+    """Return the path of a symbol's bars, whether or not they exist."""
     return data_dir.joinpath("prices", interval, f"{encode_symbol(symbol)}.csv")
 
 
@@ -175,26 +176,26 @@ def sidecar_path(data_dir: Path, symbol: str, interval: str = "1d") -> Path:
 
 
 def price_folders(data_dir: Path, interval: str) -> tuple[Path, Path, Path]:
-    """Return the folders above a symbol's bars, the data folder first."""
+    """Return the folders that contain a symbol's bars, the data folder first."""
     return data_dir, data_dir / "prices", data_dir / "prices" / interval
 
 
 def interval_option(interval: str) -> str:
-    """Return the option that a command needs for these bars: none for daily ones."""
+    """Return the command line option for an interval; "" for daily bars."""
     return "" if interval == "1d" else f" --interval {interval}"
 
 
 def store_folder(data_dir: Path) -> Path:
-    """Return the folder of all prices; raise FileError if it is outside the data folder."""
+    """Return the folder of all prices; raise FileError if a link leads outside."""
     return inside(data_dir, data_dir / "prices")
 
 
 def inside(data_dir: Path, path: Path) -> Path:
-    """Return the path; raise FileError if a symbolic link leads out of the data folder."""
+    """Return the path; raise FileError if a link leads out of the data folder."""
     try:
         target = path.resolve()
         leads_out = not target.is_relative_to(data_dir.resolve())
-    except FileNotFoundError:  # the current folder is gone, which is no fault of the path
+    except FileNotFoundError:  # the current folder was deleted; the path is not at fault
         raise
     except (OSError, RuntimeError) as error:  # a link to itself
         raise FileError("cannot follow the path", where=path, why=str(error)) from error
@@ -209,15 +210,15 @@ def inside(data_dir: Path, path: Path) -> Path:
 
 
 def stored_symbols(data_dir: Path, interval: str = "1d") -> list[str]:
-    """Return the symbols that have bars, in alphabetical order."""
+    """Return the symbols with stored bars, in alphabetical order."""
     folder = inside(data_dir, store_folder(data_dir) / interval)
-    # A file of another name (`aapl.csv`) belongs to no symbol.
+    # Ignore files that are not named by `encode_symbol`, e.g. `aapl.csv`.
     symbols = {path.stem: decode_symbol(path.stem) for path in folder.glob("*.csv")}
     return sorted(symbol for name, symbol in symbols.items() if encode_symbol(symbol) == name)
 
 
 def stray_paths(data_dir: Path) -> list[Path]:
-    """Return the files in the store that are neither bars, sidecars nor the lock."""
+    """Return the files in the store that are not bars, sidecars or the lock."""
     store = store_folder(data_dir)
     folders = [store / interval for interval in INTERVALS]
     known = {store / LOCK, *folders}
@@ -230,7 +231,7 @@ def stray_paths(data_dir: Path) -> list[Path]:
 
 @contextmanager
 def hold_store(data_dir: Path, *, wait: float = 0.0) -> Iterator[None]:
-    """Hold the store's lock, and remove temporary files of killed runs."""
+    """Hold the lock of the store and remove temporary files of killed runs."""
     store = store_folder(data_dir)
     with hold(store / LOCK, wait=wait):
         for folder in [store / each for each in INTERVALS if not (store / each).is_symlink()]:

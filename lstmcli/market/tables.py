@@ -1,8 +1,8 @@
-"""Read any file of prices into valid price tables, or name the bad line and what to do.
+"""Read a file of prices in any format into validated price tables.
 
-Nothing is guessed: anything that could be read in two ways is refused, with the option that
-decides. A long file is split by its column of symbols; bars within a day become one a session only
-where that is asked for.
+Nothing is guessed: ambiguous input is an error that names the line and the option that decides. A
+long file is split by its column of symbols. Intraday bars are combined into sessions only on
+request.
 """
 
 from collections.abc import Sequence
@@ -34,9 +34,9 @@ from lstmcli.reading.contents import is_url, table_name
 from lstmcli.reading.dates import NO_OFFSET, Stamps, parse_stamps, read_time
 from lstmcli.reading.raw import Marks, RawTable, open_table
 
-_ZEROS = ("Volume", "Dividends", "Stock Splits")  # some fill in 0 where there are no prices
-_USUAL = "CSV separated by ','"  # which messages need not say
-_ALONE = Reading()  # of a file that says all by itself
+_ZEROS = ("Volume", "Dividends", "Stock Splits")  # some files have 0 in rows without prices
+_USUAL = "CSV separated by ','"  # the default, which messages need not mention
+_ALONE = Reading()  # everything is detected
 
 
 def read_prices(
@@ -51,16 +51,16 @@ def read_prices(
     extras: Sequence[str] = (),
     **checks: Unpack[Checks],
 ) -> list[Prices]:
-    """Read the price tables of a file, of standard input for "-", or of an open raw table.
+    """Read the price tables of a file, of stdin ("-"), or of an open raw table.
 
-    name : the symbol of a file with one series; by default its column's name in a wide file, the
-        ticker in yfinance's own CSV or in a column of symbols, else the file's stem.
-    symbols : which series of a file with several, in this order; all by default.
-    reading : what the file does not say by itself. interval, checks : as for `check_bars`.
-    extras : names of further columns, which the table has as `column:NAME` where the file has them.
-    failures : if given, collects the errors of unsuitable series; otherwise the first one raises.
+    name : symbol for a file with one series. The default is the column name in a wide file, the
+        ticker in yfinance's own CSV or in a column of symbols, else the stem of the file name.
+    symbols : series to read from a file with several, in this order; all by default.
+    reading : overrides for what is detected otherwise. interval, checks : as for `check_bars`.
+    extras : names of further columns to read, if present, as `column:NAME`.
+    failures : if given, collects the errors of invalid series; otherwise the first one is raised.
 
-    Raises FileError when the file cannot be read, UsageError for bad options, DataError otherwise.
+    Raises FileError if the file cannot be read, UsageError for bad options, DataError otherwise.
     """
     if name is not None:
         shown = source if isinstance(source, str | Path) else source.where
@@ -75,7 +75,7 @@ def read_prices(
     found = []
     for series in table.series:
         symbol = name or series or _stem(source)
-        shown = ascii(symbol)  # until it is known to be harmless
+        shown = ascii(symbol)  # escaped until the name is checked
         try:
             shown = check_series_name(symbol, table.source, DataError)
             bars = _session_bars(table, series, symbol, reading.resample, checks["today"])
@@ -88,7 +88,7 @@ def read_prices(
 
 
 def parse_csv_option(text: str) -> tuple[str | None, str]:
-    """Split `NAME=FILE` into name and file; a path that exists is always a file."""
+    """Split `NAME=FILE` into name and file; an existing path is always a file."""
     name, equals, file = text.partition("=")
     if not equals or not name or is_url(text) or Path(text).exists():
         return None, text
@@ -101,13 +101,13 @@ def parse_csv_option(text: str) -> tuple[str | None, str]:
 
 @dataclass(frozen=True)
 class Table:
-    """The rows of a file.
+    """The parsed rows of a file.
 
-    series : those chosen, by name, each with its fields; "" where the file gives no name.
+    series : fields of each chosen series by name; the name is "" if the file has none.
     stamps : the dates (N,) as written. lines : (N,) line numbers. values : position -> (N,).
-    rows : the rows of each series, where not every one has all.
-    extras : further columns that were asked for, by name, which every series shares.
-    has_times : whether a column of times stands next to the dates, which are those of sessions.
+    rows : the rows of each series in a long file; a series that is not listed has all rows.
+    extras : requested further columns, by name, shared by all series.
+    has_times : whether the times are in a separate column; the dates are then those of sessions.
     """
 
     source: str
@@ -121,7 +121,7 @@ class Table:
     has_times: bool
 
     def bars(self, series: str, symbol: str) -> Bars:
-        """Return the rows of one series, dated as they are written."""
+        """Return the rows of one series, with dates as written."""
         fields, rows = self.series[series], self.rows.get(series, slice(None))
         columns = {name: self.values[fields[name]][rows] for name in COLUMNS if name in fields}
         columns |= {f"column:{name}": self.values[at][rows] for name, at in self.extras.items()}
@@ -136,9 +136,9 @@ def read_table(
     stdin: IO[bytes] | None = None,
     extras: Sequence[str] = (),
 ) -> Table:
-    """Read what `read_prices` does; `symbols` chooses among the series of a wide table.
+    """Parse the rows of a file without validating them.
 
-    Raises as `read_prices` does.
+    Parameters and errors are those of `read_prices`; `symbols` selects series of a wide file.
     """
     raw = source
     if isinstance(raw, str | Path):
@@ -165,7 +165,7 @@ def read_table(
         raise DataError(
             "missing date",
             where=at_line(where, undated[0]),
-            why="the row has values and no date",
+            why="the row has values but no date",
             next_step="Correct or remove the row.",
         )
     notes = [*raw.notes, *read.notes, *layout.notes, *stamps.notes]
@@ -186,18 +186,18 @@ def read_table(
         ignored.append(layout.names[layout.symbol_field or 0])
         ignored.sort(key=layout.names.index)
     if ignored:
-        notes.append(f"Columns that are not used: {first_few(ignored, 5)}.")
+        notes.append(f"Unused columns: {first_few(ignored, 5)}.")
     by_position = dict(zip(positions, values.T, strict=True))
     has_times = layout.time_field is not None
     return Table(where, series, stamps, lines, by_position, tuple(notes), rows, more, has_times)
 
 
 def _join_times(dates: pa.Array, times: pa.Array) -> pa.Array:
-    """Put the times of a column of their own behind the dates, unless all rows have the same one.
+    """Append the times from a separate column to the dates, unless all are equal.
 
     Times may be written as `16:30`, `16:30:00`, `163000` or `93000`.
     """
-    if pa.types.is_timestamp(dates.type) or ":" in str(dates[0]):  # they have times
+    if pa.types.is_timestamp(dates.type) or ":" in str(dates[0]):  # the dates have times already
         return dates
     times = pc.utf8_trim_whitespace(times.cast(pa.string()))
     is_number = pc.match_substring_regex(times, r"^\d{1,6}$")
@@ -211,15 +211,15 @@ def _join_times(dates: pa.Array, times: pa.Array) -> pa.Array:
 def _split(
     owners: pa.Array, lines: Ints, layout: Layout, symbols: Sequence[str], where: str
 ) -> dict[str, Ints | slice]:
-    """Return the rows of each series of a long table, in the order of their first rows.
+    """Return the rows of each series of a long table, in order of first appearance.
 
-    A file about one company may have its name in each row, which is no symbol.
+    A file about one company may repeat its name in each row; such a name is not a symbol.
     """
     coded = owners.cast(pa.string()).dictionary_encode()
     trimmed = pc.utf8_trim_whitespace(coded.dictionary).dictionary_encode()
     names: list[str] = trimmed.dictionary.to_pylist()
-    known = np.append(trimmed.indices.to_numpy(), len(names))  # the last is that of no text
-    kind = np.uint16 if len(names) < 2**16 - 1 else np.int32  # numpy sorts the first by radix
+    known = np.append(trimmed.indices.to_numpy(), len(names))  # the last code: missing text
+    kind = np.uint16 if len(names) < 2**16 - 1 else np.int32  # numpy sorts uint16 by radix: faster
     codes = known.astype(kind)[coded.indices.fill_null(len(known) - 1).to_numpy()]
     empty = codes == len(names)
     if "" in names:
@@ -233,7 +233,7 @@ def _split(
         raise DataError(
             f"no symbol in column {column}",
             where=at_line(where, lines[np.argmax(empty)]),
-            why="the row has values and does not say of which series",
+            why="the row has values but no symbol",
             next_step=f"Complete the row, or rename the column {column} if it has no symbols.",
         )
     if len(names) == 1:
@@ -257,7 +257,7 @@ def _is_symbol(name: str) -> bool:
 
 
 def _stem(source: str | Path | RawTable) -> str:
-    """Return the symbol of a file's name, "frame" for a table without one."""
+    """Return the symbol in a file's name; "stdin" or "frame" if there is no file."""
     if not isinstance(source, str | Path):
         return "frame"
     if str(source) == "-":
@@ -266,12 +266,12 @@ def _stem(source: str | Path | RawTable) -> str:
 
 
 def _session_bars(table: Table, series: str, symbol: str, resample: str, today: date) -> Bars:
-    """Date one series' raw rows by session, and leave out those that are not its own, with notes.
+    """Return the bars of one series, dated by session, with notes.
 
-    resample : "1d" to make one bar a session of several, which are refused else.
+    resample : "1d" to combine intraday bars into sessions; by default they raise DataError.
 
-    Those are rows of another exchange's days. A series with a name of its own may share its dates
-    with others, and begin later or end earlier: its empty rows at both ends are cut.
+    Empty rows on days of another exchange are left out. A named series may share its dates with
+    others and begin later or end earlier, so its empty rows at both ends are dropped.
     """
     bars = table.bars(series, symbol)
     stamps = table.stamps.keep(table.rows.get(series, slice(None)))
@@ -287,8 +287,8 @@ def _session_bars(table: Table, series: str, symbol: str, resample: str, today: 
         raise DataError(
             f"intraday bars ({within})",
             where=bars.where(),
-            why="lstmcli works on days",
-            next_step="--resample 1d takes each session's open, high, low, last and sum.",
+            why="lstmcli needs daily or longer bars",
+            next_step="Pass --resample 1d to combine the bars of each session.",
         )
     days, notes = stamps.days, list[str]()
     as_written = (within or table.has_times) and (stamps.offsets == NO_OFFSET).all()
@@ -313,7 +313,7 @@ def _session_bars(table: Table, series: str, symbol: str, resample: str, today: 
             *(f"Empty rows {place} are left out: {each.sum()}." for place, each in places.items()
               if each.any())
         )  # fmt: skip
-    if is_moved:  # stamps of another exchange on a day that has its own
+    if is_moved:  # drop another exchange's stamp on a day for which this series has a row
         kept &= filled | ~np.isin(days, days[filled])
     if within:
         return join_sessions(bars.keep(kept), stamps.keep(kept), today)

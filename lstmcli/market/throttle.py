@@ -1,8 +1,8 @@
-"""When a request may go to the feed: a rate limit, pauses after refusals (HTTP 429), a deadline.
+"""Limit requests to the feed: rate, pauses after refusals (HTTP 429), deadline.
 
-Requests of all threads leave one by one, `1 / rate` seconds apart: a late one is not followed by a
-quick one, since the feed's own window is not known. A refusal, or several failures in a row, pause
-all of them; then one request, the probe, shows whether the feed answers again.
+Requests of all threads are sent one by one, `1 / rate` seconds apart. A late request is not
+followed by a quick one, since the feed's own window is unknown. A refusal, or several failures in a
+row, pause all requests; then a single request, the probe, tests whether the feed answers again.
 """
 
 import math
@@ -27,10 +27,10 @@ class RateLimited(NetworkError):
 
 
 class Transient(NetworkError):
-    """No answer, a broken one or a server error; a later try may work."""
+    """No answer, an invalid one or a server error; a later try may succeed."""
 
     def __init__(
-        self, symbol: str, why: str, next_step: str = "Try again later; what is stored is kept."
+        self, symbol: str, why: str, next_step: str = "Try again later; the stored bars are kept."
     ) -> None:
         super().__init__("no usable answer from Yahoo", where=symbol, why=why, next_step=next_step)
 
@@ -44,15 +44,15 @@ Outcome = Literal["answered", "refused", "failed", "unknown"]
 FAILURES = 5  # in a row that start a pause
 FIRST_PAUSE, LONGEST_PAUSE = 5.0, 120.0  # seconds, before jitter
 FIRST_REST, LONGEST_REST = 2.0, 8.0  # between two tries of one symbol
-PROBE_CHECK = 0.1  # seconds between two checks whether the probe has come back
-_SLOWER = 0.9  # of the rate, after every refusal
+PROBE_CHECK = 0.1  # seconds between checks for the probe's answer
+_SLOWER = 0.9  # factor on the rate after every refusal
 
 
 @dataclass
 class Turn:
-    """One request, numbered in the order of leaving; the caller sets its outcome.
+    """One request, numbered in the order of sending; the caller sets its outcome.
 
-    retry_after : seconds of the pause that the feed asks for.
+    retry_after : pause that the feed requests, in seconds.
     """
 
     number: int
@@ -64,11 +64,11 @@ class Turn:
 class Gate:
     """The rate limit, pauses and deadline of a run, shared by all its workers.
 
-    rate : requests a second; less after every refusal. max_wait : seconds that the run may spend in
-    pauses, in total. timeout : seconds that the run may last, None for no limit.
-    clock, sleep : in seconds; the sleep by default is one that `stop` ends.
-    on_pause : called with "refused" or "failed" and the seconds of each pause that begins.
-    requests, waited : requests that have left, and seconds of all pauses, so far.
+    rate : requests per second; reduced after every refusal. max_wait : maximum total of all pauses,
+    in seconds. timeout : maximum duration of the run in seconds, None for no limit.
+    clock, sleep : in seconds; `stop` ends the default sleep.
+    on_pause : called at the start of each pause with "refused" or "failed" and its seconds.
+    requests, waited : requests sent and seconds paused so far.
     """
 
     rate: float
@@ -86,24 +86,24 @@ class Gate:
         self._stopped = threading.Event()
         self._sleep = self.sleep or self._stopped.wait
         self._lock = threading.Lock()
-        self._next = -math.inf  # when a request may leave, by the rate and the pause
+        self._next = -math.inf  # earliest time of the next request, by rate and pause
         self._first_after_pause = 0
-        self._pauses = 0  # without an answer between
+        self._pauses = 0  # in a row, without an answer in between
         self._failures = 0
         self._probe_is_out = False
-        self._gave_up: Outcome | None = None  # no request may leave any more
+        self._gave_up: Outcome | None = None  # if set, no more requests are sent
 
     def stop(self) -> None:
-        """End the run: wake all that wait, and give no further turn."""
+        """End the run: wake all waiting threads and send no more requests."""
         self._deadline = -math.inf
         self._stopped.set()
 
     @contextmanager
     def turn(self, symbol: str) -> Iterator[Turn]:
-        """Wait until a request may leave; the caller sets the outcome of the turn.
+        """Wait until the next request may be sent; the caller sets the outcome.
 
-        Raises the symbol's error when the run is over: RateLimited, Transient or OutOfTime. An
-        answer that comes after `stop` raises too, so that it is not stored.
+        Raises RateLimited, Transient or OutOfTime if the run is over. An answer that arrives after
+        `stop` raises OutOfTime too, so that it is not stored.
         """
         turn = Turn(self._wait(symbol))
         try:
@@ -117,7 +117,7 @@ class Gate:
             self.check_time(symbol)
 
     def check_time(self, symbol: str, delay: float = 0.0) -> None:
-        """Raise OutOfTime when the run will have lasted as long as it may, `delay` seconds on."""
+        """Raise OutOfTime if the deadline will have passed in `delay` seconds."""
         if self.clock() + delay >= self._deadline:
             raise OutOfTime(
                 "not fetched",
@@ -127,11 +127,11 @@ class Gate:
             )
 
     def limit(self, seconds: float) -> float:
-        """Limit a number of seconds to those that are left of the run."""
+        """Limit a timeout in seconds to the remaining time of the run."""
         return min(seconds, max(0.001, self._deadline - self.clock()))
 
     def rest(self, attempt: int) -> bool:
-        """Rest before a symbol's next try; return False at once if the run would be over."""
+        """Sleep before a symbol's next try; return False immediately if time runs out."""
         seconds = self._backoff(attempt, FIRST_REST, LONGEST_REST)
         if self._gave_up or self.clock() + seconds >= self._deadline:
             return False
@@ -139,7 +139,7 @@ class Gate:
         return True
 
     def _wait(self, symbol: str) -> int:
-        """Wait for a request's turn; return its number."""
+        """Wait until a request may be sent; return its number."""
         while True:
             with self._lock:
                 now = self.clock()
@@ -149,7 +149,7 @@ class Gate:
                     paused += f", --max-wait is {self.max_wait:g} s"
                     if self._gave_up == "refused":
                         raise RateLimited(symbol, paused)
-                    raise Transient(symbol, f"one failure after the other, {paused}", _AGAIN)
+                    raise Transient(symbol, f"repeated failures, {paused}", _AGAIN)
                 self.check_time(symbol, delay)
                 if delay <= 0.0:
                     self._next = now + 1.0 / self.rate
@@ -159,9 +159,9 @@ class Gate:
             self._sleep(delay)
 
     def _come_back(self, turn: Turn) -> float:
-        """Take note of a request's outcome; return the seconds of the pause that starts now."""
+        """Record the outcome of a request; return the seconds of the pause that it causes."""
         if turn.number < self._first_after_pause or self._gave_up:
-            return 0.0  # it left before the pause
+            return 0.0  # sent before the pause
         self._probe_is_out = False
         if turn.outcome == "answered":
             self._failures = self._pauses = 0
@@ -185,9 +185,9 @@ class Gate:
         return pause
 
     def _backoff(self, attempt: int, first: float, longest: float) -> float:
-        """Return the seconds before attempt 0, 1, ...: doubling, one half of them random.
+        """Return the delay before attempt 0, 1, ... in seconds: exponential, with jitter.
 
-        Source: "equal jitter" of M. Brooker, Exponential Backoff and Jitter, 2015.
+        Source: "equal jitter" in M. Brooker, Exponential Backoff and Jitter, 2015.
         """
         pause = min(longest, first * 2.0**attempt)
         return pause / 2 + self.random.uniform(0.0, pause / 2)

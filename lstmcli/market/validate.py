@@ -1,4 +1,8 @@
-"""Check raw bars: refuse, drop, mark as missing or note, and return a valid price table."""
+"""Validate raw bars and return a price table.
+
+A fault is an error, drops the row, marks the value as missing, or is only noted, depending on how
+much harm it does.
+"""
 
 from __future__ import annotations
 
@@ -38,7 +42,7 @@ if TYPE_CHECKING:
 FIRST_DATE = np.datetime64("1678-01-01", "D")
 MAX_NULL_SHARE = 0.05
 LONG_GAP = np.timedelta64(120, "D")
-LONG_STILL = 20  # last closes that are equal
+LONG_STILL = 20  # number of equal last closes from which on a note is due
 _ACTIONS = ("Dividends", "Stock Splits")
 _LONG = {"3mo": "quarter", "6mo": "half-year", "1y": "year"}
 # Two bars of one period are closer than the shortest period is long: four-weekly bars look like
@@ -49,10 +53,10 @@ _CLOSER = {"1wk": np.timedelta64(6, "D"), "1mo": np.timedelta64(27, "D")}
 def bars_from_frame(
     frame: pd.DataFrame, symbol: str, source: str, *, from_feed: bool = False
 ) -> Bars:
-    """Take COLUMNS from a frame with parsed dates in its index.
+    """Convert a frame with dates in its index to Bars, keeping only COLUMNS.
 
-    A zone is dropped, not converted: the session is the local date.
-    from_feed : whether Yahoo sent the bars under that symbol.
+    A time zone is dropped, not converted: the session is the local date.
+    from_feed : whether the bars were downloaded from Yahoo under that symbol.
     """
     import pandas as pd
 
@@ -64,7 +68,7 @@ def bars_from_frame(
 
 
 class Checks(TypedDict, total=False):
-    """Options of `check_bars` that every reader of prices passes on."""
+    """The options of `check_bars` that all readers of prices pass on."""
 
     price: PriceChoice
     strict: bool
@@ -87,19 +91,19 @@ def check_bars(
     mend: bool = False,
     unfinished: date | None = None,
 ) -> Prices:
-    """Return the valid price table in bars with a Close; raise DataError where there is none.
+    """Validate bars with a Close and return their price table; raise DataError.
 
-    price : which column is forecast, as for `price_column`; it and Close must be right in every
-        row, while bad values of the others are marked missing.
-    strict : missing sessions and long gaps raise instead of being noted.
-    today : dates after the day that follows it are refused.
-    interval : that of the dates by default.
-    start, end : the first and last day that count; rows outside are neither checked nor noted.
+    price : the column to forecast, as for `price_column`. It and Close must be valid in every row;
+        bad values in other columns are marked missing.
+    strict : whether missing sessions and long gaps raise DataError instead of adding a note.
+    today : the current date; dates later than tomorrow are refused.
+    interval : interval of the bars; by default it is inferred from the dates.
+    start, end : first and last day to use; rows outside are ignored, without checks and notes.
     around, mend : as for `usable_rows`.
-    unfinished : date of a weekly or monthly bar that is kept although its period is not over.
+    unfinished : date of a weekly or monthly bar to keep although its period is not over.
     """
     if bars.days.size == 0:
-        raise DataError("no rows", where=bars.where(), next_step="Give a file with prices in it.")
+        raise DataError("no rows", where=bars.where(), next_step="Pass a file with prices.")
     _refuse_bad_dates(bars, interval, today)
     bars = _between(_order(bars), start, end)
     bars = drop_empty_columns(bars, ["Close"])
@@ -123,7 +127,7 @@ def check_bars(
 
 
 def frame_of(bars: Bars) -> pd.DataFrame:
-    """Return bars as the table that `Prices` has, its values one array of (C, N)."""
+    """Return bars as a DataFrame for `Prices`, with values in one array (C, N)."""
     import pandas as pd
 
     names = [name for name in COLUMNS if name in bars.columns]
@@ -136,7 +140,7 @@ def frame_of(bars: Bars) -> pd.DataFrame:
     )
 
 
-@lru_cache(maxsize=64)  # to make labels takes longer than to make a frame of numbers
+@lru_cache(maxsize=64)  # creating the labels takes longer than creating a frame of numbers
 def _labels(names: tuple[str, ...]) -> pd.Index[str]:
     import pandas as pd
 
@@ -144,7 +148,7 @@ def _labels(names: tuple[str, ...]) -> pd.Index[str]:
 
 
 def drop_empty_columns(bars: Bars, targets: Sequence[str]) -> Bars:
-    """Drop the optional columns without any value, and note it."""
+    """Drop optional columns that have no values, with a note."""
     empty = [
         name
         for name, values in bars.columns.items()
@@ -160,7 +164,7 @@ def drop_empty_columns(bars: Bars, targets: Sequence[str]) -> Bars:
 
 
 def _order(bars: Bars) -> Bars:
-    """Sort by date and drop repeated rows; raise DataError for different rows of one date."""
+    """Sort by date and drop duplicate rows; raise DataError for conflicting ones."""
     if np.any(bars.days[1:] < bars.days[:-1]):
         bars = bars.keep(np.argsort(bars.days, kind="stable")).noted("Sorted the rows by date.")
     repeated = repeats(bars.days)
@@ -171,25 +175,25 @@ def _order(bars: Bars) -> Bars:
         raise DataError(
             f"conflicting rows for {bars.days[wrong[0]]}",
             where=bars.where(wrong[0]),
-            why="found rows with different values, expected one row a date",
-            next_step="Keep one row a date. If a column says which series each row is of, pass "
+            why="found rows with different values, expected one row per date",
+            next_step="Keep one row per date. If a column has the symbol of each row, pass "
             "--columns symbol=COLUMN.",
         )
-    count = count_of(repeated.sum(), "row")
-    return bars.keep(~repeated).noted(f"Dropped {count} that repeated another of the same date.")
+    count = count_of(repeated.sum(), "duplicate row")
+    return bars.keep(~repeated).noted(f"Dropped {count}.")
 
 
 def count_equal_closes(close: Floats) -> int:
-    """Count how many of the last closes are equal: 1 where the last one differs from the others."""
+    """Count the equal closes at the end; 1 if the last two differ."""
     changes = np.flatnonzero(close[1:] != close[:-1])
     return close.size - (int(changes[-1]) + 1 if changes.size else 0)
 
 
 def _refuse_bad_dates(bars: Bars, interval: str | None, today: date) -> None:
-    """Raise DataError for a missing date and for one out of range or in the future."""
+    """Raise DataError for a date that is missing, out of range or in the future."""
     latest = latest_date(today, "1d")
     if (bars.days > latest).any():
-        known = np.unique(bars.days[~np.isnat(bars.days)])  # slow, as is to infer from it
+        known = np.unique(bars.days[~np.isnat(bars.days)])  # slow, so only for late dates
         latest = latest_date(today, interval or infer_interval(known))
     wrong = np.flatnonzero(np.isnat(bars.days) | (bars.days > latest) | (bars.days < FIRST_DATE))
     if wrong.size:
@@ -203,7 +207,7 @@ def _refuse_bad_dates(bars: Bars, interval: str | None, today: date) -> None:
 
 
 def _between(bars: Bars, start: date | None, end: date | None) -> Bars:
-    """Keep the rows from `start` to `end`, both included; raise DataError where none is left."""
+    """Keep the rows from `start` to `end`, inclusive; raise DataError if none remain."""
     first, last = np.datetime64(start or date.min, "D"), np.datetime64(end or date.max, "D")
     kept = (bars.days >= first) & (bars.days <= last)
     if kept.any():
@@ -219,7 +223,7 @@ def _between(bars: Bars, start: date | None, end: date | None) -> Bars:
 
 
 def _drop_null_rows(bars: Bars, targets: Sequence[str]) -> Bars:
-    """Drop the rows without a price; raise DataError where they are all or more than 5 %."""
+    """Drop rows without a price; raise DataError if they are more than 5 %."""
     null = np.any([np.isnan(bars.columns[name]) for name in targets], axis=0)
     count, total = int(null.sum()), bars.days.size
     if count == 0:
@@ -230,18 +234,17 @@ def _drop_null_rows(bars: Bars, targets: Sequence[str]) -> Bars:
             "no prices" if count == total else "too many rows without a price",
             where=bars.where(),
             why=f"{count} of {count_of(total, 'row')} have no {' or '.join(targets)}, {first}; "
-            "at most 5 % may",
-            next_step="Mend the source or start later.",
+            "at most 5 % are allowed",
+            next_step="Fix the source, or start later.",
         )
     return bars.keep(~null).noted(f"Dropped {count_of(count, 'row')} without a price, {first}.")
 
 
 def _leave_out_unfinished(bars: Bars, interval: str, today: date, kept: date | None) -> Bars:
-    """Leave out rows of a period that is not over, and second rows of a week or month that is.
+    """Leave out bars of an unfinished period, and second bars of a finished week or month.
 
-    bars : oldest first. kept : date of a row that was stored as unfinished on purpose.
-    A week is over after Sunday, or after its last day where most bars are dated on Fridays or
-    Saturdays.
+    bars : oldest first. kept : date of a bar that was stored unfinished on purpose.
+    A week is over after Sunday; if most bars are dated on Fridays or Saturdays, after that day.
     """
     if bars.days.size == 0:
         return bars
@@ -303,9 +306,10 @@ def note_last(prices: Prices, now: datetime, schedule: Schedule | None = None) -
 
 
 def _mark_missing(bars: Bars, targets: Sequence[str], odd: dict[str, Mask]) -> Bars:
-    """Make optional values missing that are impossible or odd, with a note for each column.
+    """Mark bad optional values as missing, with one note per column.
 
-    odd : by column, where it contradicts the rest of its bar; the note's details have the dates.
+    odd : column name -> (N,), the values that contradict the rest of their bar. The details of the
+        note list their dates.
     """
     columns, notes = dict(bars.columns), []
     for name in [name for name in columns if name in COLUMNS and name not in targets]:
@@ -313,7 +317,7 @@ def _mark_missing(bars: Bars, targets: Sequence[str], odd: dict[str, Mask]) -> B
         lowest, is_odd = values.min(), name in odd and odd[name].any()
         is_positive = lowest > 0 or (lowest == 0 and name in _ACTIONS)
         if is_positive and values.max() < np.inf and not is_odd:
-            continue  # as nearly all
+            continue  # nearly all columns are clean
         bad = (values < 0 if name in _ACTIONS else values <= 0) | np.isinf(values)
         wrong = odd.get(name, np.zeros_like(bad)) & ~bad & ~np.isnan(values)
         columns[name] = np.where(bad | wrong, np.nan, values)
@@ -332,12 +336,12 @@ def _mark_missing(bars: Bars, targets: Sequence[str], odd: dict[str, Mask]) -> B
 
 
 def _note_gaps(bars: Bars, interval: str, strict: bool) -> list[str]:
-    """Note missing sessions and bars without one; with `strict` raise DataError for them."""
+    """Return notes on missing sessions and extra bars; with `strict` raise DataError."""
     odd = odd_days(bars.days, bars.symbol, interval, from_feed=bars.from_feed)
     notes = note_odd_days(odd)
     gaps = np.diff(bars.days)
     if gaps.size and interval not in ("1d", "1wk", "1mo"):
-        # Yearly bars are further apart than a long gap in others.
+        # Yearly bars are further apart than LONG_GAP.
         limit, at = max(LONG_GAP, 3 * np.median(gaps)), int(np.argmax(gaps))
         if count := np.count_nonzero(gaps > limit):
             notes.append(
@@ -349,6 +353,6 @@ def _note_gaps(bars: Bars, interval: str, strict: bool) -> list[str]:
             "missing sessions" if odd.missing or not odd.extra.size else "bars without a session",
             where=bars.where(),
             why=" ".join(notes).rstrip("."),
-            next_step="Mend the series or leave out --strict.",
+            next_step="Fix the series, or leave out --strict.",
         )
     return notes + note_doubtful(odd)

@@ -1,9 +1,9 @@
-"""Bars from Yahoo, or an exception that says why there are none.
+"""Download bars from Yahoo; every failure raises an error that names its cause.
 
-yfinance parses the answers. The requests go through a session of our own, because yfinance reports
-a server error, a rate limit and an unknown symbol alike as "possibly delisted", repeats refused
-requests at once, and does not limit its own requests. All of them, also those for cookies and time
-zones, wait at the gate. No other file imports yfinance.
+yfinance parses the answers. The requests use a custom session, because yfinance reports server
+errors, rate limits and unknown symbols alike as "possibly delisted", repeats refused requests
+immediately and has no rate limit. All requests, including those for cookies and time zones, pass
+through the `Gate`. No other module imports yfinance.
 """
 
 import functools
@@ -34,18 +34,18 @@ Interval = Literal["1d", "1wk", "1mo"]
 
 TRIES = 3
 REQUEST_TIMEOUT = 10.0  # seconds for one request
-HELPER_TIMEOUT = 2.5  # for a cookie or a crumb, which are optional
+HELPER_TIMEOUT = 2.5  # seconds for a cookie or a crumb, which are optional
 _ROWS_THAT_TELL = 5
 _UNREADABLE = (ArithmeticError, LookupError, ValueError, TypeError, AttributeError)
-_MOST_SECONDS = 1e10  # since 1970: the year 2286
+_MOST_SECONDS = 1e10  # latest plausible epoch time: the year 2286
 
 
 class NotFound(DataError):
-    """Yahoo knows no such symbol."""
+    """Yahoo does not know the symbol."""
 
 
 class NothingInRange(DataError):
-    """Yahoo knows the symbol and answers without a single bar; `found` says with what instead."""
+    """Yahoo knows the symbol but its answer has no bars; `found` describes the answer."""
 
     def __init__(
         self, symbol: str, found: str, next_step: str = "Check --start, --end and --interval."
@@ -56,15 +56,15 @@ class NothingInRange(DataError):
 
 @dataclass(frozen=True)
 class Answer:
-    """One symbol's bars as Yahoo has them today.
+    """The bars of one symbol as Yahoo currently reports them.
 
     frame : oldest first; index `Date` of tz-naive session dates; all of COLUMNS, float64. Close is
         adjusted for splits, Adj Close for splits and dividends; neither is ever NaN.
-    time_zone, currency : of the exchange, "" where Yahoo names none.
-    notes : one phrase for everything that was left out, marked missing or looks odd.
-    market_time : of Yahoo's last trade, None where it names none.
-    partial : date of a bar that is kept although its session is still open.
-    behind : finished sessions after the last bar; 0 without a calendar.
+    time_zone, currency : time zone of the exchange and currency of the prices, "" if unknown.
+    notes : one phrase for each value or row that was left out, marked missing or looks odd.
+    market_time : time of the last trade, None if unknown.
+    partial : date of a bar that was kept although its session is still open.
+    behind : number of finished sessions after the last bar; 0 without a calendar.
     """
 
     frame: pd.DataFrame
@@ -87,9 +87,11 @@ def fetch_bars(
 ) -> Answer:
     """Fetch the bars of one valid symbol from `start` to `end`, both included.
 
-    time_zone : of the exchange, where it is known; saves one request.
-    gate : each request waits for it. Call inside `quiet_yfinance`, from any number of threads.
-    Raises NotFound, NothingInRange, Transient after three tries, or what the gate raises.
+    Call it inside `quiet_yfinance`, from any number of threads.
+
+    time_zone : time zone of the exchange if known, which saves one request.
+    gate : rate limit for each request.
+    Raises NotFound, NothingInRange, Transient after three tries, and the errors of the gate.
     """
     tried = 0
     while True:
@@ -106,33 +108,33 @@ def fetch_bars(
 
 @contextmanager
 def quiet_yfinance() -> Iterator[None]:
-    """Import and prepare yfinance, and keep it quiet, around all threads that ask.
+    """Import and configure yfinance, and silence its warnings and log.
 
-    The filters of warnings belong to the process: threads that each set and restored them would
-    restore those of another thread.
+    Enter it once, around all fetching threads: warning filters are global to the process, so a
+    thread that restores them could restore those of another thread.
     """
     with warnings.catch_warnings():
         import yfinance as yf
 
-        warnings.simplefilter("ignore")  # it trips over pandas' deprecations on every call
+        warnings.simplefilter("ignore")  # yfinance causes pandas deprecation warnings on every call
         logger, debug = logging.getLogger("yfinance"), yf.config.debug
         before = logger.level, debug.hide_exceptions
         debug.hide_exceptions = False
-        # It would keep cookies in a database whose lock or damage makes all requests fail. With a
-        # folder that cannot exist it has none; the session keeps the cookie of this process.
+        # By default yfinance keeps cookies in a database; if that is locked or damaged, all
+        # requests fail. A folder that cannot exist disables it; the session holds the cookie.
         yf.set_tz_cache_location(os.path.join(os.devnull, "lstmcli"))
         logger.setLevel(logging.CRITICAL + 1)
         _session()
         try:
             yield
-        finally:  # for those who use yfinance next to us
+        finally:  # the calling program may use yfinance too
             logger.setLevel(before[0])
             debug.hide_exceptions = before[1]
 
 
 @dataclass
 class _Attempt:
-    """One try for a symbol, and the facts of its answer."""
+    """One try to fetch a symbol, and the metadata of its answer."""
 
     symbol: str
     gate: Gate
@@ -145,11 +147,11 @@ _attempt: ContextVar[_Attempt] = ContextVar("attempt")
 
 @functools.cache
 def _session() -> Any:
-    """Return the one session of the process, which holds the cookie for yfinance."""
+    """Return the session of this process, which holds the cookie for yfinance."""
     from curl_cffi import requests
 
     class GatedSession(requests.Session):  # type: ignore[type-arg]
-        """A session whose requests wait at the gate and whose answers are checked first."""
+        """A session that sends requests through the gate and checks the answers."""
 
         helped: dict[str, Any] = {}  # noqa: RUF012  cookies and crumbs; None for a failure
 
@@ -169,7 +171,7 @@ def _session() -> Any:
                         turn.outcome = "refused"
                         continue  # the gate knows how long to wait, and when to stop
                     if response.status_code in (401, 403) and not attempt.has_changed_cookie:
-                        turn.outcome = "unknown"  # yfinance asks again, with another cookie
+                        turn.outcome = "unknown"  # yfinance retries with another cookie
                         attempt.has_changed_cookie = True
                         self.helped.clear()
                         return response
@@ -185,14 +187,14 @@ def _session() -> Any:
                     return response
 
         def help(self, attempt: _Attempt, method: Any, url: str, options: Any) -> Any:
-            """Fetch cookies and crumbs, which are optional for prices, once each."""
+            """Fetch each cookie and crumb once; prices do not require them."""
             if url not in self.helped:
                 self.helped[url] = None
                 with attempt.gate.turn(attempt.symbol):
                     limit = attempt.gate.limit(HELPER_TIMEOUT)
                     answer = super().request(method, url, **(options | {"timeout": limit}))
                 self.helped[url] = answer
-            known = self.helped.get(url)  # another thread may just have forgotten it
+            known = self.helped.get(url)  # another thread may have cleared it
             if known is None:
                 raise requests.exceptions.ConnectionError("no answer before")
             return known
@@ -203,12 +205,12 @@ def _session() -> Any:
 def _history(
     symbol: str, start: date | None, end: date | None, interval: Interval, time_zone: str
 ) -> pd.DataFrame:
-    """Return Yahoo's table in our columns by session date, through yfinance."""
+    """Fetch a table of COLUMNS by session date through yfinance."""
     import yfinance as yf
     from yfinance.data import YfData
     from yfinance.exceptions import YFException, YFPricesMissingError
 
-    # Past ranges are answered from this cache, which would hide a restatement or keep an error.
+    # yfinance caches answers for past ranges, which would hide a restatement or keep an error.
     YfData.cache_get.cache_clear()
     ticker = yf.Ticker(symbol, session=_session())
     if zone_of(time_zone):
@@ -237,24 +239,24 @@ def _history(
 
 
 def _bars(symbol: str, frame: pd.DataFrame, facts: Mapping[str, Any], interval: Interval) -> Answer:
-    """Return the rows with a price.
+    """Return the rows that have a price.
 
-    Raises NothingInRange where there is none, and Transient for bars closer than asked for, or
-    further apart where no length is named.
+    Raises NothingInRange if there are none. Raises Transient if the bars are closer together than
+    requested, or further apart and the answer does not name their interval.
     """
-    # A week's or month's last bar may be dated by its last trade, so a few rows prove nothing.
+    # Few rows prove nothing: a week's or month's last bar may be dated by its last trade.
     if len(frame) >= _ROWS_THAT_TELL:
         low, high = {"1d": (0, 5), "1wk": (5, 10), "1mo": (20, 40)}[interval]
         gap = float(np.median(np.diff(as_days(pd.DatetimeIndex(frame.index))) / DAY))
         if gap < low or (gap > high and "dataGranularity" not in facts):
-            found = f"found a bar every {gap:g} days, expected those of {interval}"
+            found = f"found a bar every {gap:g} days, expected {interval} bars"
             raise Transient(symbol, found)
     kept = frame[frame["Close"].notna() & frame["Adj Close"].notna()]
     if kept.empty:
         found = f"{len(frame)} rows without a price" if len(frame) else "no bars in its answer"
         raise NothingInRange(symbol, found)
     n_dropped = len(frame) - len(kept)
-    traded = facts.get("regularMarketTime")  # which may be anything
+    traded = facts.get("regularMarketTime")  # unchecked JSON: any type
     is_time = isinstance(traded, int | float) and 0 < traded < _MOST_SECONDS
     return Answer(
         frame=kept,
@@ -266,10 +268,10 @@ def _bars(symbol: str, frame: pd.DataFrame, facts: Mapping[str, Any], interval: 
 
 
 def read_facts(symbol: str, status: int, body: bytes, *, interval: str) -> dict[str, Any]:
-    """Return what a chart's answer says of the symbol.
+    """Return the metadata of a chart answer.
 
-    Raises the error for an answer without a chart, and Transient for another symbol or bars of
-    another length.
+    Raises Transient if the answer has no chart, or is for another symbol or interval, and NotFound
+    or NothingInRange if Yahoo's error says so.
     """
     if status in (401, 403):
         raise Transient(symbol, f"HTTP {status}, access refused")
@@ -297,9 +299,9 @@ def read_facts(symbol: str, status: int, body: bytes, *, interval: str) -> dict[
 
 
 def retry_after(headers: Mapping[str, str | None]) -> float:
-    """Return the pause that the answer asks for, in seconds; 0 without one.
+    """Return the pause in seconds that an answer requests; 0 without Retry-After.
 
-    Source: RFC 9110, section 10.2.3. A date counts from the answer's own.
+    A date is compared with the Date header. Source: RFC 9110, section 10.2.3.
     """
     wanted = (headers.get("Retry-After") or "").strip()
     if wanted.isdecimal():
@@ -308,12 +310,12 @@ def retry_after(headers: Mapping[str, str | None]) -> float:
         until = parsedate_to_datetime(wanted)
         since = parsedate_to_datetime(headers.get("Date") or "")
         return max(0.0, (until - since).total_seconds())
-    except (TypeError, ValueError):  # no date, or only one of them with a time zone
+    except (TypeError, ValueError):  # not a date, or only one of the two has a time zone
         return 0.0
 
 
 def _plain(symbol: str) -> str:
-    """Spell a currency pair one way: Yahoo answers for USDEUR=X as EUR=X at times.
+    """Normalise a currency pair: Yahoo sometimes answers EUR=X for USDEUR=X.
 
     Source: https://github.com/sstrickx/yahoofinance-api/issues/172.
     """
@@ -321,7 +323,7 @@ def _plain(symbol: str) -> str:
 
 
 def _refusal(symbol: str, status: int, error: Any) -> LstmcliError:
-    """Return the error for Yahoo's error object; only "Not Found" means no such symbol."""
+    """Convert Yahoo's error object; only "Not Found" means an unknown symbol."""
     facts = error if isinstance(error, dict) else {}
     description = str(facts.get("description") or "no reason given")
     if status < 500 and facts.get("code") == "Not Found":

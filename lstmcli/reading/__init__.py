@@ -1,1 +1,1 @@
-"""Bytes of any format to a raw table: named columns of texts and numbers, nothing interpreted."""
+"""Read files of any format into raw tables: named columns of texts and numbers."""

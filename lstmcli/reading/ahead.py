@@ -1,4 +1,4 @@
-"""Read the next files while one is used."""
+"""Read files ahead in background threads while the current one is used."""
 
 import os
 from collections import deque
@@ -13,16 +13,16 @@ from typing import TypeVar
 T = TypeVar("T")
 R = TypeVar("R")
 
-FEW = 3  # threads for small files: pyarrow parses without the interpreter's lock, the rest holds it
+FEW = 3  # threads for small files: only pyarrow's parsing releases the interpreter lock
 
 
 def work_ahead(
     work: Callable[[T], R], items: Collection[T], *, most: int = 4, threads: int = 1
 ) -> Generator[R, None, None]:
-    """Yield `work(item)` of every item in order, while the next `most` are worked on by threads.
+    """Yield `work(item)` in order, while threads process the next `most` items.
 
-    What is not asked for any more is not started. Neither a signal nor the end of the process waits
-    for an item at work, which may be a file that never ends.
+    Closing the generator cancels items that have not started. Neither a signal nor the exit of the
+    process waits for a running item, which may be a file that never ends.
     """
     tasks: SimpleQueue[tuple[T, Future[R]] | None] = SimpleQueue()
     left, ahead = iter(items), deque[Future[R]]()
@@ -32,9 +32,9 @@ def work_ahead(
             item, future = task
             try:
                 future.set_result(work(item))
-            except BaseException as error:  # noqa: BLE001 - it is raised where the result is used
+            except BaseException as error:  # noqa: BLE001 - raised again by future.result()
                 future.set_exception(error)
-            del task, item, future  # a large result is not kept while there is nothing to do
+            del task, item, future  # an idle thread must not keep a large result alive
 
     def begin(count: int) -> None:
         for item in islice(left, count):
@@ -43,7 +43,7 @@ def work_ahead(
 
     started = min(threads, os.cpu_count() or 1, most, len(items))
     for _ in range(started):
-        # No pool: the interpreter waits for a pool's threads before it exits.
+        # Not a ThreadPoolExecutor: the interpreter waits for its threads before it exits.
         Thread(target=run, daemon=True).start()
     try:
         begin(most)

@@ -1,11 +1,11 @@
-"""The bytes of a source: a file, standard input or the tables of a folder; unpacked, and as text.
+"""Read, unpack and decode a file or stdin; list the tables of a folder.
 
-An archive is known by its first bytes, not by its name. Unpacking stops at the limit, so that a
-small file that unpacks to terabytes fails early, and nothing is written to disk.
+Archives are detected by their first bytes, not by name. Unpacking stops at the size limit, so that
+a small file that unpacks to terabytes fails early. Nothing is written to disk.
 
-UTF-8 and UTF-16 are certain where they are valid. Bytes that are neither are Western European in
-almost every file of prices; digits and signs are the same in all such encodings, so that only
-names could be wrong, and a note says which encoding was taken.
+Valid UTF-8 and UTF-16 are certain. Other files of prices are almost always in a Western European
+encoding; digits and signs are the same in all of these, so only names could be wrong. A note names
+the encoding.
 """
 
 import bz2
@@ -29,7 +29,7 @@ from lstmcli.errors import DataError, UsageError, file_errors
 from lstmcli.printable import count_of, first_few
 
 MAX_BYTES = 1024**3
-EXCEL = "xl/workbook.xml"  # in every workbook, which is a zip archive
+EXCEL = "xl/workbook.xml"  # a member of every workbook; workbooks are zip archives
 _PIECE = 8 * 1024**2
 _URL = re.compile(r"[a-z][a-z0-9+.-]+://", re.I)
 _ZIP = b"PK\x03\x04"
@@ -38,7 +38,7 @@ _STREAMS: dict[bytes, tuple[str, Any]] = {
     b"BZh": ("bzip2", bz2.open),
     b"\xfd7zXZ\0": ("xz", lzma.open),
 }
-_BINARY = (_ZIP, b"PAR1", b"ARROW1")  # lines have no meaning in these
+_BINARY = (_ZIP, b"PAR1", b"ARROW1")  # formats without lines
 _OTHERS = {
     b"\x28\xb5\x2f\xfd": "Zstandard",
     b"7z\xbc\xaf\x27\x1c": "7-Zip",
@@ -71,19 +71,19 @@ class Content:
 
 
 def is_url(source: str | Path) -> bool:
-    """Return whether a source is an address on the network rather than a file."""
+    """Return whether a source is a URL rather than a file."""
     return _URL.match(str(source)) is not None
 
 
 def read_source(source: str | Path, stdin: IO[bytes] | None = None) -> Content:
     """Read a file, or standard input for "-", and unpack it.
 
-    Raises UsageError for an address on the network, FileError when the file cannot be read,
-    DataError for an archive that is damaged, has several files, or is too large.
+    Raises UsageError for a URL, FileError if the file cannot be read, and DataError for an archive
+    that is damaged, has several files, or is too large.
     """
     if is_url(source):
         step = f"Download it first: curl -O '{source}'"
-        raise UsageError("addresses on the network are not read", where=source, next_step=step)
+        raise UsageError("cannot read from a URL", where=source, next_step=step)
     is_file = str(source) != "-"
     where = str(source) if is_file else "stdin"
     if not is_file and (stdin is None or stdin.closed):
@@ -105,9 +105,9 @@ def read_source(source: str | Path, stdin: IO[bytes] | None = None) -> Content:
 
 
 def decode_text(data: bytes, where: str) -> tuple[bytes, tuple[str, ...]]:
-    """Return the bytes as UTF-8 without mark and with line ends of one byte, and notes.
+    r"""Convert bytes to UTF-8 with `\n` line ends and no byte order mark, with notes.
 
-    Raises DataError naming the line of a byte that no text has.
+    Raises DataError with the line of a byte that is not text.
     """
     notes: tuple[str, ...] = ()
     if encoding := _wide_encoding(data):
@@ -121,14 +121,14 @@ def decode_text(data: bytes, where: str) -> tuple[bytes, tuple[str, ...]]:
             raise _no_text(data, at, f"{why} line {{}}", where)
     if not data.isascii():
         try:
-            pa.array([data], pa.binary()).cast(pa.string())  # no copy as a decoded str has
+            pa.array([data], pa.binary()).cast(pa.string())  # validates without a decoded copy
         except pa.ArrowInvalid:
             data, notes = _from_western(data, where)
     return data, notes
 
 
 def table_name(path: str | PurePath) -> str:
-    """Return a file's name without what says its format: `AAPL` for `prices/AAPL.csv.gz`."""
+    """Return a file's name without format suffixes: `AAPL` for `prices/AAPL.csv.gz`."""
     name = PurePath(path)
     if name.suffix.lower() in _PACKED:
         name = name.with_suffix("")
@@ -136,11 +136,10 @@ def table_name(path: str | PurePath) -> str:
 
 
 def list_tables(folder: str) -> tuple[list[str], str]:
-    """Return the files of a folder that may be tables, by name, and a note of those skipped.
+    """Return the possible tables of a folder, by name, and a note on other files.
 
-    Skipped are hidden files, folders, files of other suffixes, and facts on a file next to it
-    (AAPL.json next to AAPL.csv). Raises FileError for a folder that cannot be read, DataError where
-    it has no such file.
+    Hidden files, folders, files with other suffixes and sidecars (AAPL.json next to AAPL.csv) are
+    skipped. Raises FileError if the folder cannot be read, DataError if it has no table.
     """
     with file_errors("cannot read the folder", folder), os.scandir(folder) as entries:
         files = {entry.name: entry.is_file() for entry in entries}
@@ -163,25 +162,26 @@ def list_tables(folder: str) -> tuple[list[str], str]:
 
 
 def no_prices(where: str, why: str, next_step: str = "") -> DataError:
-    """Return the error for a file that is no table of prices."""
+    """Return the error for a file that is not a table of prices."""
     step = next_step or "Give a text file with a header line, such as Date,Close."
     return DataError("not a table of prices", where=where, why=why, next_step=step)
 
 
 def too_large(where: str, why: str) -> DataError:
-    """Return the error for a file over a limit of size."""
+    """Return the error for a file that exceeds a size limit."""
     step = "Split it by symbol or by date."
     return DataError("the file is too large", where=where, why=why, next_step=step)
 
 
 def _read(stream: Any, where: str, *, binary: bool, expected: int = 0) -> bytes:
-    """Read a stream to its end, which is expected after some bytes.
+    """Read a stream to its end.
 
-    Raises DataError at the limit, or where text has a line without end.
+    expected : expected number of bytes, 0 if unknown.
+    Raises DataError at the size limit, or for an overlong line of text.
     """
     pieces: list[bytes] = []
     size = 0
-    # A plain file comes as one piece: to join pieces takes as long as to parse them.
+    # Read a file of known size as one piece: joining pieces takes as long as parsing them.
     while piece := stream.read(max(_PIECE, min(expected, MAX_BYTES) + 1)):
         is_long = len(piece) >= _PIECE and piece.find(b"\n", 0, _PIECE) < 0
         if is_long and not pieces and not binary:
@@ -203,7 +203,7 @@ def _unpacked(where: str, packed: str, stream: Any) -> Content:
 
 
 def _unzipped(where: str, data: bytes) -> Content:
-    """Unpack the only file of a zip archive; the archive itself where it is a workbook."""
+    """Unpack the only file of a zip archive; return a workbook as it is."""
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             entries = [each for each in archive.infolist() if not _is_hidden(each)]
@@ -215,7 +215,7 @@ def _unzipped(where: str, data: bytes) -> Content:
                     "expected one file in the zip archive",
                     where=where,
                     why=f"found {first_few(names, 5) or 'none'}",
-                    next_step="Unpack it, and pass the files that you mean, or their folder.",
+                    next_step="Unpack it, and pass one of the files, or their folder.",
                 )
             if entries[0].flag_bits & 1:
                 step = "Unpack it with its password first."
@@ -228,13 +228,13 @@ def _unzipped(where: str, data: bytes) -> Content:
 
 
 def _is_hidden(entry: zipfile.ZipInfo) -> bool:
-    """Return whether an entry is a folder, or one of the files that macOS adds."""
+    """Return whether an entry is a folder, a hidden file, or a file that macOS adds."""
     path = PurePosixPath(entry.filename)
     return entry.is_dir() or path.parts[:1] == ("__MACOSX",) or path.name.startswith(".")
 
 
 def _content(where: str, data: bytes, packed: str = "") -> Content:
-    """Return the bytes of a file; raise DataError where they are an archive that is not read."""
+    """Return the bytes of a file; raise DataError if they are an unsupported archive."""
     known = {magic: f"{name} data" for magic, (name, _) in _STREAMS.items()} | {_ZIP: "a zip"}
     others = known | _OTHERS if packed else _OTHERS
     found = next((name for magic, name in others.items() if data.startswith(magic)), "")
@@ -258,7 +258,7 @@ def _damaged(where: str, packed: str, error: BaseException) -> DataError:
 
 
 def _wide_encoding(data: bytes) -> str:
-    """Return the encoding of two or four bytes a character that a file has, or ""."""
+    """Detect UTF-16 and UTF-32; return "" for other encodings."""
     for mark, encoding in _MARKS.items():
         if data.startswith(mark):
             return encoding
@@ -276,7 +276,7 @@ def _from_wide(data: bytes, encoding: str, where: str) -> bytes:
     try:
         text = data.decode(encoding)
     except UnicodeDecodeError as error:
-        why = f"it starts as UTF-16, and is none at byte {error.start}"
+        why = f"it starts as UTF-16 but is invalid at byte {error.start}"
         raise no_prices(where, why, "Fetch the file again.") from error
     return text.removeprefix("\ufeff").encode()
 
@@ -286,7 +286,7 @@ def _from_western(data: bytes, where: str) -> tuple[bytes, tuple[str, ...]]:
         text = data.decode("cp1252")
     except UnicodeDecodeError as error:
         raise _no_text(data, error.start, "line {} is not UTF-8 text", where) from error
-    return text.encode(), ("It is not UTF-8: read as Windows-1252, as Western Europe has it.",)
+    return text.encode(), ("Read as Windows-1252 (Western European), since it is not UTF-8.",)
 
 
 def _no_text(data: bytes, at: int, why: str, where: str) -> DataError:

@@ -1,9 +1,9 @@
-"""Texts to dates: which format do the dates of a file have, and which time follows each?
+"""Parse dates: detect the format of a file, and read times and UTC offsets.
 
-All dates of a file are read by one format: every one of FORMATS is tried on all of them. Dates that
-no format reads are refused, and so are those that two formats read differently: 01/02 in a file
-where no day exceeds 12. Dots are day first everywhere; two digits of a year need a format that
-says so. Numbers of 10, 13, 16 and 19 digits count seconds and so on since 1970.
+All dates of a file must have one format, so each of FORMATS is tried on all of them. Dates are
+refused if no format fits, or if two formats give different dates, e.g. 01/02 in a file where no day
+exceeds 12. Dates with dots always have the day first. Two-digit years need an explicit format.
+Numbers of 10, 13, 16 and 19 digits are seconds, milliseconds and so on since 1970.
 """
 
 import re
@@ -39,23 +39,24 @@ _MONTHS = (
     *("january", "february", "march", "april", "may", "june", "july", "august", "september"),
     *("october", "november", "december"),
 )
-_UNITS = {10: 1, 13: 10**3, 16: 10**6, 19: 10**9}  # digits of a number of seconds today -> a second
+_UNITS = {10: 1, 13: 10**3, 16: 10**6, 19: 10**9}  # digits of an epoch time -> units per second
 _CLOCK = re.compile(
     r"(\d{1,2}):(\d{2})(?::(\d{2})(?:[.,]\d+)?)? ?([ap])?(?:(?<=[ap])\.?m\.?)?"
     r" ?(z|utc|gmt|[+-]\d{2}:?\d{2})?"
 )
-_FIRST, _LAST = np.datetime64("1678-01-01"), np.datetime64("2261-12-31")  # in nanoseconds
+_FIRST, _LAST = np.datetime64("1678-01-01"), np.datetime64("2261-12-31")  # range of nanoseconds
 _YEAR = 366 * 86_400
-_SAMPLE, _MOST_NAMED = 1000, 3  # texts by which an error finds the format that is meant
+# To guess the intended format for an error message: number of texts to try, formats to compare.
+_SAMPLE, _MOST_NAMED = 1000, 3
 
 
 @dataclass(frozen=True)
 class Stamps:
-    """N dates as they are written, with the times after them.
+    """N dates as written, with their times.
 
-    days : (N,) datetime64[D]. minutes : (N,) since that midnight, 0 where no time is given.
-    offsets : (N,) minutes east of UTC, NO_OFFSET where none is given.
-    notes : how the dates were read, where they can look otherwise.
+    days : (N,) datetime64[D]. minutes : (N,) since midnight of that day, 0 without a time.
+    offsets : (N,) minutes east of UTC, NO_OFFSET without an offset.
+    notes : remarks on an interpretation that may be unexpected.
     """
 
     days: Days
@@ -64,34 +65,35 @@ class Stamps:
     notes: tuple[str, ...] = ()
 
     def keep(self, which: Mask | Ints | slice) -> "Stamps":
-        """Keep the rows of a mask, or in the order of an index."""
+        """Return the rows that a mask, an index or a slice selects."""
         return Stamps(self.days[which], self.minutes[which], self.offsets[which], self.notes)
 
     def instants(self) -> Days:
-        """Return the times (N,) in UTC, also for those without an offset."""
+        """Return the times (N,) in UTC; times without an offset count as UTC."""
         offsets = np.where(self.offsets == NO_OFFSET, 0, self.offsets)
         since = (self.minutes - offsets).astype("timedelta64[m]")
         return np.asarray(self.days.astype("datetime64[m]") + since)
 
 
 def check_date_format(text: str) -> str:
-    """Return the format if it says a year and a month; raise UsageError for another one.
+    """Return the date format; raise UsageError unless it has a year and a month.
 
-    Its codes are those of `strptime`, of which some are known.
+    The codes are a subset of those of `strptime`.
     """
     _pattern(text)
     return text
 
 
 def parse_stamps(dates: pa.Array, lines: Ints, where: str, date_format: str = "") -> Stamps:
-    """Read dates (N,), null or empty where there is none, as stamps, NaT there.
+    """Parse dates (N,); null and empty ones become NaT.
 
-    dates : texts, numbers, or of a type of dates. lines : (N,) line numbers, for messages.
-    date_format : of the texts; by default the only one of FORMATS that reads all of them.
-    Raises DataError naming the line of the first text that is no date, or that dates can be read in
-    two ways, and UsageError for a format with unknown codes.
+    dates : texts, numbers, or values of a date type. lines : (N,) line numbers, for messages.
+    date_format : format of the texts; by default the only one of FORMATS that fits all of them.
+    Raises DataError for the first text that is not a date, or if the dates are ambiguous, and
+    UsageError for a format with unknown codes.
     """
-    is_day = pa.types.is_date(dates.type) and not date_format  # another one may be meant
+    # pyarrow detects ISO dates by itself; an explicit format may mean something else.
+    is_day = pa.types.is_date(dates.type) and not date_format
     if is_day or pa.types.is_timestamp(dates.type):
         return _typed(dates, lines, where)
     if pa.types.is_floating(dates.type) and pc.all(pc.equal(dates, pc.floor(dates))).as_py():
@@ -108,7 +110,7 @@ def parse_stamps(dates: pa.Array, lines: Ints, where: str, date_format: str = ""
     read = _read_alike(named, date_format)
     if read is None:
         raise _first_bad(named, words, rows, lines, where, date_format)
-    n_words = len(words) + 1  # the last is that of rows without a date
+    n_words = len(words) + 1  # the last entry is for rows without a date
     days = np.full(n_words, np.datetime64("NaT"), dtype="datetime64[D]")
     minutes, offsets = np.zeros(n_words, dtype=np.int64), np.full(n_words, NO_OFFSET)
     at = np.flatnonzero(filled)
@@ -117,7 +119,7 @@ def parse_stamps(dates: pa.Array, lines: Ints, where: str, date_format: str = ""
 
 
 def read_time(tail: str) -> tuple[int, int] | None:
-    """Read what follows a date: minutes since midnight and offset; None for what is no time."""
+    """Parse the time after a date: minutes since midnight, offset; None if invalid."""
     if not tail.strip():
         return 0, NO_OFFSET
     if tail[0] not in "T ,":
@@ -132,7 +134,7 @@ def read_time(tail: str) -> tuple[int, int] | None:
 
 
 def _read_clock(text: str) -> tuple[int, int] | None:
-    """Read times as `9:30`, `4:00:00 PM` and `16:00 UTC`."""
+    """Parse times such as `9:30`, `4:00:00 PM` and `16:00 UTC`."""
     found = _CLOCK.fullmatch(text)
     if not found:
         return None
@@ -153,7 +155,7 @@ def _offset(text: str | None) -> int:
 
 
 def _typed(dates: pa.Array, lines: Ints, where: str) -> Stamps:
-    """Read dates and times of a type of their own; times of a zone become local ones."""
+    """Read values of a date or timestamp type; times with a zone become local times."""
     zone = getattr(dates.type, "tz", None)
     times = dates
     if not pa.types.is_date32(dates.type):
@@ -169,7 +171,7 @@ def _typed(dates: pa.Array, lines: Ints, where: str) -> Stamps:
             why=f"found {days[wrong[0]]}, expected a year from 1678 to 2261",
             next_step="Correct or remove the row.",
         )
-    if times is days:  # no time is given: one number stands for all
+    if times is days:  # dates without times: broadcast instead of allocating
         none, nowhere = (np.broadcast_to(np.int64(n), days.shape) for n in (0, NO_OFFSET))
         return Stamps(days, none, nowhere)
     is_dated = ~np.isnat(days)
@@ -184,7 +186,7 @@ def _typed(dates: pa.Array, lines: Ints, where: str) -> Stamps:
 
 
 def _read_iso(texts: pa.Array) -> Stamps | None:
-    """Read ISO dates, with or without times, without a look at each text; None for others."""
+    """Parse ISO dates, with or without times, all at once; None for other formats."""
     minutes, offsets, has_time = _times(pc.utf8_slice_codeunits(texts, 10))
     if not has_time.all():
         return None
@@ -200,7 +202,7 @@ def _read_iso(texts: pa.Array) -> Stamps | None:
 
 
 def _read_alike(words: pa.Array, date_format: str) -> Stamps | None:
-    """Read all texts (N,) by one format; None where none reads all, or two differ."""
+    """Parse all texts (N,) by one format; None if none fits all, or two differ."""
     if date_format:
         stamps, is_read = _read(words, date_format)
         return stamps if is_read.all() else None
@@ -223,14 +225,14 @@ def _read_alike(words: pa.Array, date_format: str) -> Stamps | None:
 
 
 def _likely(words: pa.Array) -> list[str]:
-    """Return the formats of which the first text has the shape."""
+    """Return the formats that match the first text."""
     first = words[:1]
     return [f for f in FORMATS if pc.any(pc.match_substring_regex(first, _pattern(f))).as_py()]
 
 
 @cache
 def _pattern(date_format: str) -> str:
-    """Return the regular expression of a format, with a group for each code, and for the rest."""
+    """Return the regular expression of a format, with groups for codes and the rest."""
     full = date_format
     for alias, meaning in _ALIASES.items():
         full = full.replace(alias, meaning)
@@ -242,14 +244,14 @@ def _pattern(date_format: str) -> str:
         known = " ".join(f"%{code}" for code in _CODES)
         found = f"found {date_format[:40]!r}, expected a year, a month and a day from {known}"
         step = "Pass it as --date-format '%d/%m/%Y'."
-        raise UsageError("bad format of dates", why=found, next_step=step)
+        raise UsageError("bad date format", why=found, next_step=step)
     made = ""
     for i, part in enumerate(parts):
         if part[0] != "%":
             made += " +".join(map(re.escape, part.split(" ")))
             continue
         form = _CODES[part[1:]]
-        # Without a separator only a fixed number of digits has one reading.
+        # Without a separator, only a fixed number of digits is unambiguous.
         near = parts[max(0, i - 1) : i] + parts[i + 1 : i + 2]
         fixed = any(other[0] == "%" and other[1:] not in "pzf" for other in near)
         made += f"(?P<{part[1:]}>{form.replace('1,2', '2') if fixed else form})"
@@ -258,7 +260,7 @@ def _pattern(date_format: str) -> str:
 
 
 def _read(words: pa.Array, date_format: str) -> tuple[Stamps, Mask]:
-    """Read texts (N,) by a format; and say which of them it reads."""
+    """Parse texts (N,) by a format; return stamps and a mask of matching texts."""
     matched = pc.extract_regex(words, _pattern(date_format))
     is_read = np.array(matched.is_valid())
     names = {field.name for field in matched.type}
@@ -272,10 +274,10 @@ def _read(words: pa.Array, date_format: str) -> tuple[Stamps, Mask]:
     years, months, days_of = number("Y", 0), number("m", 1), number("d", 1)
     if "y" in names:
         years = number("y", 0)
-        years = years + np.where(years < 69, 2000, 1900)  # as strptime has it
+        years = years + np.where(years < 69, 2000, 1900)  # as in strptime
     if "b" in names:
         months = _months(matched.field("b"))
-    for name in {"m", "d"} & names:  # 1 next to 02 is a 1x that lost a digit
+    for name in {"m", "d"} & names:  # if others are written 02, a single 1 has lost a digit
         is_short = pc.equal(pc.utf8_length(matched.field(name)), 1)
         if pc.any(pc.starts_with(matched.field(name), "0")).as_py():
             is_read &= ~np.asarray(is_short)
@@ -288,7 +290,7 @@ def _read(words: pa.Array, date_format: str) -> tuple[Stamps, Mask]:
     is_read &= days.astype("datetime64[M]").astype(np.int64) == months
     if "rest" in names:
         rests = matched.field("rest")
-    else:  # a format with a time, whose parts are put into the order that `read_time` knows
+    else:  # the format has a time: rearrange its parts for `read_time`
         usual = {"H": "", "M": "00", "S": "00", "p": "am" if "I" in names else "", "z": ""}
         parts = {code: matched.field(code) for code in usual if code in names}
         parts |= {"H": matched.field("I")} if "I" in names else {}
@@ -301,7 +303,7 @@ def _read(words: pa.Array, date_format: str) -> tuple[Stamps, Mask]:
 
 
 def _months(names: pa.Array) -> Ints:
-    """Return the numbers of English names of months, whole or of three letters, 0 for others."""
+    """Convert English month names, long or short, to numbers; 0 for others."""
     names = pc.utf8_rtrim(pc.utf8_lower(names), ".")
     names = pc.if_else(pc.equal(names, "sept"), "sep", names)
     known = pa.array([*_MONTHS, *(name[:3] for name in _MONTHS)])
@@ -310,9 +312,9 @@ def _months(names: pa.Array) -> Ints:
 
 
 def _times(rests: pa.Array) -> tuple[Minutes, Minutes, Mask]:
-    """Read what follows the dates (N,): minutes, offsets, and which are times or nothing."""
+    """Parse the texts after dates (N,): minutes, offsets, mask of valid or empty ones."""
     coded = rests.dictionary_encode()
-    times = [*map(read_time, coded.dictionary.to_pylist()), (0, NO_OFFSET)]  # the last is of null
+    times = [*map(read_time, coded.dictionary.to_pylist()), (0, NO_OFFSET)]  # last entry: null
     rows = coded.indices.fill_null(len(times) - 1).to_numpy()
     both = np.array([time or (0, NO_OFFSET) for time in times], dtype=np.int64)
     minutes, offsets = both[rows].T
@@ -320,7 +322,7 @@ def _times(rests: pa.Array) -> tuple[Minutes, Minutes, Mask]:
 
 
 def _read_epochs(words: pa.Array) -> Stamps | None:
-    """Read seconds, milliseconds and so on since 1970, all of one unit, as times in UTC."""
+    """Parse epoch times in one unit, e.g. seconds, as UTC; None if invalid."""
     if not pc.all(pc.match_substring_regex(words, r"^\d{9,19}$")).as_py() or not len(words):
         return None
     longest = pc.max(pc.utf8_length(words)).as_py()
@@ -328,9 +330,9 @@ def _read_epochs(words: pa.Array) -> Stamps | None:
         return None
     values = words.cast(pa.int64()).to_numpy()
     seconds = np.sort(values // _UNITS[longest])
-    border = np.searchsorted(seconds, 10**9)  # a digit less before September 2001
+    border = np.searchsorted(seconds, 10**9)  # before September 2001 there is one digit less
     if border and (border == seconds.size or seconds[border] - seconds[border - 1] > _YEAR):
-        return None  # a number that lost a digit
+        return None  # a number has lost a digit
     if seconds[0] < 10**8:
         return None
     times = (values // _UNITS[longest]).astype("datetime64[s]")
@@ -342,7 +344,7 @@ def _read_epochs(words: pa.Array) -> Stamps | None:
 def _first_bad(
     words: pa.Array, all_words: pa.Array, rows: Ints, lines: Ints, where: str, date_format: str
 ) -> DataError:
-    """Return the error for the first text that the likeliest format does not read."""
+    """Return the error for the first text that does not match the likeliest format."""
     formats = [date_format] if date_format else [*FORMATS, *_WITH_TWO_DIGITS]
     some = words.slice(0, _SAMPLE)
     formats.sort(key=lambda each: -_read(some, each)[1].sum())
@@ -351,19 +353,19 @@ def _first_bad(
     likeliest = max(counts, key=lambda each: counts[each])
     all_read = [each for each, count in counts.items() if count == len(words)]
     is_number = np.asarray(pc.match_substring_regex(words, r"^\d{9,19}$"))
-    what, at, step = "bad date", 0, "Correct the date, or pass its format by --date-format."
-    if all_read:  # by two formats in two ways, or by one with two digits of the year
-        what = "dates without a certain format"
-        why = f"may be of the format {' or '.join(map(repr, all_read))}"
-        step = f"Pass the one that is meant: --date-format '{all_read[0]}'."
+    what, at, step = "bad date", 0, "Correct the date, or pass its format with --date-format."
+    if all_read:  # two formats fit with different dates, or one with two-digit years
+        what = "ambiguous dates"
+        why = f"may have the format {' or '.join(map(repr, all_read))}"
+        step = f"Pass the right one: --date-format '{all_read[0]}'."
     elif is_number.sum() > counts[likeliest]:
         n_digits = pc.utf8_length(words).to_numpy()
         at = int(np.argmax(~is_number | (n_digits != np.bincount(n_digits).argmax())))
-        why = "expected seconds or milliseconds since 1970, in one unit as the other dates"
+        why = "expected seconds or milliseconds since 1970, in the same unit as the other dates"
     elif counts[likeliest]:
         at = int(np.argmin(reads[likeliest]))
         why = f"expected {'YYYY-MM-DD' if likeliest == FORMATS[0] else likeliest}"
-        why += "" if date_format else ", as most of the dates"
+        why += "" if date_format else ", like most of the dates"
     else:
         why = f"expected {date_format or 'YYYY-MM-DD'}"
     text = words[at].as_py()

@@ -1,11 +1,11 @@
-"""A CSV file as it is: its separator, comments, the lines above its header and below its rows.
+"""Open CSV files: detect the separator; skip comments, blank lines, footers.
 
-The separator is the one that gives the header and the first lines the same number of fields, more
-than one; where several do, the file is refused. All lines are held to it when they are read.
+The separator is the one that gives the header and the first lines the same number of fields, at
+least two. If several do, the file is refused. All lines must then have that number of fields.
 
-A large file is read from the disk piece by piece, so that its text is never in memory whole. Only
-plain files are read so: ASCII, no comments, quotes or blank lines, numbers without more than a
-decimal mark, a line end at the end. Any other is read whole, which finds what is to be said of it.
+A large file is read in pieces, so that its text is never in memory as a whole. This requires a
+plain file: ASCII, no comments, quotes or blank lines, numbers with nothing but a decimal mark, and
+a line end at the end. Any other file is read whole, which also reports its errors.
 """
 
 import csv
@@ -29,12 +29,12 @@ _SEPARATORS = {",": ",", ";": ";", "|": "|", "\t": "\t", "\\t": "\t", "tab": "\t
 _WORDS = {",": ",", ";": ";", "\t": "tab", "|": "|"}
 _SAMPLE, _SAMPLE_LINES = 2**16, 100
 _HEAD = 3
-# A line of a lone #, or of # and words; not a column named #, and no value #N/A.
+# A line of # alone, or of # and words; not a column named #, and not the value #N/A.
 _COMMENT = re.compile(rb"^#(?!N/A|[,;|\t])[^\n]*", re.M)
 _STATED = re.compile(rb'^"?sep=(.)"?\n', re.I)
 _FILLED = re.compile(rb"[^\n]+")
 _MOST_FOOTERS = 5
-_TAIL = 5000  # bytes in which they are looked for
+_TAIL = 5000  # bytes at the end that are searched for footers
 _BLANK_END = re.compile(rb"(?:\n *)+\Z")
 _DAY_NAME = re.compile(
     r"(?:mon|tues|wednes|thurs|fri|satur|sun)(?:d|da|day)?|(?:janu|febru)(?:a|ar|ary)?|marc|march|"
@@ -45,21 +45,21 @@ _DAY_NAME = re.compile(
 _LARGE = 2**26
 _FIRST = 2**20
 _PIECE = 2**25
-_MORE = 1.02  # rows, against those that the first piece lets expect
+_MORE = 1.02  # reserve, relative to the number of rows extrapolated from the first piece
 
 
 def open_csv(content: Content, marks: Marks) -> "CsvFile":
-    """Open the bytes of a CSV file; raises as `open_table` does."""
+    """Open the bytes of a CSV file; raise the errors of `open_table`."""
     stated = check_marks(marks)
     where = content.where
     text, notes = decode_text(content.data, where)
     line = 1
     if not stated and (match := _STATED.match(text)) and match[1].decode("latin-1") in _WORDS:
         stated, text, line = match[1].decode(), text[match.end() :], 2
-    # Emptied, so that the other lines keep their numbers.
+    # Comment lines become empty, so that the other lines keep their numbers.
     text, n_comments = _COMMENT.subn(b"", text) if b"#" in text else (text, 0)
     if n_comments:
-        notes = (*notes, f"Comment lines that were skipped: {n_comments}.")
+        notes = (*notes, f"Skipped comment lines: {n_comments}.")
     if text.endswith((b" ", b" \n")) and (
         blank := _BLANK_END.search(text, max(0, len(text) - _TAIL))
     ):
@@ -76,7 +76,7 @@ def open_csv(content: Content, marks: Marks) -> "CsvFile":
     if footers:
         shown = "; ".join(f"{each[:60]!a}" for each in footers)
         lines = "the last line" if len(footers) == 1 else f"the last {len(footers)} lines"
-        notes = (*notes, f"Left out {lines}, which is no row of prices: {shown}.")
+        notes = (*notes, f"Left out {lines} (no prices): {shown}.")
     if sep != "," and not marks.sep:
         notes = (*notes, f"Read as CSV separated by {_WORDS[sep]!r}.")
     first = [row.decode() for row in _first_lines(filled, _HEAD)]
@@ -88,10 +88,10 @@ def open_csv(content: Content, marks: Marks) -> "CsvFile":
 
 @dataclass(frozen=True)
 class CsvFile(RawTable):
-    """The lines of a CSV.
+    """The lines of a CSV file.
 
-    text : from its header on. first_line : the number of the header's. decimal : point, comma, or
-    "" to find it out.
+    text : from the header on. first_line : line number of the header. decimal : point, comma, or
+    "" to detect it.
     """
 
     text: bytes
@@ -100,13 +100,13 @@ class CsvFile(RawTable):
     decimal: str
 
     def read(self, texts: Sequence[int], numbers: Sequence[int], header: int = 1) -> RawColumns:
-        """Read the lines below the header that are not blank."""
+        """Read the non-blank lines below the header."""
         return self.below(texts, numbers, header).read()
 
     def below(self, texts: Sequence[int], numbers: Sequence[int], header: int) -> Lines:
-        """Return the lines below the header; DataError where there are none."""
+        """Return the lines below the header; raise DataError if there are none."""
         start = 0
-        for _ in range(header):  # blank lines between are none of its lines
+        for _ in range(header):  # blank lines do not count
             while self.text[start : start + 1] == b"\n":
                 start += 1
             end = self.text.find(b"\n", start)
@@ -122,7 +122,7 @@ class CsvFile(RawTable):
 class StreamedCsv(CsvFile):
     """A large plain CSV file.
 
-    text : its first lines. size : in bytes.
+    text : the first lines. size : size of the file in bytes.
     """
 
     path: str | Path
@@ -130,7 +130,7 @@ class StreamedCsv(CsvFile):
     size: int
 
     def read(self, texts: Sequence[int], numbers: Sequence[int], header: int = 1) -> RawColumns:
-        """Read columns, piece by piece where all of the file is plain."""
+        """Read columns, in pieces if the whole file is plain."""
         lines = self.below(texts, numbers, header)
         for mark in filter(lines.decides_mark, lines.likely_marks()):
             n_first = self.text.count(b"\n")
@@ -146,7 +146,7 @@ class StreamedCsv(CsvFile):
         return replace(whole, notes=(*more, *whole.notes))
 
     def _pieces(self, start: int) -> Iterator[pa.Buffer | None]:
-        """Yield whole lines of the file from a byte on, piece by piece; None for odd ones."""
+        """Yield pieces of whole lines from byte `start` on; None for one not plain."""
         with (
             file_errors("cannot read the file", self.path, kinds=(OSError, ValueError), named=True),
             open(self.path, "rb", buffering=0) as file,
@@ -156,12 +156,12 @@ class StreamedCsv(CsvFile):
                 if not is_plain(piece, start, end):
                     yield None
                 yield pa.py_buffer(piece).slice(start, end - start)
-                file.seek(end - len(piece), os.SEEK_CUR)  # to copy what is left takes longer
+                file.seek(end - len(piece), os.SEEK_CUR)  # faster than copying the rest
                 start = 0
 
 
 def open_streamed(path: str | Path, marks: Marks) -> StreamedCsv | None:
-    """Open a large CSV file; None for any file that is better read whole."""
+    """Open a large CSV file for reading in pieces; None if it must be read whole."""
     if not os.path.isfile(path):
         return None
     with file_errors("cannot read the file", path, kinds=(OSError, ValueError), named=True):
@@ -180,7 +180,7 @@ def open_streamed(path: str | Path, marks: Marks) -> StreamedCsv | None:
 
 
 def check_marks(marks: Marks) -> str:
-    """Return the separator asked for, "" to find it out; UsageError for marks that cannot be."""
+    """Return the requested separator or ""; raise UsageError for invalid marks."""
     if marks.sep and marks.sep not in _SEPARATORS:
         raise UsageError(f"unknown separator {marks.sep!r}", why="expected one of , ; | or tab")
     if marks.decimal not in ("", ".", ","):
@@ -189,28 +189,28 @@ def check_marks(marks: Marks) -> str:
 
 
 def _first_lines(text: bytes, most: int) -> list[bytes]:
-    """Return the first lines that are not blank."""
+    """Return the first non-blank lines."""
     return [match[0] for match in itertools.islice(_FILLED.finditer(text), most)]
 
 
 def _find_separator(text: bytes, where: str) -> str:
-    """Return the separator that fits the first lines; DataError where several do."""
+    """Detect the separator from the first lines; raise DataError if several fit."""
     second = text.find(b"\n", text.find(b"\n") + 1)  # the header may be longer than the sample
     sample = text[: max(_SAMPLE, second + 1)]
     lines = [row.decode(errors="replace") for row in _first_lines(sample, _SAMPLE_LINES)]
     if len(lines) > 1 and not sample.endswith(b"\n"):
-        lines.pop()  # the sample, or the file, may end within it
+        lines.pop()  # the last line may be incomplete
     fit: dict[str, float] = {}
     for sep in _WORDS:
         rows = [len(row) for row in csv.reader(lines, delimiter=sep)] if sep in lines[0] else [1]
         if rows[0] > 1:
             fit[sep] = math.inf if len(set(rows)) == 1 else rows.count(rows[0])
-    # An error within the lines is named when they are read with what fits most of them.
+    # Some lines may be wrong: take the separator that fits most; reading then names the error.
     candidates = [sep for sep in fit if fit[sep] == max(fit.values())]
     if len(candidates) > 1:
         words = " and ".join(repr(_WORDS[sep]) for sep in candidates)
         raise DataError(
-            "cannot tell what separates the columns",
+            "cannot detect the separator",
             where=where,
             why=f"{words} both fit the first lines",
             next_step=f"Pass --sep '{_WORDS[candidates[0]]}' or --sep '{_WORDS[candidates[1]]}'.",
@@ -219,7 +219,7 @@ def _find_separator(text: bytes, where: str) -> str:
 
 
 def _check_header(line: str, names: list[str], sep: str, where: str) -> None:
-    """Raise DataError for a first line that is no header."""
+    """Raise DataError if the first line is not a header."""
     if len(names) > 1:
         return
     others = [word for each, word in _WORDS.items() if each != sep and each in line]
@@ -239,14 +239,14 @@ def _no_header(line: str, where: str) -> DataError:
 
 
 def _cut_footers(text: bytes, sep: str) -> tuple[bytes, list[str]]:
-    """Cut lines of words, such as the name of a source, off the end; return them too."""
+    """Remove footers, such as the name of a source, and return them too."""
     footers: list[str] = []
     tail = text[-_TAIL:]
     while len(footers) < _MOST_FOOTERS:
         body = tail.rstrip(b"\n")
         at = body.rfind(b"\n")
         last = body[at + 1 :]
-        # A name at which the last row was cut begins other rows too.
+        # If other rows begin with the same name, this is an incomplete row, not a footer.
         is_cut = last and (b"\n" + last.split(b" ")[0]) in body[: at + 1]
         if at < 0 or is_cut or not _is_footer(last.decode(errors="replace"), sep):
             break
@@ -258,7 +258,7 @@ def _cut_footers(text: bytes, sep: str) -> tuple[bytes, list[str]]:
 
 
 def _is_footer(line: str, sep: str) -> bool:
-    """Return whether a line is one field of words that no row begins with."""
+    """Return whether a line is a single field of words that cannot begin a row."""
     if sep in line.strip().strip('"') and not re.fullmatch(r'\s*"[^"]*"\s*', line):
         return False
     words = re.findall(r"[^\W\d_]{2,}", line)

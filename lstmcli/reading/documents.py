@@ -1,4 +1,4 @@
-"""JSON as a raw table: a list of objects, an object a line, or columns as pandas writes them."""
+"""Read JSON as a raw table: a list of objects, JSON Lines, or pandas' formats."""
 
 import json
 import re
@@ -13,14 +13,14 @@ from lstmcli.printable import first_few
 from lstmcli.reading.contents import Content, decode_text, no_prices, too_large
 from lstmcli.reading.typed import TypedTable, array_of, text_rows
 
-MAX_BYTES = 256 * 1024**2  # as Python objects it takes ten times as much
+MAX_BYTES = 256 * 1024**2  # Python objects take ten times as much memory
 _SHOWN = 2
 _DATE = re.compile(r"\d{4}-\d\d-\d\d|\d{8,}")
 _EXAMPLE = '[{"Date": "2024-01-02", "Close": 1.5}]'
 
 
 def open_json(content: Content, decimal: str = "") -> TypedTable:
-    """Open the bytes of a JSON file; DataError where it holds no table."""
+    """Open the bytes of a JSON file; raise DataError if it has no table."""
     where = content.where
     if len(content.data) > MAX_BYTES:
         raise too_large(where, f"it has more than {MAX_BYTES // 1024**2} MiB of JSON")
@@ -50,7 +50,7 @@ def open_json(content: Content, decimal: str = "") -> TypedTable:
 
 
 def _parse(data: bytes) -> Any:
-    """Read JSON; ValueError for what is none, or where a name comes twice in an object."""
+    """Parse JSON; raise ValueError if it is invalid or an object repeats a name."""
     try:
         return json.loads(data, object_pairs_hook=_object)
     except RecursionError as error:
@@ -65,7 +65,7 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _parse_lines(data: bytes, where: str) -> tuple[list[Any], list[int]]:
-    """Read one object a line, with the numbers of the lines."""
+    """Parse JSON Lines; return the objects and their line numbers."""
     found, numbers = [], []
     for number, line in enumerate(data.split(b"\n"), start=1):
         if not line.strip():
@@ -83,18 +83,18 @@ def _columns(found: Any, where: str, kind: str) -> dict[str, list[Any]]:
     if isinstance(found, dict):
         if "forecasts" in found:
             raise DataError(
-                "forecasts are no prices",
+                "forecasts are not prices",
                 where=where,
                 why=f"it is a list of forecasts ({kind})",
-                next_step="Give the file of prices that they were made from.",
+                next_step="Pass the prices from which they were made.",
             )
         if isinstance(found.get("columns"), list) and isinstance(found.get("data"), list):
             return _split_columns(found, where, kind)
         if dated := [each for each in (found, *found.values()) if _is_by_date(each)]:
-            rows = dated[0].items()  # as `orient="index"`, and as Alpha Vantage has it
+            rows = dated[0].items()  # `orient="index"` of pandas, also used by Alpha Vantage
             found = {"bars": [{"": day} | row for day, row in rows]} if len(dated) == 1 else found
         lists = [each for each in found.values() if _is_records(each)]
-        if len(lists) > 1 and _is_records(found.get("bars")):  # as `data show` writes them
+        if len(lists) > 1 and _is_records(found.get("bars")):  # the output of `data show`
             lists = [found["bars"]]
         if len(lists) == 1:
             found = lists[0]
@@ -103,12 +103,12 @@ def _columns(found: Any, where: str, kind: str) -> dict[str, list[Any]]:
         elif not lists and all(isinstance(each, list) for each in found.values()):
             return dict(found)
         elif not any(isinstance(each, list | dict) for each in found.values()):
-            found = [found]  # JSON Lines with one line
+            found = [found]  # JSON Lines with a single line
         else:
             keys = first_few(found, 5)
             raise _no_table(where, kind, f"has an object with {keys}")
     if not isinstance(found, list) or not all(isinstance(row, dict) for row in found):
-        raise _no_table(where, kind, "has something else")
+        raise _no_table(where, kind, "has no list of objects")
     names = dict.fromkeys(name for row in found for name in row)
     return {name: [row.get(name) for row in found] for name in names}
 
@@ -118,7 +118,7 @@ def _is_records(value: Any) -> bool:
 
 
 def _is_by_date(value: Any) -> bool:
-    """Return whether a value is an object of rows by their dates."""
+    """Return whether a value is an object that maps dates to rows."""
     return (
         bool(value)
         and isinstance(value, dict)
@@ -127,7 +127,7 @@ def _is_by_date(value: Any) -> bool:
 
 
 def _split_columns(found: Mapping[str, Any], where: str, kind: str) -> dict[str, list[Any]]:
-    """Return the columns of what pandas calls `orient="split"`, its index first."""
+    """Return the columns of pandas' `orient="split"`, the index first."""
     names = [_name(name) for name in found["columns"]]
     rows = found["data"]
     if len(set(names)) < len(names) or any(
@@ -146,13 +146,13 @@ def _name(name: Any) -> str:
 
 
 def _keyed_columns(found: Mapping[str, Any], where: str, kind: str) -> dict[str, list[Any]]:
-    """Return columns of which each is an object, keyed by the index as pandas writes it."""
+    """Return the columns of pandas' `orient="columns"`: objects keyed by the index."""
     first = list(next(iter(found.values())))
     if any(list(column) != first for column in found.values()):
         raise _no_table(where, kind, "has columns with different rows")
     columns = {name: list(column.values()) for name, column in found.items()}
     if not all(any(each.isdigit() for each in key) for key in first):
-        raise _no_table(where, kind, f"has rows by the names {first_few(first, 5)}")
+        raise _no_table(where, kind, f"has rows named {first_few(first, 5)}")
     if first != list(map(str, range(len(first)))) and "" not in columns:
         columns = {"": list(first)} | columns
     return columns

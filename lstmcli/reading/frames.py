@@ -1,7 +1,7 @@
-"""A pandas DataFrame or Series as a raw table, so that it passes the same checks as a file.
+"""Convert a pandas DataFrame or Series to a raw table, checked like a file.
 
-The header rows are those that `DataFrame.to_csv` would write: the index first, three rows for
-yfinance's two levels of columns. Values are those of the frame, not their text.
+The header rows are those of `DataFrame.to_csv`: the index comes first, and yfinance's two levels of
+columns give three rows. Values keep their type instead of becoming text.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _HEAD = 3  # rows
-_LEVELS = ("Price", "Ticker")  # of yfinance's columns
+_LEVELS = ("Price", "Ticker")  # the column levels of yfinance
 
 
 def frame_table(data: pd.DataFrame | pd.Series[Any]) -> TypedTable:
-    """Return a frame, or a series of closes, as a table; it shares the memory of the frame.
+    """Convert a frame, or a series of closes, to a table that shares its memory.
 
-    Its rows are numbered as by `iloc`. An index of row numbers without a name is no column. Raises
-    DataError for columns of more levels than yfinance writes.
+    Rows are numbered as in `iloc`. An unnamed index of row numbers does not become a column. Raises
+    DataError for more column levels than yfinance writes.
     """
     import pandas as pd
 
@@ -45,12 +45,12 @@ def frame_table(data: pd.DataFrame | pd.Series[Any]) -> TypedTable:
 
     shown = [each.to_pylist() for each in arrays(range(len(columns)), slice(_HEAD))]
     head = [*names, *text_rows(list(zip(*shown, strict=True)))][:_HEAD]
-    numbers = np.arange(1 - len(names), len(frame))  # so that its first row has 0
+    numbers = np.arange(1 - len(names), len(frame))  # the first row of data has number 0
     return TypedTable(where, "DataFrame", head, (), load, numbers=numbers)
 
 
 def _named_columns(frame: pd.DataFrame, where: str) -> tuple[list[list[str]], list[pd.Series[Any]]]:
-    """Return the header rows, one or three, and the columns, the index among them."""
+    """Return the header rows, one or three, and the columns including the index."""
     levels = frame.columns.nlevels
     if levels > len(_LEVELS):
         raise DataError(
@@ -66,7 +66,7 @@ def _named_columns(frame: pd.DataFrame, where: str) -> tuple[list[list[str]], li
     first = [str(each.name or "") for each in index]
     if levels == 1:
         return [[*first, *(str(each[0]) for each in labels)]], [*index, *columns]
-    if not index:  # a column, without a name on the other level
+    if not index:  # use the first column that has a name on one level only
         alone = [place for place, label in enumerate(labels) if label[1] == ""][:1]
         first = [str(labels[place][0]) for place in alone]
         index = [columns[place] for place in alone]
@@ -93,5 +93,5 @@ def _array(column: pd.Series[Any], name: str, where: str) -> pa.Array:
             f"column {name} has neither numbers nor texts",
             where=where,
             why=str(error).splitlines()[0],
-            next_step="Convert it, for instance by pandas.to_numeric, or leave it out.",
+            next_step="Convert it, e.g. with pandas.to_numeric, or leave it out.",
         ) from error

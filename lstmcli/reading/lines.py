@@ -1,8 +1,8 @@
-"""The lines of a CSV as arrays: strictly, no value is shifted or guessed.
+"""Parse the lines of a CSV file strictly: no value is shifted or guessed.
 
-pyarrow parses the lines. It has no rule for quotes within a field, reads `nan(1)` and `-nan`, and
-fails on a field of spaces; so quotes are checked before, and the numbers of lines with an odd value
-are read again from their texts (numerals.py), which also finds the line that an error names.
+pyarrow parses the lines. It drops quotes within a field, accepts `nan(1)` and `-nan`, and fails on
+a field of spaces. Therefore quotes are checked first, and if any value is unusual, the numbers are
+read again from text (numerals.py), which also finds the line for the error message.
 """
 
 import csv
@@ -23,25 +23,25 @@ from lstmcli.reading.raw import RawColumns
 _NUMBER = re.compile(
     r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?|[+-]?(?:inf|infinity)", re.I | re.A
 )
-_RECENT = 250  # lines that a last one without a line end is compared with
-_SAMPLE = 2**18  # bytes of which some number mostly decides the decimal mark
-_PIECE = 2**25  # bytes that are parsed at a time
+_RECENT = 250  # number of lines to compare with a last line without a line end
+_SAMPLE = 2**18  # bytes, usually enough to decide the decimal mark
+_PIECE = 2**25  # bytes to parse at a time
 _LINE = re.compile(rb"[^\n]+")
 _ISO = re.compile(r"\d{4}-\d\d-\d\d", re.A)
 _HARMLESS = 1e-6
 _TOO_SMALL = 0.5
-_SMALL = 2**23  # bytes up to which one thread parses one block
-_BLOCK = 2**22  # bytes of the blocks that several threads parse
+_SMALL = 2**23  # bytes; up to this size one thread parses a single block
+_BLOCK = 2**22  # bytes per block if several threads parse
 _GROWTH = 1.3
 _NOT_PLAIN = (b"\r", b"\0", b'"', b"#")
 
 
 @dataclass(frozen=True)
 class Lines:
-    """The lines of a CSV below its header, and how they are read.
+    """The lines of a CSV file below its header, and how to read them.
 
-    text : from `start` on, of which some lines are not blank. first_line : the number of the line
-    there. kind : the format in words. decimal : point or comma, or "" to find it out.
+    text : the file; the lines begin at byte `start`, and some are not blank. first_line : number of
+    the line at `start`. kind : the format in words. decimal : point or comma, or "" to detect it.
     """
 
     text: bytes
@@ -56,11 +56,11 @@ class Lines:
     first_line: int = 1
 
     def read(self) -> RawColumns:
-        """Read the columns; DataError names the first line that breaks a rule."""
+        """Read the columns; raise DataError for the first invalid line."""
         self.refuse_misplaced_quotes()
         for mark in self.likely_marks():
             plain = self.read_plain(mark, self._pieces())
-            if plain is not None and self.decides_mark(mark):  # else 1.234 alone
+            if plain is not None and self.decides_mark(mark):  # not if all are like 1.234
                 texts, values = plain
                 lines = self.number_lines(len(values))
                 self._refuse_cut_end(lines, None, mark)
@@ -81,10 +81,11 @@ class Lines:
     def read_plain(
         self, mark: str, pieces: Iterable[pa.Buffer | None], capacity: int = 0
     ) -> tuple[list[pa.Array], Floats] | None:
-        """Read the texts, ISO dates as dates, and the numbers (N, K); None if some are not plain.
+        """Read texts, ISO dates as dates, and numbers (N, K); None if some are not plain.
 
-        pieces : of whole lines, so that there is no second copy of all numbers; None for one that
-        cannot be plain. capacity : how many lines there will be, nearly; 0 where one piece has all.
+        pieces : the text in pieces of whole lines, which avoids a second copy of all numbers; None
+        for a piece that is not plain. capacity : expected number of lines, 0 if there is only one
+        piece.
         """
         match = _LINE.search(self.text, self.start)
         [first] = split([match[0].decode() if match else ""], self.sep)
@@ -115,7 +116,7 @@ class Lines:
         return [pa.concat_arrays(chunks) for chunks in texts], values[:end]
 
     def notes(self, mark: str) -> tuple[str, ...]:
-        """Return a note on a decimal mark that was found out, if it is the comma."""
+        """Return a note if decimal commas were detected."""
         is_found = mark == "," and not self.decimal
         return ("Numbers were read with decimal commas.",) if is_found else ()
 
@@ -134,9 +135,9 @@ class Lines:
             raise self._error("misplaced quote", line, why, "Remove the quotes.")
 
     def number_lines(self, n_rows: int | None = None) -> Ints:
-        """Return the number of each line that is not blank.
+        """Return the line number of each non-blank line.
 
-        n_rows : how many there are, where that is known.
+        n_rows : number of non-blank lines, if known.
         """
         n_lines = self.text.count(b"\n", self.start) + (not self.text.endswith(b"\n"))
         if n_rows == n_lines:
@@ -147,7 +148,7 @@ class Lines:
         return self.first_line + numbers
 
     def _pieces(self) -> Iterator[pa.Buffer]:
-        """Yield whole lines of the text, piece by piece."""
+        """Yield the text in pieces of whole lines."""
         start = self.start
         while start < len(self.text):
             end = self.text.find(b"\n", start + _PIECE)
@@ -156,9 +157,9 @@ class Lines:
             start = end
 
     def read_texts(self) -> pa.Table:
-        """Read all columns as texts, null for a missing one.
+        """Read all columns as text, null for missing values.
 
-        Raises DataError naming the first line of another number of fields than the header's.
+        Raises DataError for the first line whose number of fields differs from the header's.
         """
         odd: list[Any] = []
 
@@ -183,13 +184,13 @@ class Lines:
         dates: Sequence[int],
         refuse: Callable[[Any], str] | None = None,
     ) -> pa.Table:
-        """Parse lines into the columns of text, then the numbers as `kind`, null for a missing one.
+        """Parse lines into text columns, then number columns of type `kind`.
 
-        dates : the positions of texts that are read as dates. refuse : called for a line of another
-        number of fields, which has its number then; returns "error".
-        Raises ArrowInvalid for a value that is none of the kind, and for such a line.
+        dates : positions of text columns to read as dates. refuse : called for a line with a wrong
+        number of fields; returns "error".
+        Raises ArrowInvalid for such a line, and for a value that is not of the type.
         """
-        from pyarrow import csv  # the rest of pyarrow comes with pandas, this takes 4 ms
+        from pyarrow import csv  # takes 4 ms; pandas imports the rest of pyarrow anyway
 
         names = list(map(str, range(len(self.names))))
         texts = {names[i]: pa.date32() if i in dates else pa.string() for i in self.texts}
@@ -204,7 +205,7 @@ class Lines:
             ),
             csv.ParseOptions(delimiter=self.sep, invalid_row_handler=refuse),
             csv.ConvertOptions(
-                check_utf8=False,  # it was checked
+                check_utf8=False,  # `decode_text` has checked it
                 column_types=dict.fromkeys(wanted, kind) | texts,
                 null_values=MISSING,
                 include_columns=wanted,
@@ -213,13 +214,13 @@ class Lines:
         )
 
     def likely_marks(self) -> list[str]:
-        """Return the decimal marks that all numbers may have, without more than a mark."""
+        """Return the possible decimal marks, given the separator."""
         if self.decimal:
             return [self.decimal] if self.decimal != self.sep else []
         return ["."] if self.sep == "," else [".", ","]
 
     def decides_mark(self, mark: str) -> bool:
-        """Return whether the first lines show that a mark is of decimals, not of thousands."""
+        """Return whether the first lines prove that a mark is not for thousands."""
         if self.decimal or self.sep == ",":
             return True
         sample = self.text[self.start : self.start + _SAMPLE].decode(errors="replace")
@@ -234,22 +235,22 @@ class Lines:
         return len(marked) > 1 and decides(len(marked) - n_open, n_open)
 
     def _last_fields(self) -> list[str]:
-        """Return the last fields of the last lines, oldest first, without quotes."""
+        """Return the last field of each of the last lines, oldest first, without quotes."""
         tail = self.text[max(self.start, len(self.text) - _SAMPLE) :].split(b"\n")[-_RECENT - 1 :]
         texts = [line.decode(errors="replace") for line in tail if line]
         return [text.rsplit(self.sep, 1)[-1].strip(' \t"') for text in texts]
 
     def _refuse_cut_end(self, lines: Ints, endings: Sequence[str] | None, decimal: str) -> None:
-        """Raise DataError where a last line without a line end may be cut within its number.
+        """Raise DataError if the last line has no line end and its number may be cut off.
 
-        endings : the last fields of the last lines, as they are written by default.
+        endings : the last field of each of the last lines; None to take them from the text.
         """
         if self.text.endswith(b"\n") or len(self.names) - 1 not in self.numbers:
             return
         endings = self._last_fields() if endings is None else endings
         if why := why_cut(endings, decimal):
             why = f"it has no line end and its last field {endings[-1]!r} {why}"
-            step = "Fetch the file again, or end the line with a line break if it is whole."
+            step = "Fetch the file again, or end the line with a line break if it is complete."
             raise self._error("the last line may be cut", lines[-1], why, step)
 
     def _wrong_count(self, row: Any) -> DataError:
@@ -270,19 +271,18 @@ class Lines:
 
 
 def why_cut(endings: Sequence[str], decimal: str) -> str:
-    """Return why a last line without a line end may be cut, "" where it looks whole.
+    """Return why a last line without a line end may be cut off, or "".
 
-    endings : the last fields of the last lines, oldest first.
+    Many programs omit the last line end, so that alone proves nothing. If no field is missing, only
+    the last one can be cut off. A number that is cut off ends in the middle, has fewer decimals
+    than those above it, or is far too small; any other loses less than a millionth of its value.
 
-    Many programs leave the last line end out, so it alone proves nothing. All fields being there,
-    only the last can be cut, and a cut number shows in three ways: it ends in the middle, it has
-    fewer decimals than those above it, or it is far too small. Any other cut has lost less than a
-    millionth of the value.
+    endings : the last field of each of the last lines, oldest first.
     """
     *others, last = endings
     value = _read_number(last, decimal)
     if value is None or np.isnan(value):
-        return "" if others and last == others[-1] else "is no number"
+        return "" if others and last == others[-1] else "is not a number"
     if not last[-1].isdigit():
         return "ends in the middle of a number"
     known = {text: number for text in others if (number := _read_number(text, decimal)) is not None}
@@ -303,7 +303,7 @@ def _decimals(text: str, decimal: str) -> int:
 
 
 def _read_number(text: str, decimal: str) -> float | None:
-    """Read one field: NaN for a missing number, None for a text that is no number."""
+    """Parse one field: NaN for a missing number, None for text that is not a number."""
     text = text.strip()
     if text in MISSING:
         return np.nan
@@ -313,19 +313,19 @@ def _read_number(text: str, decimal: str) -> float | None:
 
 
 def is_plain(text: bytes, start: int, end: int) -> bool:
-    """Return whether a part of a text is whole lines, at least one, as a program writes them."""
+    """Return whether part of a text is whole lines without anything unusual."""
     blank = text.startswith(b"\n", start) or text.find(b"\n\n", start, end) >= 0
     odd = any(text.find(each, start, end) >= 0 for each in _NOT_PLAIN)
     return start < end and text.isascii() and not blank and not odd
 
 
 def split(lines: Iterable[str], sep: str) -> list[list[str]]:
-    """Split lines at a separator outside of quotes; blanks around fields are left out."""
+    """Split lines at separators outside quotes, and strip the fields."""
     rows = []
     for line in lines:
         try:
             [fields] = csv.reader([line], delimiter=sep, strict=True)
-        except (csv.Error, ValueError):  # quotes that are not closed; an empty line
+        except (csv.Error, ValueError):  # an unclosed quote; an empty line
             fields = line.split(sep)
         rows.append([field.strip() for field in fields])
     return rows

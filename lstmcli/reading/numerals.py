@@ -1,9 +1,9 @@
-"""Numbers as people and programs write them: decimal comma, thousands, currency, 8.87M.
+"""Parse formatted numbers: decimal commas, thousands, currencies, 8.87M.
 
-The mark of decimals is decided by all columns of a file together, everything else by each column
-as a whole: a sign, a code, a mark between thousands or a letter for millions counts only where
-every value of the column that could have it has it. Where the values can be read in two ways,
-such as 1,234 alone, they are refused with the option that decides.
+All columns of a file together decide the decimal mark. Each column as a whole decides the rest: a
+currency, a thousands separator or a letter for millions is accepted only if all values of the
+column that could have it do. Ambiguous values, such as 1,234 alone, are an error that names the
+option to pass.
 """
 
 from collections.abc import Sequence
@@ -18,9 +18,9 @@ from lstmcli.errors import DataError
 from lstmcli.printable import at_line
 
 MISSING = ("", "null", "NULL", "NaN", "nan", "NAN", "NA", "N/A", "n/a", "None", "none", "#N/A", ".")
-_ALSO_MISSING = ("-", "--", "\u2013")  # in a column of written numbers only
+_ALSO_MISSING = ("-", "--", "\u2013")  # only in a column of formatted numbers
 _POWERS = {"K": "e3", "k": "e3", "M": "e6", "B": "e9", "T": "e12"}
-# Codes by name: of any three letters, MIO or MRD would be a currency.
+# An explicit list: if any three letters were accepted, MIO or MRD would be currencies.
 _CODES = (
     "USD|EUR|GBP|GBX|GBp|JPY|CHF|CAD|AUD|NZD|SEK|NOK|DKK|ISK|PLN|CZK|HUF|RON|BGN|RUB|UAH|TRY|CNY|"
     "CNH|HKD|TWD|KRW|INR|PKR|LKR|BDT|IDR|MYR|SGD|THB|PHP|VND|BRL|MXN|ARS|CLP|COP|PEN|ZAR|ZAc|ILS|"
@@ -38,11 +38,11 @@ _WORDS = {".": "decimal points", ",": "decimal commas"}
 
 @dataclass(frozen=True)
 class Numerals:
-    """Columns of numbers as they were read.
+    """The parsed columns of numbers.
 
-    values : (N, K), NaN where there is no value. cleaned : columns (N,) as the texts that were
-    read, null where there is no value. decimal : the mark. extras : what was left out of the texts,
-    in words. has_suffix : (K,) whether every value of a column ends in a letter or sign.
+    values : (N, K), NaN if missing. cleaned : K columns (N,) of the texts that were parsed, null if
+    missing. decimal : the decimal mark. extras : what was removed from the texts, in words.
+    has_suffix : (K,) whether all values of a column end in a letter or sign.
     """
 
     values: Floats
@@ -52,7 +52,7 @@ class Numerals:
     has_suffix: tuple[bool, ...]
 
     def notes(self, asked: str) -> tuple[str, ...]:
-        """Return a note on how numbers are written where the decimal mark `asked` does not say."""
+        """Return a note on the number format; `asked` is the requested decimal mark or ""."""
         words = ["decimal commas"] if self.decimal == "," and not asked else []
         words += self.extras
         return (f"Numbers were read with {', '.join(words)}.",) if words else ()
@@ -60,10 +60,11 @@ class Numerals:
 
 @dataclass(frozen=True)
 class _Column:
-    """One column without signs and codes: texts (N,), powers (N,) of ten as "e6", or none.
+    """One column without currency signs and codes.
 
-    is_loose : whether only some rows have a blank next to the sign, so that blanks say nothing of
-    thousands.
+    texts : (N,). powers : (N,) of ten, e.g. "e6", or None.
+    is_loose : whether only some rows have a blank next to the sign; a blank is then not accepted
+        as a thousands separator.
     """
 
     texts: pa.Array
@@ -75,7 +76,7 @@ class _Column:
 
 @dataclass(frozen=True)
 class _Reading:
-    """One column under one decimal mark: the mark of thousands, and the first bad row, or none."""
+    """A column read with one decimal mark: thousands separator, first bad row."""
 
     thousands: str
     bad: int | None
@@ -85,10 +86,11 @@ class _Reading:
 
 @dataclass(frozen=True)
 class Written:
-    """K columns of texts (N,), null or one of MISSING where there is no value.
+    """K columns of formatted numbers (N,); missing values are null or one of MISSING.
 
-    names : (K,) of the columns, lines : (N,) numbers, where and kind : the file and its format, all
-    for messages. decimal : the mark, or "" to find it out. sep : what separates the fields, or "".
+    names : (K,) column names, lines : (N,) line numbers, where and kind : the file and its format,
+    all for messages. decimal : the decimal mark, or "" to detect it. sep : the field separator, or
+    "" if the format has none.
     """
 
     columns: Sequence[pa.Array]
@@ -100,21 +102,21 @@ class Written:
     sep: str = ""
 
     def read(self) -> Numerals:
-        """Read the numbers.
+        """Parse the numbers.
 
-        Raises DataError naming the first text that is no number, or that they have two readings.
+        Raises DataError for the first text that is not a number, or if the numbers are ambiguous.
         """
         found = [self._strip(k, column) for k, column in enumerate(self.columns)]
         marks = [self.decimal] if self.decimal else [".", ","]
         readings = {mark: [_read(column, mark) for column in found] for mark in marks}
         n_bad = {mark: sum(each.n_bad for each in readings[mark]) for mark in marks}
-        mark = min(marks, key=n_bad.__getitem__)  # the point where both are alike
+        mark = min(marks, key=n_bad.__getitem__)  # the point in a tie
         for k, reading in enumerate(readings[mark]):
             if reading.bad is not None:
                 raise self._bad_number(k, reading.bad, reading.why)
         if len(marks) == 2:
             is_grouped = any(each.thousands for each in readings[mark])
-            # Who separates fields by commas, or writes JSON, has decimal points.
+            # Files with comma-separated fields, and JSON, have decimal points.
             if mark == "," or is_grouped or self.sep not in (",", ""):
                 self._refuse_two_readings(found, n_bad[_OTHER[mark]])
         cleaned = [
@@ -131,7 +133,7 @@ class Written:
         return Numerals(values, cleaned, mark, tuple(extras), suffixes)
 
     def _strip(self, k: int, column: pa.Array) -> _Column:
-        """Take signs, codes and letters for powers of ten off a column that has them throughout."""
+        """Remove currencies and power-of-ten letters that all values have."""
         texts = pc.utf8_trim_whitespace(column.cast(pa.string()))
         texts = _drop(texts, pc.is_in(texts, pa.array(MISSING)))
         plain = pc.match_substring_regex(texts, r"^[+-]?[\d.,]*$")
@@ -170,14 +172,14 @@ class Written:
         return _Column(texts, powers, tuple(extras), has_suffix=True)
 
     def _refuse_odd(self, k: int, is_usual: pa.Array) -> None:
-        """Raise DataError for the first row that lacks what the other rows of a column have."""
+        """Raise DataError for the first row that is formatted unlike the others."""
         if (bad := _first(pc.invert(is_usual))) is not None:
-            raise self._bad_number(k, bad, "is not written as the values above it")
+            raise self._bad_number(k, bad, "is not formatted like the values above it")
 
     def _refuse_two_readings(self, found: Sequence["_Column"], n_deciding: int) -> None:
-        """Raise DataError where the numbers are others with a decimal point than with a comma.
+        """Raise DataError if the decimal mark is ambiguous.
 
-        n_deciding : how many of them have one reading only.
+        n_deciding : number of values that are valid with one decimal mark only.
         """
         open_ones = [pc.match_substring_regex(column.texts, _UNDECIDED) for column in found]
         n_open = sum(pc.sum(each).as_py() or 0 for each in open_ones)
@@ -216,7 +218,7 @@ class Written:
 
 
 def decides(n_deciding: int, n_open: int) -> bool:
-    """Return whether numbers with one reading decide those with two; slips decide nothing."""
+    """Return whether the unambiguous numbers, beyond a few slips, decide the rest."""
     return n_deciding >= n_open or (n_deciding > _SLIPS and n_deciding >= _FEW * n_open)
 
 
@@ -225,13 +227,13 @@ def _drop(texts: pa.Array, which: pa.Array) -> pa.Array:
 
 
 def _first(which: pa.Array) -> int | None:
-    """Return the first row that is true, where none is None."""
+    """Return the first row that is true, or None."""
     row = pc.index(which, True).as_py()
     return None if row < 0 else row
 
 
 def _read(column: _Column, mark: str) -> _Reading:
-    """Read a column under one decimal mark, with the mark between thousands that fits."""
+    """Read a column with one decimal mark and the thousands separator that fits."""
     point, other = "[.]" if mark == "." else ",", _OTHER[mark]
     exponent = "" if column.powers is not None else r"(?:[eE][+-]?\d+)?"
     number = rf"[+-]?(?:\d+{point}?\d*|{point}\d+){exponent}"
@@ -247,27 +249,27 @@ def _read(column: _Column, mark: str) -> _Reading:
         if not pc.any(is_grouped).as_py():
             continue
         fits = pc.or_(is_plain, is_grouped)
-        # A point in place of a comma, or a digit lost, must not make a number of another size.
+        # A point typed for a comma, or a lost digit, must not change a number's magnitude.
         long = pc.and_not(pc.match_substring_regex(column.texts, r"^[+-]?\d{4}"), is_grouped)
         wrong = pc.or_(pc.invert(fits), long)
         if pc.any(wrong).as_py():
             return _Reading(
-                thousands, _first(wrong), pc.sum(wrong).as_py(), "is not grouped as others are"
+                thousands, _first(wrong), pc.sum(wrong).as_py(), "is not grouped like the others"
             )
         if (odd := _without_decimals(column.texts, is_grouped, mark)) is not None:
-            return _Reading(thousands, odd, 1, "lacks the decimals that others have")
+            return _Reading(thousands, odd, 1, "lacks the decimals of the others")
         return _Reading(thousands, None)
     return _Reading("", bad, n_bad)
 
 
 def _without_decimals(texts: pa.Array, is_grouped: pa.Array, mark: str) -> int | None:
-    """Return the first grouped row without decimals where only ungrouped rows have some.
+    """Return the first grouped row that lacks the decimals of other rows, or None.
 
-    1,234 among 1.235 and 1.236 is a slip and no number a thousand times theirs.
+    1,234 among 1.235 and 1.236 is a typing error, not a number a thousand times as large.
     """
     has_mark = pc.match_substring(texts, mark)
     if pc.any(pc.and_(is_grouped, has_mark)).as_py():
-        # With the same decimals in all others, the one without has lost them.
+        # If all other rows have the same number of decimals, one without has lost them.
         places = pc.utf8_length(pc.replace_substring_regex(texts, rf"^[^{mark}]*[{mark}]?", ""))
         counts = pc.value_counts(places.drop_null()).to_pylist()
         common = max(counts, key=lambda each: each["counts"])
@@ -281,7 +283,7 @@ def _without_decimals(texts: pa.Array, is_grouped: pa.Array, mark: str) -> int |
 
 
 def _clean(column: _Column, mark: str, thousands: str) -> pa.Array:
-    """Return the texts as Python's `float` reads them."""
+    """Convert the texts to the format of Python's `float`."""
     texts = pc.replace_substring(column.texts, thousands, "") if thousands else column.texts
     if mark == ",":
         texts = pc.replace_substring(texts, ",", ".")

@@ -1,4 +1,4 @@
-"""A raw table: the columns of a file as it has them, before anybody says what they mean."""
+"""Raw tables: the uninterpreted columns of a file, and the function to open one."""
 
 import re
 from abc import ABC, abstractmethod
@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class RawColumns:
-    """N rows of some columns.
+    """N rows of selected columns.
 
-    texts : columns (N,) as text, or of a type of their own where the format has types; null or
-        empty where there is no value. numbers : (N, K), NaN where there is no value.
-    lines : (N,) the number of each row's line or row in the file, for messages. notes : how the
-    numbers are written, where that is unusual.
+    texts : columns (N,) as text, or in their own type if the format has types; null or empty for
+        missing values. numbers : (N, K), NaN for missing values.
+    lines : (N,) line or row numbers in the file, for messages.
+    notes : remarks on unusual number formats.
     """
 
     texts: list[pa.Array]
@@ -37,8 +37,8 @@ class RawTable(ABC):
     """A file of rows and named columns.
 
     where : the file, for messages. kind : its format in words, such as "CSV separated by ','".
-    head : its first rows as fields, at most three, of which the first has the columns' names.
-    notes : what was noticed while it was opened.
+    head : its first rows as fields, at most three; the first has the column names.
+    notes : remarks from opening the file.
     """
 
     where: str
@@ -48,16 +48,17 @@ class RawTable(ABC):
 
     @abstractmethod
     def read(self, texts: Sequence[int], numbers: Sequence[int], header: int = 1) -> RawColumns:
-        """Read columns by their positions: those of texts, and those of numbers.
+        """Read columns by position.
 
-        header : how many of the first rows are names and no data. Raises DataError naming the
-        first line that breaks a rule, or that no data follow.
+        texts, numbers : positions of columns to read as text and as numbers.
+        header : number of header rows.
+        Raises DataError for the first invalid line, or if there are no rows of data.
         """
 
 
 @dataclass(frozen=True)
 class Marks:
-    """How the numbers and fields of a text file are separated; "" is to be found out.
+    """The separator and the decimal mark of a text file; "" to detect them.
 
     sep : one of , ; | and tab. decimal : point or comma.
     """
@@ -82,15 +83,15 @@ _NOT_READ = {
 _BOM = rb"(?:\xef\xbb\xbf)?\s*"
 _JSON = re.compile(_BOM + rb'(?:\{\s*["}]|\[\s*[\[\]{])')
 _TAGS = rb"html|head|body|title|meta|script|style|div|span|table|p|pre|h[1-6]|center|br|svg|error"
-# Names of columns may be in such brackets: <TICKER>,<DATE>.
+# Column names may be in angle brackets too: <TICKER>,<DATE>.
 _WEB_PAGE = re.compile(_BOM + rb"<(?:!|\?xml|(?:" + _TAGS + rb")(?=[\s/>])(?!>[,;|\t]))", re.I)
 _FORECASTS = {"symbol", "cutoff", "step", "median"}
 
 
 def open_table(source: str | Path, marks: Marks, stdin: IO[bytes] | None = None) -> RawTable:
-    """Open a file, or standard input for "-", as what its bytes say that it is.
+    """Open a file, or standard input for "-"; detect the format from the bytes.
 
-    Raises FileError when it cannot be read, UsageError for bad options, DataError otherwise.
+    Raises FileError if it cannot be read, UsageError for bad options, DataError otherwise.
     """
     from lstmcli.reading.contents import is_url, read_source
     from lstmcli.reading.delimited import open_streamed
@@ -101,10 +102,10 @@ def open_table(source: str | Path, marks: Marks, stdin: IO[bytes] | None = None)
     table = table or _open(read_source(source, stdin), marks)
     if _FORECASTS.issubset(name.lower() for name in table.head[0]):
         raise DataError(
-            "forecasts are no prices",
+            "forecasts are not prices",
             where=table.where,
             why=f"it is a table of forecasts ({table.kind})",
-            next_step="Give the file of prices that they were made from.",
+            next_step="Pass the prices from which they were made.",
         )
     return table
 
@@ -122,7 +123,7 @@ def _open(content: "Content", marks: Marks) -> RawTable:
         from lstmcli.reading.typed import open_arrow, open_parquet
 
         return (open_parquet if data[:4] == b"PAR1" else open_arrow)(content, decimal)
-    if data.startswith(b"PK\x03\x04"):  # no archive: that was unpacked
+    if data.startswith(b"PK\x03\x04"):  # a workbook: zip archives are already unpacked
         from lstmcli.reading.workbooks import open_workbook
 
         return open_workbook(content, decimal)
@@ -131,7 +132,7 @@ def _open(content: "Content", marks: Marks) -> RawTable:
 
         return open_json(content, decimal)
     if _WEB_PAGE.match(data):
-        why = "it is a web page, perhaps an error of the site that it comes from"
+        why = "it is a web page, perhaps an error page of the site"
         step = "Open it in a browser, and download the table itself as CSV."
         raise no_prices(content.where, why, step)
     return open_csv(content, marks)

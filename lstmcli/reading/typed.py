@@ -1,7 +1,7 @@
-"""Tables of formats with types, values kept exactly; of them, Parquet and Feather (Arrow) files.
+"""Raw tables with column types; read Parquet and Feather (Arrow) files.
 
-Dates keep their type and their zone. Numbers become float64, each the nearest one. Texts are read
-as those of a CSV are. Of a file only the columns asked for are decoded.
+Dates keep their type and time zone. Numbers become the nearest float64. Texts are parsed as in a
+CSV file. Only the requested columns of a file are decoded.
 """
 
 import json
@@ -22,7 +22,7 @@ from lstmcli.reading.numerals import Written
 from lstmcli.reading.raw import RawColumns, RawTable
 
 MAX_ROWS = 50_000_000
-_SHOWN = 2  # rows below the names in the head
+_SHOWN = 2  # rows of data in the head
 _UNNAMED = "__index_level_"
 
 
@@ -30,9 +30,9 @@ _UNNAMED = "__index_level_"
 class TypedTable(RawTable):
     """A table whose columns have types.
 
-    load : returns the columns at some positions without their first rows that are no data, each of
-    N values. decimal : the mark of numbers that are texts, or "" to find it out. numbers : of the
-    rows below the names, for messages; from 1 on unless given.
+    load : function of positions and a number of rows to skip; returns these columns, N values each.
+    decimal : decimal mark of numbers stored as text, or "" to detect it. numbers : row numbers
+    below the header, for messages; 1, 2, ... by default.
     """
 
     load: Callable[[Sequence[int], int], list[pa.Array]]
@@ -40,7 +40,7 @@ class TypedTable(RawTable):
     numbers: Ints | None = None
 
     def read(self, texts: Sequence[int], numbers: Sequence[int], header: int = 1) -> RawColumns:
-        """Read columns, each number as the nearest one of float64."""
+        """Read columns; each number becomes the nearest float64."""
         skipped = header - 1
         columns = self.load([*texts, *numbers], skipped)
         n_rows = len(columns[0])
@@ -67,21 +67,21 @@ class TypedTable(RawTable):
     def _numbers(self, column: pa.Array, name: str) -> Floats:
         kind = column.type
         if pa.types.is_decimal(kind):
-            column = column.cast(pa.string())  # Arrow's own cast is not to the nearest
+            column = column.cast(pa.string())  # Arrow's direct cast does not round to nearest
         elif not (
             pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_null(kind)
         ):
             raise DataError(
                 f"column {name} has no numbers",
                 where=self.where,
-                why=f"{self.kind} has it as {kind}, expected numbers",
+                why=f"its type in {self.kind} is {kind}, expected numbers",
                 next_step="Store it as numbers, or leave the column out.",
             )
         return np.asarray(column.cast(pa.float64(), safe=False))
 
 
 def open_parquet(content: Content, decimal: str = "") -> TypedTable:
-    """Open the bytes of a Parquet file; DataError where it is damaged or has too many rows."""
+    """Open the bytes of a Parquet file; raise DataError if it is damaged or too long."""
     from pyarrow import parquet
 
     where, kind = content.where, "Parquet"
@@ -93,7 +93,7 @@ def open_parquet(content: Content, decimal: str = "") -> TypedTable:
 
 
 def open_arrow(content: Content, decimal: str = "") -> TypedTable:
-    """Open the bytes of a Feather or Arrow file; raises as `open_parquet` does."""
+    """Open the bytes of a Feather or Arrow file; raise the errors of `open_parquet`."""
     where, kind = content.where, "Feather"
     with _damages(where, kind):
         table = pa.ipc.open_file(pa.BufferReader(content.data)).read_all()
@@ -103,9 +103,9 @@ def open_arrow(content: Content, decimal: str = "") -> TypedTable:
 
 
 def plain_array(column: pa.Array | pa.ChunkedArray) -> pa.Array:
-    """Return a column as one array, of strings where it has words in any form."""
+    """Return a column as one array, with all text types converted to string."""
     array = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
-    if isinstance(array, pa.ChunkedArray):  # more than fit into one
+    if isinstance(array, pa.ChunkedArray):  # too large for one array of its type, or empty
         array = pa.concat_arrays(array.chunks) if array.num_chunks else pa.array([], array.type)
     if pa.types.is_dictionary(array.type):
         array = array.dictionary_decode()
@@ -116,7 +116,7 @@ def plain_array(column: pa.Array | pa.ChunkedArray) -> pa.Array:
 
 
 def array_of(values: Sequence[Any], name: str, where: str, kind: str) -> pa.Array:
-    """Return the values of a column as dates, whole numbers, numbers, or texts where it has any."""
+    """Convert Python values to an array of dates, integers, floats or texts."""
     kinds = {type(value) for value in values} - {type(None)}
     if odd := kinds - {str, int, float, datetime, date, time}:
         words = {dict: "objects", list: "lists", bool: "true or false"}
@@ -137,14 +137,14 @@ def array_of(values: Sequence[Any], name: str, where: str, kind: str) -> pa.Arra
 
 
 def text_rows(rows: Iterable[Sequence[Any]]) -> list[list[str]]:
-    """Return rows of values as texts, empty where there is none."""
+    """Convert rows of values to texts; None becomes ""."""
     return [["" if value is None else str(value) for value in row] for row in rows]
 
 
 def _as_text(column: pa.Array) -> pa.Array:
-    """Return a column of dates or codes as texts, dates or whole numbers."""
+    """Convert a column of dates or symbols to texts, dates or integers."""
     kind = column.type
-    if pa.types.is_floating(kind):  # whole numbers with gaps
+    if pa.types.is_floating(kind):  # integers with missing values are stored as floats
         whole = pc.all(pc.or_kleene(pc.equal(column, pc.floor(column)), pc.is_nan(column))).as_py()
         column = pc.if_else(pc.is_nan(column), pa.scalar(None, kind), column)
         return column.cast(pa.int64() if whole is not False else pa.string(), safe=False)
@@ -171,7 +171,7 @@ def _table(
 ) -> TypedTable:
     names = _ordered(first.schema)
     if len(set(names)) < len(names):
-        why = "several columns have one name"
+        why = "several columns have the same name"
         raise DataError(f"cannot read the {kind} file", where=where, why=why)
 
     def load(positions: Sequence[int], skipped: int) -> list[pa.Array]:
@@ -186,7 +186,7 @@ def _table(
 
 
 def _ordered(schema: pa.Schema) -> list[str]:
-    """Return the names of the columns, those of a pandas index first."""
+    """Return the column names, those of a pandas index first."""
     names = list(schema.names)
     try:
         facts = json.loads((schema.metadata or {}).get(b"pandas", b"{}"))
@@ -204,7 +204,7 @@ def _check_rows(n_rows: int, where: str) -> None:
 
 @contextmanager
 def _damages(where: str, kind: str) -> Iterator[None]:
-    """Raise DataError for a file that pyarrow cannot read."""
+    """Convert pyarrow's errors for an unreadable file to DataError."""
     try:
         yield
     except (pa.ArrowException, OSError, ValueError) as error:

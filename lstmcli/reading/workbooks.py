@@ -1,4 +1,4 @@
-"""Excel workbooks as raw tables: the only sheet that has a table; needs the extra `excel`."""
+"""Read Excel workbooks with one table as raw tables. Needs the extra `excel`."""
 
 import io
 import zipfile
@@ -13,7 +13,7 @@ from lstmcli.printable import first_few
 from lstmcli.reading.contents import DAMAGED_ZIP, Content, too_large
 from lstmcli.reading.typed import TypedTable, array_of, text_rows
 
-MAX_BYTES = 256 * 1024**2  # of XML, unpacked
+MAX_BYTES = 256 * 1024**2  # of unpacked XML
 _SHOWN = 3
 _KIND = "Excel"
 
@@ -21,8 +21,8 @@ _KIND = "Excel"
 def open_workbook(content: Content, decimal: str = "") -> TypedTable:
     """Open the bytes of a workbook.
 
-    Raises UsageError without openpyxl, DataError where it is too large, damaged, or has no table or
-    several.
+    Raises UsageError if openpyxl is not installed, and DataError if the workbook is too large,
+    damaged, or does not have exactly one table.
     """
     where = content.where
     sheets = _sheets(content)
@@ -39,13 +39,13 @@ def open_workbook(content: Content, decimal: str = "") -> TypedTable:
             "several sheets have a table",
             where=where,
             why=f"found {first_few(tables, 5)}",
-            next_step="Save the sheet that you mean as a file of its own.",
+            next_step="Save the right sheet as a separate file.",
         )
     [(sheet, table)] = tables.items()
     numbers, rows = np.array(list(table)), list(table.values())
     names = [str(each or "").strip() for each in rows[0]]
     if len(rows) > 2 and rows[2][0] is not None and not any(rows[2][1:]):
-        for i, name in enumerate(names[1:], start=1):  # one cell above several columns
+        for i, name in enumerate(names[1:], start=1):  # a merged cell above several columns
             names[i] = name or names[i - 1]
 
     def load(positions: Sequence[int], skipped: int) -> list[pa.Array]:
@@ -58,7 +58,7 @@ def open_workbook(content: Content, decimal: str = "") -> TypedTable:
 
 
 def _sheets(content: Content) -> dict[str, dict[int, tuple[Any, ...]]]:
-    """Return the rows that are not blank of every sheet that is shown, by their numbers."""
+    """Return the non-blank rows of each visible sheet, by row number."""
     try:
         import openpyxl
     except ImportError as error:
@@ -79,7 +79,7 @@ def _sheets(content: Content) -> dict[str, dict[int, tuple[Any, ...]]]:
         found = {}
         for sheet in book.worksheets:
             if sheet.sheet_state == "visible":
-                sheet.reset_dimensions()  # programs write wrong ones
+                sheet.reset_dimensions()  # the recorded dimensions are often wrong
                 cells = enumerate(sheet.iter_rows(values_only=True), start=1)
                 found[sheet.title] = {
                     number: row for number, row in cells if any(each is not None for each in row)
@@ -94,9 +94,9 @@ def _sheets(content: Content) -> dict[str, dict[int, tuple[Any, ...]]]:
 
 
 def _table(rows: dict[int, tuple[Any, ...]]) -> dict[int, tuple[Any, ...]]:
-    """Return the rows of a table, its header first, each as long as that; no rows without one.
+    """Return the rows of a sheet's table, header first, padded; {} without a table.
 
-    Lines with one cell of text are titles above and remarks below.
+    Rows with a single cell of text above and below the table are titles and remarks.
     """
     numbers = list(rows)
     while numbers and _is_remark(rows[numbers[0]]):

@@ -1,4 +1,4 @@
-"""Files of whole bars, as people export them, with what a case needs changed in them."""
+"""Helpers that write files of complete bars, with changes for a test case."""
 
 from pathlib import Path
 from typing import Any
@@ -33,7 +33,7 @@ def exchange_days(calendar: str, first: str = "2020-01-01", last: str = "2023-06
 
 
 def changed(frame: pd.DataFrame, row: int, **values: Any) -> pd.DataFrame:
-    """Return the table with other values in one row, a callable for a change of the old one."""
+    """Return the table with values of one row replaced; a callable changes the old value."""
     other = frame.copy()
     for name, value in values.items():
         at = list(other.columns).index(name)

@@ -1,4 +1,4 @@
-"""Fetch from the local stand-in, on the evening of the last bar, and look at the store."""
+"""Helpers that fetch from the local server on the evening of the last bar and check the store."""
 
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
@@ -32,7 +32,7 @@ def server() -> Iterator[StandIn]:
 
 @pytest.fixture
 def run(server: StandIn, tmp_path: Path) -> Run:
-    """Fetch AAPL, or the symbols given, into a folder of the test's own."""
+    """Fetch AAPL, or the given symbols, into a folder for this test."""
     server.listings.clear()
     server.always.clear()
     server.forget()
@@ -74,7 +74,7 @@ def part(folder: Path, name: str) -> Part:
 
 
 def note_fetch(folder: Path, report: FetchReport, error: str = "") -> None:
-    """Keep the end of a run as the command does."""
+    """Record the end of a run like the command does."""
     counts = {"done": 1.0, "failed": float(len(report.failures)), **report.counts}
     time = NOW.isoformat()
     note_end(folder, RunEnd("fetch", "1", time, time, report.exit_code, counts, error))

@@ -1,4 +1,4 @@
-"""Values that nobody expects in a record, and what a run must do that meets one."""
+"""Unexpected values for records, and the checks for a run that reads one."""
 
 import json
 import re
@@ -26,7 +26,7 @@ values = st.recursive(
 
 
 def places(tree: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
-    """Yield the path of every value in a tree, but the tree itself."""
+    """Yield the path of each value in a tree, except the tree itself."""
     inner = tree.items() if isinstance(tree, dict) else enumerate(tree)
     for key, each in inner:
         yield (*path, key)
@@ -36,7 +36,7 @@ def places(tree: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
 
 @st.composite
 def changed(draw: Any, tree: Any) -> Any:
-    """Draw the tree with one value replaced, removed, or with one more next to it."""
+    """Draw the tree with one value replaced, removed or added."""
     tree = json.loads(json.dumps(tree))
     *path, last = draw(st.sampled_from(list(places(tree))))
     at = tree
@@ -55,7 +55,7 @@ def changed(draw: Any, tree: Any) -> Any:
 
 
 def said(outcome: Outcome, *codes: int) -> Outcome:
-    """Check the exit code, and that a failure is one printable line, or one a symbol (3)."""
+    """Assert that a run ended with one of the codes, and failures with one printable line."""
     assert outcome.code in codes, outcome
     assert (outcome.out + outcome.err).replace("\n", "").isprintable()
     errors = re.findall(r"^lstmcli: (?:error|failed): ", outcome.err, re.MULTILINE)

@@ -1,4 +1,4 @@
-"""Answers for another symbol, of other bars, in another currency, too old or of half a session."""
+"""Answers with another symbol, interval or currency, and old or incomplete answers."""
 
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -24,7 +24,7 @@ from tests.yahoo_stand_in import StandIn, random_walk
 __all__ = ["run", "server"]
 
 
-def test_an_answer_for_another_symbol_is_none_and_leaves_what_is_stored(
+def test_an_answer_for_another_symbol_is_refused_and_keeps_the_stored_bars(
     server: StandIn, run: Run, tmp_path: Path
 ) -> None:
     server.serve("AAPL", BARS[:70])
@@ -40,10 +40,12 @@ def test_an_answer_for_another_symbol_is_none_and_leaves_what_is_stored(
     assert only(run()).rows == 80
 
 
-def test_bars_closer_than_asked_for_are_no_weeks(server: StandIn, run: Run, tmp_path: Path) -> None:
+def test_daily_bars_are_refused_if_weekly_ones_are_requested(
+    server: StandIn, run: Run, tmp_path: Path
+) -> None:
     server.serve("AAPL", BARS)
     result = only(run(interval="1wk"))
-    assert "found a bar every 1 days, expected those of 1wk" in result.reason
+    assert "found a bar every 1 days, expected 1wk bars" in result.reason
     assert files(tmp_path) == {}
 
 
@@ -54,7 +56,7 @@ def test_bars_closer_than_asked_for_are_no_weeks(server: StandIn, run: Run, tmp_
         ({"zone": "America/New_York"}, {"zone": "Asia/Tokyo"}, "time zone"),
     ],
 )
-def test_another_currency_or_time_zone_than_is_stored_needs_full(
+def test_another_currency_or_time_zone_than_the_stored_one_requires_full(
     server: StandIn,
     run: Run,
     tmp_path: Path,
@@ -80,14 +82,14 @@ def test_another_currency_or_time_zone_than_is_stored_needs_full(
     assert only(run(now=LATER)).status == "unchanged"
 
 
-def test_a_zone_that_was_renamed_is_the_same(server: StandIn, run: Run) -> None:
+def test_a_renamed_time_zone_is_the_same(server: StandIn, run: Run) -> None:
     server.serve("AAPL", BARS[:70], zone="Europe/Kiev")
     run()
     server.serve("AAPL", BARS, zone="Europe/Kyiv")
     assert only(run()).added == 10
 
 
-def test_a_currency_that_yahoo_leaves_out_changes_nothing(server: StandIn, run: Run) -> None:
+def test_a_missing_currency_changes_nothing(server: StandIn, run: Run) -> None:
     server.serve("AAPL", BARS[:70])
     run()
     server.serve("AAPL", BARS, currency=None)
@@ -95,7 +97,7 @@ def test_a_currency_that_yahoo_leaves_out_changes_nothing(server: StandIn, run: 
 
 
 @pytest.mark.parametrize(("missing", "words"), [(1, "1 session ago"), (4, "4 sessions ago")])
-def test_an_answer_that_ends_early_is_noted_and_old_in_status(
+def test_an_answer_that_ends_early_is_noted_and_out_of_date_in_status(
     server: StandIn, run: Run, tmp_path: Path, missing: int, words: str
 ) -> None:
     server.serve("AAPL", BARS[: 80 - missing])
@@ -126,7 +128,7 @@ def test_an_answer_whose_last_bar_is_left_out_ends_with_that_bar(
     assert (stale in result.note) == ("stale" in result.note) == bool(missing)
 
 
-def test_the_command_keeps_that_an_answer_was_stale(
+def test_the_record_of_a_run_keeps_that_an_answer_was_stale(
     server: StandIn, run: Run, tmp_path: Path
 ) -> None:
     server.serve("AAPL", BARS)
@@ -136,9 +138,7 @@ def test_the_command_keeps_that_an_answer_was_stale(
     assert "1 stale" in feed["found"]
 
 
-def test_days_that_were_not_asked_for_or_are_not_over_are_not_missed(
-    server: StandIn, run: Run
-) -> None:
+def test_days_not_requested_or_not_over_are_not_missing(server: StandIn, run: Run) -> None:
     server.serve("AAPL", BARS)
     assert only(run(end=date(2024, 3, 28))).behind == 0
     server.serve("MSFT", BARS[:-1])
@@ -152,7 +152,7 @@ ELEVEN = datetime(2024, 4, 22, 15, 0, tzinfo=UTC).timestamp()  # in New York
 CLOSE = datetime(2024, 4, 22, 20, 0, 1, tzinfo=UTC).timestamp()
 
 
-def test_a_bar_of_half_a_session_waits_until_the_next_has_opened(
+def test_a_bar_of_part_of_a_session_waits_for_the_next_opening(
     server: StandIn, run: Run, tmp_path: Path
 ) -> None:
     half = BARS.copy()
@@ -167,7 +167,7 @@ def test_a_bar_of_half_a_session_waits_until_the_next_has_opened(
     assert_holds(tmp_path, BARS)
 
 
-def test_a_share_without_a_later_trade_counts_once_the_next_session_has_opened(
+def test_a_bar_without_a_later_trade_is_final_once_the_next_session_opens(
     server: StandIn, run: Run
 ) -> None:
     server.serve("AAPL", BARS, market_time=ELEVEN)
@@ -175,7 +175,7 @@ def test_a_share_without_a_later_trade_counts_once_the_next_session_has_opened(
 
 
 @pytest.mark.parametrize("market_time", [CLOSE, CLOSE - 31, None, "soon", -5, 1e300, [1]])
-def test_a_last_trade_at_the_close_or_an_unreadable_one_holds_nothing_up(
+def test_a_last_trade_at_the_close_or_an_invalid_one_delays_nothing(
     server: StandIn, run: Run, market_time: Any
 ) -> None:
     server.serve("AAPL", BARS, market_time=market_time)

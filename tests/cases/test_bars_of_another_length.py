@@ -1,4 +1,4 @@
-"""Weekly prices for a model of daily bars, the reverse, and series of both together."""
+"""Weekly prices for a daily model, daily prices for a weekly one, and a mix of both."""
 
 import json
 from pathlib import Path
@@ -54,7 +54,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ],
 )
 @pytest.mark.parametrize("command", ["predict", "evaluate"])
-def test_prices_of_other_bars_than_the_models_are_refused_with_what_each_has(
+def test_prices_of_another_interval_than_the_models_are_refused_with_both_intervals(
     home: Path, command: str, model: str, file: str, has: str
 ) -> None:
     done = run(home, command, "--model", model, "--csv", f"D={file}.csv")
@@ -63,7 +63,7 @@ def test_prices_of_other_bars_than_the_models_are_refused_with_what_each_has(
 
 
 @pytest.mark.parametrize("command", ["predict", "evaluate"])
-def test_in_a_batch_only_the_series_of_other_bars_fails(home: Path, command: str) -> None:
+def test_in_a_batch_only_the_series_of_another_interval_fails(home: Path, command: str) -> None:
     files = ("--csv", "D=daily.csv", "--csv", "W=weekly.csv")
     done = run(home, command, "--model", "weekly", *files, "--format", "json")
     assert done.code == 3
@@ -71,7 +71,7 @@ def test_in_a_batch_only_the_series_of_other_bars_fails(home: Path, command: str
     assert (failure["symbol"], failure["exit_code"]) == ("D", 4)
 
 
-def test_each_model_forecasts_its_own_bars_in_their_unit(home: Path) -> None:
+def test_each_model_forecasts_bars_of_its_interval_in_their_unit(home: Path) -> None:
     units = {"daily": "sessions", "weekly": "weeks", "monthly": "months", "fortnightly": "bars"}
     for name, unit in units.items():
         done = run(home, "predict", "--model", name)
@@ -80,17 +80,17 @@ def test_each_model_forecasts_its_own_bars_in_their_unit(home: Path) -> None:
         assert f"  In 5 {unit} " in done.out
 
 
-def test_models_of_different_bars_are_not_evaluated_together(home: Path) -> None:
+def test_models_of_different_intervals_are_not_evaluated_together(home: Path) -> None:
     done = run(home, "evaluate", "--model", "daily", "--model", "weekly")
     assert_one_error(done, 2, "daily/v0001 reads daily bars, weekly/v0001 reads weekly bars")
 
 
-def test_training_from_a_model_of_other_bars_is_refused(home: Path) -> None:
+def test_training_from_a_model_of_another_interval_is_refused(home: Path) -> None:
     done = run(home, "train", "--from", "weekly", "--csv", "D=daily.csv", "--name", "new")
     assert_one_error(done, 4, "weekly/v0001 reads weekly bars, D has daily bars")
 
 
-def test_series_of_other_bars_than_most_are_not_trained_on(home: Path, tmp_path: Path) -> None:
+def test_series_of_an_uncommon_interval_are_not_trained_on(home: Path, tmp_path: Path) -> None:
     names = {"W1": "weekly", "D1": "daily", "D2": "daily"}
     files = [
         word for name, file in names.items() for word in ("--csv", f"{name}={home}/{file}.csv")
@@ -103,7 +103,7 @@ def test_series_of_other_bars_than_most_are_not_trained_on(home: Path, tmp_path:
     assert "the other series are daily bars, W1 has weekly bars" in found["failures"][0]["reason"]
 
 
-def test_a_model_of_a_weekly_file_asks_the_store_for_weekly_bars(
+def test_a_model_of_a_weekly_file_reads_weekly_bars_from_the_store(
     home: Path, tmp_path: Path
 ) -> None:
     prices_of("B", 60).frame.to_csv(tmp_path / "d.csv")
@@ -117,7 +117,9 @@ def test_a_model_of_a_weekly_file_asks_the_store_for_weekly_bars(
     assert_one_error(daily, 4, "no weekly bars stored (D)", "only daily bars are stored")
 
 
-def test_issued_forecasts_are_not_graded_by_other_bars(home: Path, tmp_path: Path) -> None:
+def test_issued_forecasts_are_not_graded_by_bars_of_another_interval(
+    home: Path, tmp_path: Path
+) -> None:
     data = ("--data-dir", str(tmp_path))
     model = ("--model", str(home / "data/models/weekly/v0001"))
     last = pd.Timestamp.now().normalize() - pd.Timedelta(days=1)
@@ -131,7 +133,7 @@ def test_issued_forecasts_are_not_graded_by_other_bars(home: Path, tmp_path: Pat
 
 
 @for_each(("rows", "interval"), [(2, "1wk"), (2, "1mo"), (4, "1d"), (9, "1d")])
-def test_a_few_dates_do_not_say_that_they_are_of_another_interval(rows: int, interval: str) -> None:
+def test_a_few_dates_do_not_rule_out_an_interval(rows: int, interval: str) -> None:
     days = pd.DatetimeIndex(pd.bdate_range("2024-07-05", periods=rows)[:: 2 if rows > 2 else 1])
     prices = Prices("A", pd.DataFrame({"Close": walk(len(days))}, index=days), "3D", "a.csv")
     found = as_read(prices, interval)
@@ -139,7 +141,7 @@ def test_a_few_dates_do_not_say_that_they_are_of_another_interval(rows: int, int
     assert found.interval == interval
 
 
-def test_three_weeks_are_weekly_bars_for_a_daily_model() -> None:
+def test_three_weekly_dates_rule_out_daily_bars() -> None:
     days = pd.date_range("2024-01-01", periods=3, freq="W")
     assert not may_be(days, "1d")
     assert not may_be(pd.date_range("2024-01-01", periods=12, freq="2D"), "1d")
@@ -152,7 +154,7 @@ def test_bars_twice_a_month_are_15_or_16_days_apart_and_alike() -> None:
     assert bars_of("45D") == "bars every 45 days"
 
 
-def test_the_first_of_as_many_decides_and_weekly_bars_in_the_daily_folder_are_weekly() -> None:
+def test_a_tie_takes_the_first_interval_and_weekly_bars_in_the_daily_folder_are_weekly() -> None:
     daily, weekly = (prices_of(spacing, 40) for spacing in ("B", "W"))
     series = [Prices("W", weekly.frame, "1wk", "w"), Prices("D", daily.frame, "1d", "d")]
     assert most_common_interval(series) == "1wk"

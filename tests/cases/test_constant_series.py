@@ -1,4 +1,4 @@
-"""Halted and pegged series: they are reported, and nothing is claimed of a constant."""
+"""Halted and pegged series are reported, and constants get no direction or signed zero."""
 
 import json
 from datetime import date
@@ -19,7 +19,7 @@ DAYS = sessions(400)
 
 
 def halted(still: int, rows: int = 400) -> pd.DataFrame:
-    """Bars whose last closes, `still` of them, are equal."""
+    """Return bars whose last `still` closes are equal."""
     frame = bars(rows)
     frame.iloc[-still:, :4] = round(
         1.01 * frame["Close"].iloc[-still - 1 if still < rows else 0], 2
@@ -44,7 +44,7 @@ def test_import_check_train_and_predict_report_twenty_equal_closes(fan_home: Pat
     assert "the last 20 closes are equal" in found.what
 
 
-def test_nineteen_equal_closes_and_equal_ones_long_ago_are_nothing(tmp_path: Path) -> None:
+def test_nineteen_equal_closes_and_earlier_ones_are_not_reported(tmp_path: Path) -> None:
     frame = halted(19)
     frame.iloc[100:160, :4] = frame["Close"].iloc[100]
     write(tmp_path, "a.csv", frame)
@@ -53,7 +53,7 @@ def test_nineteen_equal_closes_and_equal_ones_long_ago_are_nothing(tmp_path: Pat
     assert check_data(tmp_path / "data", today=date(2018, 9, 1)).findings == ()
 
 
-def test_a_halt_as_long_as_a_window_is_forecast_from_what_moved_before(fan_home: Path) -> None:
+def test_a_halt_as_long_as_a_window_is_forecast_from_the_moves_before_it(fan_home: Path) -> None:
     write(fan_home, "a.csv", halted(CONTEXT))
     predict = ("predict", "-m", "fan", "--csv", "A=a.csv", "--format", "json")
     (found,) = json.loads(in_process(*predict, folder=fan_home).out)["forecasts"]

@@ -1,7 +1,4 @@
-"""Price files as sites and libraries export them: the same prices, whatever the columns and dates.
-
-The numbers are those of the table of 59 shapes of files.
-"""
+"""Price files exported by sites and libraries give the same prices in any layout."""
 
 import io
 from datetime import date
@@ -42,9 +39,9 @@ def same(found: Prices, bars: pd.DataFrame) -> None:
 
 
 def table(header: str, columns: str, form: str = "%Y-%m-%d", bars: pd.DataFrame = BARS) -> str:
-    """Write bars below a header; columns : the field in each column, or a text in all of its rows.
+    """Write bars below a header.
 
-    form : of the dates, or what makes one of a day.
+    columns : the field in each column, or a text for all of its rows. form : format of the dates.
     """
     days = pd.DatetimeIndex(bars.index)
     parts = []
@@ -66,26 +63,26 @@ def plain(header: str, form: str) -> str:
 
 
 SHAPES: dict[str, str] = {
-    "14 long with one ticker": table("Date,Close,Ticker", "Date,Close,X"),
-    "25 dd.mm.yyyy": plain("Date,Close", "%d.%m.%Y"),
-    "26 mm/dd/yyyy": plain("Date,Close", "%m/%d/%Y"),
-    "26 dd/mm/yyyy": plain("Date,Close", "%d/%m/%Y"),
-    "26 m/d/yyyy with the close": plain("Date,Close", "%-m/%-d/%Y 16:00:00"),
-    "27 yyyymmdd": plain("Date,Close", "%Y%m%d"),
-    "28 Jun 16, 2023": table('Date,Close', "Date,Close", '"%b %d, %Y"'),
-    "28 16-Jun-2023": plain("Date,Close", "%d-%b-%Y"),
-    "30 Nixtla": table("unique_id,ds,y", "X,Date,Close"),
-    "30 Prophet": plain("ds,y", "%Y-%m-%d"),
-    "31 Last": table("Date,Open,High,Low,Last,Volume", "Date,Open,High,Low,Close,Volume"),
-    "32 Price": table('"Date","Price","Open"', "Date,Close,Open"),
-    "33 Close/Last": table(
+    "long with one ticker": table("Date,Close,Ticker", "Date,Close,X"),
+    "dd.mm.yyyy": plain("Date,Close", "%d.%m.%Y"),
+    "mm/dd/yyyy": plain("Date,Close", "%m/%d/%Y"),
+    "dd/mm/yyyy": plain("Date,Close", "%d/%m/%Y"),
+    "m/d/yyyy with the close": plain("Date,Close", "%-m/%-d/%Y 16:00:00"),
+    "yyyymmdd": plain("Date,Close", "%Y%m%d"),
+    "Jun 16, 2023": table('Date,Close', "Date,Close", '"%b %d, %Y"'),
+    "16-Jun-2023": plain("Date,Close", "%d-%b-%Y"),
+    "Nixtla": table("unique_id,ds,y", "X,Date,Close"),
+    "Prophet": plain("ds,y", "%Y-%m-%d"),
+    "Last": table("Date,Open,High,Low,Last,Volume", "Date,Open,High,Low,Close,Volume"),
+    "Price": table('"Date","Price","Open"', "Date,Close,Open"),
+    "Close/Last": table(
         "Date,Close/Last,Volume,Open,High,Low", "Date,Close,Volume,Open,High,Low", "%m/%d/%Y"
     ),
-    "41 Adj Close only": plain("Date,Adj Close", "%Y-%m-%d"),
-    "42 seconds": in_seconds(BARS, 1),
-    "43 milliseconds": in_seconds(BARS, 1000),
+    "Adj Close only": plain("Date,Adj Close", "%Y-%m-%d"),
+    "seconds": in_seconds(BARS, 1),
+    "milliseconds": in_seconds(BARS, 1000),
     "microseconds": in_seconds(BARS, 10**6),
-    "45 stooq": table(
+    "stooq": table(
         "<TICKER>,<PER>,<DATE>,<TIME>,<OPEN>,<HIGH>,<LOW>,<CLOSE>,<VOL>,<OPENINT>",
         "X,D,Date,000000,Open,High,Low,Close,Volume,0",
         "%Y%m%d",
@@ -120,20 +117,20 @@ SHAPES: dict[str, str] = {
 
 
 @for_each("shape", SHAPES)
-def test_each_export_is_read_as_it_is(shape: str) -> None:
+def test_each_export_is_read_without_options(shape: str) -> None:
     same(read_one(SHAPES[shape]), BARS)
 
 
 def test_a_single_symbol_in_a_column_names_the_series() -> None:
-    for shape in ("14 long with one ticker", "30 Nixtla", "45 stooq", "tushare", "symbol and name"):
+    for shape in ("long with one ticker", "Nixtla", "stooq", "tushare", "symbol and name"):
         assert read_one(SHAPES[shape]).symbol == "X"
     assert read_one(SHAPES["a company's name"]).symbol == "stdin"
 
 
-def test_notes_say_what_was_taken_for_what() -> None:
-    notes = " ".join(read_one(SHAPES["41 Adj Close only"]).notes)
+def test_notes_tell_how_columns_were_interpreted() -> None:
+    notes = " ".join(read_one(SHAPES["Adj Close only"]).notes)
     assert "Adj Close is used as Close" in notes
-    assert "Dates are month first" in " ".join(read_one(SHAPES["26 mm/dd/yyyy"]).notes)
+    assert "Dates are month first" in " ".join(read_one(SHAPES["mm/dd/yyyy"]).notes)
 
 
 @for_each(
@@ -147,7 +144,7 @@ def test_notes_say_what_was_taken_for_what() -> None:
         ("Datum,Schlusskurs", "--columns date=Datum"),
     ],
 )
-def test_29_what_has_two_readings_or_none_names_the_option(header: str, match: str) -> None:
+def test_ambiguous_or_unknown_columns_name_the_option(header: str, match: str) -> None:
     words = [
         "2024-01-02" if name in ("Date", "date", "Datum") else "1" for name in header.split(",")
     ]
@@ -168,7 +165,7 @@ def test_29_what_has_two_readings_or_none_names_the_option(header: str, match: s
         ("Date,AAPL,Y", ["AAPL", "Y"]),
     ],
 )
-def test_symbols_that_are_words_stay_series(header: str, series: list[str]) -> None:
+def test_symbols_that_are_also_words_remain_series(header: str, series: list[str]) -> None:
     found = read(f"{header}\n2018-01-02,1,2\n2018-01-03,1,2\n")
     assert [each.symbol for each in found] == series
 
@@ -182,7 +179,7 @@ def test_a_column_has_one_meaning() -> None:
         read("Date,Open,Ticker,Close\n,nan,,\n")
 
 
-def test_29_columns_of_other_names_are_named() -> None:
+def test_columns_with_other_names_can_be_mapped() -> None:
     german = table("Datum,Eröffnung,Hoch,Tief,Schluss", "Date,Open,High,Low,Close", "%d.%m.%Y")
     named = {
         "date": "Datum",
@@ -230,20 +227,20 @@ def long_text(form: str, interleaved: bool) -> str:
     ],
 )
 @for_each("interleaved", [False, True])
-def test_14_to_16_a_long_file_is_split_by_symbol(header: str, form: str, interleaved: bool) -> None:
+def test_a_long_file_is_split_by_symbol(header: str, form: str, interleaved: bool) -> None:
     found = read(f"{header}\n{long_text(form, interleaved)}")
     assert {each.symbol for each in found} == {"AAL", "AAPL"}
     for each in found:
         same(each, {"AAL": AAL, "AAPL": AAPL}[each.symbol])
 
 
-def test_codes_of_digits_keep_their_zeros() -> None:
+def test_numeric_codes_keep_their_leading_zeros() -> None:
     text = "code,date,close\n" + long_text("NAME,Date,Close", True)
     found = read(text.replace("AAL", "000001").replace("AAPL", "600000"))
     assert [each.symbol for each in found] == ["000001", "600000"]
 
 
-def test_series_are_chosen_and_fail_alone() -> None:
+def test_series_can_be_chosen_and_fail_separately() -> None:
     text = "Date,Close,Ticker\n" + long_text("Date,Close,NAME", True) + "2018-08-31,-1,BAD\n"
     failures: dict[str, DataError] = {}
     stdin = io.BytesIO(text.encode())
@@ -251,7 +248,7 @@ def test_series_are_chosen_and_fail_alone() -> None:
     assert found.symbol == "AAPL"
     found, other = read_prices("-", stdin=io.BytesIO(text.encode()), today=TODAY, failures=failures)
     assert (found.symbol, other.symbol, list(failures)) == ("AAL", "AAPL", ["BAD"])
-    with pytest.raises(DataError, match=r"no series MSFT .*series are AAL, AAPL"):
+    with pytest.raises(DataError, match=r"no series MSFT .*the series AAL, AAPL"):
         read_prices("-", symbols=["MSFT"], stdin=io.BytesIO(text.encode()), today=TODAY)
 
 
@@ -261,11 +258,11 @@ def test_a_row_without_a_symbol_is_refused_with_its_line() -> None:
         read(text)
 
 
-# Bars within a day
+# Intraday bars
 
 
 def intraday(form: str, minutes: int = 5, days: int = 30) -> str:
-    """Write bars of 09:30 to 16:00 of which the sessions are BARS, to hundredths of a price."""
+    """Write intraday bars from 09:30 to 16:00 whose sessions equal BARS, rounded to cents."""
     lines = []
     for day, bar in BARS.tail(days).iterrows():
         times = pd.date_range(f"{day} 09:30", f"{day} 15:59", freq=f"{minutes}min")
@@ -279,7 +276,7 @@ def intraday(form: str, minutes: int = 5, days: int = 30) -> str:
     return "Date,Open,High,Low,Close,Volume\n" + "\n".join(lines) + "\n"
 
 
-def test_44_intraday_bars_are_named_and_the_option_too() -> None:
+def test_intraday_bars_are_refused_with_the_option() -> None:
     for minutes, words in ((5, "5 min"), (30, "30 min"), (60, "1 h")):
         text = intraday("%Y-%m-%d %H:%M", minutes)
         with pytest.raises(DataError, match=rf"intraday bars .{words}.*--resample 1d"):
@@ -287,17 +284,17 @@ def test_44_intraday_bars_are_named_and_the_option_too() -> None:
 
 
 @for_each("form", ["%Y-%m-%d %H:%M", "%Y%m%d %H%M%S", "%d.%m.%Y %H:%M", "%Y-%m-%dT%H:%M:%S-04:00"])
-def test_44_sessions_are_made_of_intraday_bars(form: str) -> None:
+def test_intraday_bars_are_combined_into_sessions(form: str) -> None:
     text = intraday(form)
     header, *lines = text.splitlines()
     turned = "\n".join([header, *reversed(lines), lines[7]]) + "\n"
     for each in (text, turned):
         found = read_one(each, resample="1d")
         same(found, BARS.tail(30))
-        assert any("Made 30 sessions of 2,340 bars" in note for note in found.notes)
+        assert any("Combined 2,340 intraday bars into 30 sessions" in note for note in found.notes)
 
 
-def test_sessions_that_are_cut_or_not_over_are_left_out() -> None:
+def test_incomplete_or_unfinished_sessions_are_left_out() -> None:
     header, *lines = intraday("%Y-%m-%d %H:%M").splitlines()
     cut = "\n".join([header, *lines[60:-50]]) + "\n"
     same(read_one(cut, resample="1d"), BARS.tail(30).iloc[1:-1])
@@ -308,19 +305,19 @@ def test_sessions_that_are_cut_or_not_over_are_left_out() -> None:
     assert any("it may not be over" in note for note in found.notes)
 
 
-def test_a_time_in_a_column_of_its_own_belongs_to_the_date() -> None:
+def test_times_in_a_separate_column_are_joined_with_the_dates() -> None:
     text = intraday("%Y.%m.%d,%H:%M:%S").replace("Date,", "<DATE>,<TIME>,", 1)
     same(read_one(text, resample="1d"), BARS.tail(30))
 
 
-def test_bars_within_a_day_without_a_price_are_an_error() -> None:
+def test_intraday_bars_without_a_price_are_an_error() -> None:
     rows = [f"2018-08-{day} {hour}:00,,5" for day in (29, 30) for hour in (10, 11, 12)]
     with pytest.raises(DataError, match="rows have no Close"):
         read("\n".join(["Date,Close,Volume", *rows]) + "\n", resample="1d")
 
 
-def test_daily_bars_keep_their_dates_whatever_the_time_next_to_them() -> None:
-    """Brokers' midnight is at 21:00 or 22:00 of New York, as summer time has it."""
+def test_daily_bars_keep_their_dates_whatever_their_time_column() -> None:
+    """Brokers' midnight is at 21:00 or 22:00 in New York, depending on summer time."""
     text = table("<DATE>,<TIME>,<CLOSE>", "Date,22:00,Close")
     same(read_one(text.replace("-03,22:00", "-03,21:00")), BARS)
 
@@ -331,8 +328,8 @@ def test_two_bars_of_one_minute_are_refused() -> None:
         read(text, resample="1d")
 
 
-def test_daily_bars_are_resampled_to_themselves() -> None:
+def test_resampling_daily_bars_changes_nothing() -> None:
     same(read_one(table("Date,Close", "Date,Close"), resample="1d"), BARS)
 
 
-# Whatever the table, its prices are read or it is refused
+# Any table is either read correctly or refused

@@ -31,7 +31,7 @@ JOINS = [
 
 
 def read(header: list[str], rows: int = 3) -> list[Prices]:
-    """Read a table in which line i has 1,000,000 i + k in its column k: bars too flat to be odd."""
+    """Read a table with 1,000,000 i + k in line i, column k: bars too flat to be contradictory."""
     quoted = ['"' + name.replace('"', '""') + '"' for name in header]
     lines = [",".join(quoted)]
     for i, day in enumerate(sessions(rows), start=1):
@@ -69,7 +69,7 @@ def tables(draw: st.DrawFn) -> tuple[list[str], dict[str, dict[str, int]]]:
 
 @given(tables())
 @settings(max_examples=100, deadline=None)
-def test_every_usual_spelling_is_one_series_a_symbol(
+def test_every_usual_spelling_gives_one_series_per_symbol(
     table: tuple[list[str], dict[str, dict[str, int]]],
 ) -> None:
     header, where = table
@@ -93,7 +93,7 @@ def test_every_usual_spelling_is_one_series_a_symbol(
         ("tsla-close TSLA/Volume", "tsla", 1),
     ],
 )
-def test_spellings_of_their_own(names: str, symbol: str, close: int) -> None:
+def test_unusual_spellings_are_read(names: str, symbol: str, close: int) -> None:
     [prices] = read(["Date", *names.split()])
     assert prices.symbol == symbol
     assert prices.frame["Close"].tolist() == [1_000_000 * i + close for i in (1, 2, 3)]
@@ -159,9 +159,9 @@ def test_names_of_series_that_begin_like_fields_stay_names(names: str) -> None:
     assert all(list(prices.frame) == ["Close"] for prices in found)
 
 
-def test_columns_of_no_symbol_are_left_out_and_named() -> None:
+def test_columns_without_a_symbol_are_left_out_with_a_note() -> None:
     [prices] = read(["Date", "Close_TSLA", "Volume_TSLA", "RSI_14"])
     assert prices.symbol == "TSLA"
-    assert prices.notes[0] == "Columns that are not used: RSI_14."
+    assert prices.notes[0] == "Unused columns: RSI_14."
     [prices] = read(["Date", "Close", "Volume", "SPY_Close"])
     assert prices.frame["Close"].tolist() == [1_000_001, 2_000_001, 3_000_001]

@@ -1,4 +1,4 @@
-"""Files without an exchange in their name: only their own dates say which holidays lie ahead."""
+"""Files that do not name an exchange: future holidays are inferred from the dates."""
 
 import numpy as np
 import pandas as pd
@@ -39,7 +39,7 @@ def test_three_years_of_an_exchange_give_its_own_dates_whatever_the_name(
 
 @pytest.mark.parametrize("years", [1, 3])
 def test_the_dates_ahead_are_sessions_of_the_exchange_or_noted_as_weekdays(years: int) -> None:
-    """All exchanges, at several ends: never a holiday of the exchange where a calendar is taken."""
+    """If a calendar fits, no date ahead is a holiday: all exchanges, several end dates."""
     wrong, right = [], 0
     for calendar in EXCHANGES:
         for last in ("2022-12-20", "2023-03-30", "2024-11-26", "2025-06-11"):
@@ -50,7 +50,7 @@ def test_the_dates_ahead_are_sessions_of_the_exchange_or_noted_as_weekdays(years
             ahead = future_dates(prices, HORIZON)
             notes = note_unknown(prices, ahead)
             right += int(np.array_equal(ahead, true))
-            if not any("weekdays are taken" in note for note in notes):
+            if not any("weekdays are used" in note for note in notes):
                 later = sessions_of(calendar)[sessions_of(calendar) > past[-1]]
                 differing = any("left out" in note for note in notes)
                 if not (np.isin(ahead, later).all() if differing else np.array_equal(ahead, true)):
@@ -60,7 +60,7 @@ def test_the_dates_ahead_are_sessions_of_the_exchange_or_noted_as_weekdays(years
 
 
 @for_each("gone", [1, 3, 8, 20])
-def test_days_removed_at_random_bring_no_other_exchange(gone: int) -> None:
+def test_removing_random_days_does_not_suggest_another_exchange(gone: int) -> None:
     random, wrong = np.random.default_rng(gone), []
     for calendar in EXCHANGES:
         past, _ = span(calendar, "2025-06-11", random.choice([1, 3]))
@@ -68,22 +68,22 @@ def test_days_removed_at_random_bring_no_other_exchange(gone: int) -> None:
         kept = np.setdiff1d(past, random.choice(past[:-1], gone, replace=False))
         prices = series(kept)
         ahead = future_dates(prices, HORIZON)
-        noted = any("weekdays are taken" in note for note in note_unknown(prices, ahead))
+        noted = any("weekdays are used" in note for note in note_unknown(prices, ahead))
         if not (noted or np.isin(ahead, later).all()):
             wrong.append((calendar, ahead[~np.isin(ahead, later)]))
     assert wrong == []
 
 
-def test_weekdays_without_holidays_stay_weekdays_with_a_note() -> None:
+def test_weekdays_without_holidays_continue_as_weekdays_with_a_note() -> None:
     days = np.arange(np.datetime64("2023-01-02"), np.datetime64("2026-11-26"))
     prices = series(days[np.is_busday(days)], "sp500")
     ahead = future_dates(prices, 2)
     assert ahead.astype(str).tolist() == ["2026-11-26", "2026-11-27"]
     (note,) = note_unknown(prices, ahead)
-    assert note.endswith("weekdays are taken, holidays are not known")
+    assert note.endswith("weekdays are used, holidays are not known")
 
 
-def test_four_holidays_are_too_few_to_believe_in() -> None:
+def test_four_holidays_are_too_few_to_identify_an_exchange() -> None:
     days, end = sessions_of("XNYS"), np.datetime64("2026-11-25")
     short = days[(days <= end) & (days > np.datetime64("2026-05-26"))]
     assert "too few holidays" in note_unknown(series(short), future_dates(series(short), 5))[0]
@@ -93,11 +93,11 @@ def test_four_holidays_are_too_few_to_believe_in() -> None:
     assert str(future_dates(series(short, "AAPL", from_feed=True), 1)[0]) == "2026-11-27"
 
 
-def test_where_calendars_that_fit_differ_only_what_they_share_is_taken() -> None:
+def test_if_several_calendars_fit_only_their_common_sessions_are_used() -> None:
     past, true = span("XPAR", "2024-11-26", 1)
     prices = series(past)
     ahead = future_dates(prices, HORIZON)
     # Frankfurt's calendar fits a year without its holidays on weekends as well.
     assert np.setdiff1d(true, ahead).astype(str).tolist() == ["2024-12-24", "2024-12-31"]
     (note,) = note_unknown(prices, ahead)
-    assert "not all of which trade on 2024-12-24, 2024-12-31: left out" in note
+    assert "which do not all trade on 2024-12-24, 2024-12-31: left out" in note

@@ -1,4 +1,4 @@
-"""Forecasts as of days that the model has learned from, or that its data do not reach."""
+"""Forecasts as of days in the training data, or after the end of the data."""
 
 import csv
 import io
@@ -48,7 +48,7 @@ def split_of(home: Path) -> dict[str, Any]:
     return split
 
 
-def test_the_metadata_keep_the_last_day_that_was_learned_from(home: Path) -> None:
+def test_the_metadata_store_the_last_fitted_day(home: Path) -> None:
     assert split_of(home)["trained_until"] == LAST_FITTED
 
 
@@ -82,13 +82,13 @@ def test_validation_rows_count_since_they_chose_the_epoch(home: Path) -> None:
     assert forecast(home, "--as-of", day)["in_training"] is True
 
 
-def test_other_prices_that_end_before_are_hindsight_without_as_of_too(home: Path) -> None:
+def test_other_prices_that_end_earlier_are_hindsight_even_without_as_of(home: Path) -> None:
     (home / "old.csv").write_text(csv_text(walk(60, seed=2), np.datetime64(DAYS[100])))
     found = forecast(home, "--csv", "C=old.csv", "--max-data-age", "99999")
     assert found["in_training"] is True
 
 
-def test_many_symbols_are_warned_of_on_one_line(home: Path) -> None:
+def test_the_warning_for_many_symbols_is_one_line(home: Path) -> None:
     text = csv_text(walk(ROWS)).splitlines()
     wide = ["Date,A1,A2,A3", *(f"{line},{line.split(',')[1]},50" for line in text[1:])]
     (home / "wide.csv").write_text("\n".join(wide) + "\n")
@@ -113,14 +113,14 @@ def test_more_than_five_sessions_after_the_last_bar_is_refused(
         assert_one_error(done, 4, "no bar near 2018-09-11 (B in", "2018-08-31, is 6 sessions")
 
 
-def test_a_day_within_a_hole_of_the_bars_is_refused_too(home: Path) -> None:
+def test_a_day_within_a_hole_is_refused_too(home: Path) -> None:
     lines = csv_text(walk(ROWS)).splitlines(keepends=True)
     (home / "hole.csv").write_text("".join(lines[:200] + lines[240:]))
     done = run(home, "predict", "--model", "mine", "--csv", "H=hole.csv", "--as-of", DAYS[220])
     assert_one_error(done, 4, f"no bar near {DAYS[220]}")
 
 
-def test_in_a_batch_only_the_symbol_whose_bars_end_before_fails(home: Path) -> None:
+def test_in_a_batch_only_the_symbol_whose_bars_end_earlier_fails(home: Path) -> None:
     (home / "ended.csv").write_text(csv_text(walk(60, seed=3), np.datetime64(DAYS[-30])))
     files = ("--csv", "B=daily.csv", "--csv", "E=ended.csv")
     done = run(home, "predict", "--model", "mine", "--as-of", DAYS[-2], *files, "--format", "json")
@@ -130,7 +130,7 @@ def test_in_a_batch_only_the_symbol_whose_bars_end_before_fails(home: Path) -> N
     assert [each["symbol"] for each in found["failures"]] == ["E"]
 
 
-def test_evaluate_within_the_training_span_says_so_in_every_form(home: Path) -> None:
+def test_evaluate_within_the_training_span_says_so_in_every_format(home: Path) -> None:
     words = ("evaluate", "--model", "mine", "--start", DAYS[200])
     document = json.loads(run(home, *words, "--format", "json").out)
     (verdict,) = document["verdicts"].values()
@@ -149,13 +149,13 @@ def test_evaluate_within_the_training_span_says_so_in_every_form(home: Path) -> 
     assert all((row["cutoff"] < LAST_FITTED) == (row in early) for row in rows)
 
 
-def test_what_is_judged_where_all_windows_shown_are_of_fitted_rows(home: Path) -> None:
+def test_windows_not_shown_decide_if_all_shown_ones_have_fitted_rows(home: Path) -> None:
     words = ("evaluate", "--model", "mine", "--start", DAYS[LAST - 1], "--end", DAYS[LAST + 2])
     done = run(home, *words, "--format", "json")
     assert done.code == 0, done.err
     document = json.loads(done.out)
     assert document["fitted_cutoffs"] == len(document["forecasts"]) == 1
-    # The three that start on later days are not shown, and decide alone.
+    # Only the three windows that start later decide; they are not shown.
     assert document["scores"]["n_deciding"] == 3
     two_way = document["scores"]["models"]["mine/v0001"]["direction"][-1]["two_way"]
     assert (two_way["n_windows"], two_way["n_independent"]) == (1, 0)

@@ -1,4 +1,4 @@
-"""Days that are missing from a file, and bars on days without a session: every verb says so."""
+"""Missing days, and bars on days without a session: every command reports them."""
 
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -48,7 +48,7 @@ def write(path: Path, days: Days) -> Path:
     return path
 
 
-# Days, name, the sentence that all verbs say, and what a check finds, by its first date.
+# Days, name, the sentence that all commands print, and the findings of a check by first date.
 HOLES = {
     "seventy weekdays": (
         without(weekdays(), "2020-06-08", "2020-09-11"), "S",
@@ -110,7 +110,7 @@ def brought(folder: Path, file: str, *, strict: bool = False) -> ImportReport:
 
 
 @pytest.mark.parametrize("case", HOLES)
-def test_every_verb_names_the_hole_and_strict_refuses_it(case: str, tmp_path: Path) -> None:
+def test_every_command_reports_the_hole_and_strict_refuses_it(case: str, tmp_path: Path) -> None:
     days, name, sentence, finding = HOLES[case]
     file = f"{name}={write(tmp_path / 'own.csv', days)}"
     with pytest.raises(AllFailedError, match=sentence.split(":")[0]) as caught:
@@ -121,7 +121,7 @@ def test_every_verb_names_the_hole_and_strict_refuses_it(case: str, tmp_path: Pa
     checked = check_data(tmp_path / "data", today=TODAY)
     assert finding in [(each.kind, each.date) for each in checked.findings]
     assert checked.exit_code == 4
-    # Training and forecasts read a file and the store like this.
+    # Training and forecasting read files and the store like this.
     interval = {"two weeks": "1wk", "a month": "1mo"}.get(case, "1d")
     data = Data(interval=interval)
     for source in (
@@ -133,7 +133,7 @@ def test_every_verb_names_the_hole_and_strict_refuses_it(case: str, tmp_path: Pa
         assert [note for note in prices.notes if note.startswith(sentence)]
 
 
-def test_training_and_forecasts_say_it_too_and_refuse_it_if_strict(tmp_path: Path) -> None:
+def test_train_and_predict_report_it_too_and_strict_refuses_it(tmp_path: Path) -> None:
     days, name, sentence, _ = HOLES["seventy weekdays"]
     file = f"{name}={write(tmp_path / 'own.csv', days)}"
     tiny = ("--set", "train.epochs=1", "--set", "model.hidden_sizes=[4]", "--name", "m")
@@ -148,15 +148,15 @@ def test_training_and_forecasts_say_it_too_and_refuse_it_if_strict(tmp_path: Pat
 
 
 @pytest.mark.parametrize("calendar", ["XNYS", "XLON", "XTKS", "XHKG", "XSHG", "XTAE", "XBOM"])
-def test_a_whole_history_of_any_exchange_has_no_holes(calendar: str, tmp_path: Path) -> None:
+def test_a_complete_history_of_any_exchange_has_no_holes(calendar: str, tmp_path: Path) -> None:
     file = f"FUND={write(tmp_path / 'own.csv', exchange_days(calendar))}"
     report = brought(tmp_path, file, strict=True)
     assert report.notes == ()
     assert check_data(tmp_path / "data", today=TODAY).findings == ()
 
 
-def test_the_holidays_of_an_exchange_that_is_not_known_are_no_fault(tmp_path: Path) -> None:
-    """Ten days a year of its own, on which every exchange that is known was open somewhere."""
+def test_the_holidays_of_an_unknown_exchange_are_not_a_fault(tmp_path: Path) -> None:
+    """It has ten holidays a year that no known exchange shares."""
     rest = [f"{year}-{day}" for year in (2020, 2021, 2022) for day in (
         "01-01", "02-19", "03-11", "04-30", "05-20", "06-10", "07-08", "09-02", "10-07", "11-18",
     )]  # fmt: skip
@@ -169,7 +169,7 @@ def test_the_holidays_of_an_exchange_that_is_not_known_are_no_fault(tmp_path: Pa
     assert checked.exit_code == 0
 
 
-def test_saturdays_of_the_times_when_exchanges_met_on_them_are_no_fault(tmp_path: Path) -> None:
+def test_saturdays_of_years_with_saturday_sessions_are_not_a_fault(tmp_path: Path) -> None:
     days = np.arange(np.datetime64("1948-01-02"), np.datetime64("1956-12-31"))
     saturdays = ((days.astype(int) + 3) % 7 == 5) & (days < np.datetime64("1952-10-01"))
     days = days[np.is_busday(days) | saturdays]

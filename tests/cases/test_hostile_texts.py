@@ -1,7 +1,7 @@
-"""Text of others never steers the terminal: each route that it can take to stdout and stderr.
+"""Text from outside never controls the terminal, on any route to stdout and stderr.
 
-The text would clear the screen, set the title, ring, turn what follows around, end a line where
-none ends, and be read as markup by what draws tables.
+The text would clear the screen, set the title, ring the bell, reverse the text direction, break
+lines, and act as markup in tables.
 """
 
 import json
@@ -27,7 +27,7 @@ from tests.rows import for_each
 from tests.yahoo_stand_in import StandIn, random_walk, stand_in
 
 HOSTILE = "\x1b[2J\x1b]0;gone\x07\x9b31m\x7f\u202egnp\u2028\u2066[red]:smile:\x08\u200b"
-# Styles, and the line and the cursor of a progress bar; none of it stands in the text above.
+# Styles, and the line and cursor codes of a progress bar; the text above has none of them.
 STEERING = re.compile(r"\x1b\[(0|1|36|(1;)?3[12]|38;5;\d+)?m|\x1b\[\?25[lh]|\r?(\x1b\[1A)?\x1b\[2K")
 VERSION = "data/models/tiny/v0001"
 STUDY = "data/tuning/tiny/study.db"
@@ -56,12 +56,12 @@ def home(place: Path, tmp_path: Path) -> Path:
 
 
 def is_shown(text: str) -> bool:
-    """Whether something of the hostile text came through, escaped and as it is spelt."""
+    """Return whether part of the hostile text is in the output, escaped."""
     return "\\x1b" in text or "\\u001b" in text
 
 
 def clean(outcome: Outcome) -> Outcome:
-    """Hold that the output is printable text in lines, and no traceback."""
+    """Assert that the output is lines of printable text without a traceback."""
     assert "Traceback" not in outcome.err
     for text in (outcome.out, outcome.err):
         odd = [line for line in text.split("\n") if not line.isprintable()]
@@ -74,7 +74,7 @@ def run(home: Path, *arguments: object, **options: Any) -> Outcome:
 
 
 def everywhere(home: Path, *arguments: object) -> list[Outcome]:
-    """Run a command in all its formats; some of them show the text, and the tables as it is."""
+    """Run a command in all formats; some of them show the text, and tables show it literally."""
     forms = ("table", "json", "jsonl", "csv")
     found = [run(home, *arguments, "--format", form) for form in forms]
     assert any(is_shown(each.out + each.err) for each in found), found
@@ -284,7 +284,7 @@ def server() -> Iterator[StandIn]:
         yield script
 
 
-def test_the_words_of_a_server_are_escaped(
+def test_the_messages_of_a_server_are_escaped(
     server: StandIn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(throttle, "FIRST_REST", 0.01)
@@ -304,10 +304,8 @@ def test_the_words_of_a_server_are_escaped(
         assert run(tmp_path, *fetch, "MSFT", "--format", form).code == 6
 
 
-def test_a_terminal_gets_styles_and_progress_and_nothing_else(
-    home: Path, forks: ForkServer
-) -> None:
-    """On a terminal tables are bold and progress bars move the cursor; hostile text does not."""
+def test_a_terminal_receives_only_styles_and_progress(home: Path, forks: ForkServer) -> None:
+    """Tables use bold and progress bars move the cursor; hostile text does neither."""
     rewrite(home / VERSION / "metadata.json", lambda tree: tree.update(device=HOSTILE))
     (home / "data/models/tiny/champion").write_text("v0001\n")
     for command in (("models", "show"), ("predict", "--csv", f"{HOSTILE}.csv")):
@@ -317,7 +315,7 @@ def test_a_terminal_gets_styles_and_progress_and_nothing_else(
         assert plain.isprintable(), ascii(plain)
 
 
-def test_halves_of_characters_in_file_names_are_escaped(home: Path) -> None:
+def test_lone_surrogates_in_file_names_are_escaped(home: Path) -> None:
     name = os.fsencode("bad").decode() + "\udcff.csv"
     Path(home / name).write_text(csv_text(walk(60)))
     done = in_process("predict", "--csv", name, folder=home)

@@ -27,7 +27,7 @@ def halved(row: int) -> pd.DataFrame:
     return changed(bars(), row, Close=lambda close: round(close / 2, 2))
 
 
-def test_an_odd_feature_is_counted_and_dated_under_verbose(tmp_path: Path) -> None:
+def test_an_odd_feature_is_counted_and_verbose_lists_its_dates(tmp_path: Path) -> None:
     write(tmp_path, "a.csv", changed(changed(bars(), 50, Low=1e6), 60, Low=1e6))
     told = "lstmcli: A: Low is missing in 2 of 400 rows (2 contradicting the rest of the bar)."
     first = succeed("data", "import", "A=a.csv", folder=tmp_path)
@@ -37,7 +37,7 @@ def test_an_odd_feature_is_counted_and_dated_under_verbose(tmp_path: Path) -> No
     assert again.err == f"{told}\n{dated}\n"
 
 
-def test_a_check_names_a_close_that_an_older_version_stored(tmp_path: Path) -> None:
+def test_a_check_reports_a_bad_close_that_an_older_version_stored(tmp_path: Path) -> None:
     frame = halved(MIDDLE)
     write_stored(tmp_path, "A", "1d", frame.set_axis(pd.DatetimeIndex(frame.index)), {})
     (found,) = [
@@ -56,7 +56,7 @@ def stored_days(folder: Path) -> list[str]:
     return [line.split(",")[0] for line in lines[1:]]
 
 
-def test_fetch_leaves_the_bar_out_says_so_and_takes_it_when_it_is_right(
+def test_fetch_leaves_out_the_bar_with_a_note_and_stores_it_once_corrected(
     server: StandIn, run: Run, tmp_path: Path
 ) -> None:
     bad = spoilt(70)
@@ -73,7 +73,7 @@ def test_fetch_leaves_the_bar_out_says_so_and_takes_it_when_it_is_right(
 
 
 @pytest.mark.parametrize("row", [5, 75, 79])
-def test_fetch_mends_one_that_an_older_version_stored(
+def test_fetch_replaces_a_bad_close_that_an_older_version_stored(
     server: StandIn, run: Run, tmp_path: Path, row: int
 ) -> None:
     bad = spoilt(row)
@@ -86,7 +86,7 @@ def test_fetch_mends_one_that_an_older_version_stored(
     assert "impossible" not in only(run(now=LATER)).note
 
 
-def test_fetch_removes_one_that_yahoo_still_has_and_says_so(
+def test_fetch_removes_a_bad_close_that_yahoo_still_has_with_a_note(
     server: StandIn, run: Run, tmp_path: Path
 ) -> None:
     bad = spoilt(5)
@@ -116,7 +116,7 @@ def test_fetch_removes_stored_opens_highs_and_lows_of_another_basis_once(
     assert prices.frame["High"].isna().sum() == 60
 
 
-def test_an_answer_of_nothing_but_impossible_closes_is_an_error(server: StandIn) -> None:
+def test_an_answer_with_only_impossible_closes_is_an_error(server: StandIn) -> None:
     bad = BARS[:1].copy()
     bad["Close"] /= 2
     bad["Adj Close"] /= 2

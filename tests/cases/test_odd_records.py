@@ -1,6 +1,6 @@
-"""Records that hold anything at all: every command says so in a line, or does without them.
+"""Records with invalid values: every command reports them in one line, or works without them.
 
-Each example replaces, removes or adds one value somewhere in a good file, whatever reads it.
+Each example replaces, removes or adds one value somewhere in a valid file.
 """
 
 import hashlib
@@ -65,14 +65,14 @@ def home(place: Path, tmp_path: Path) -> Path:
 
 
 def forged(facts: Any) -> bytes:
-    """Return a line of the ledger with a right checksum, whatever is in it."""
+    """Return a line of the ledger with a correct checksum for any content."""
     body = json.dumps(facts).removesuffix("}").encode("ascii")
     return body + b',"crc32":"%08x"}\n' % zlib.crc32(body)
 
 
 @pytest.fixture(scope="module")
 def entry(place: Path) -> dict[str, Any]:
-    """A good line of the ledger, with five steps from a cutoff that has passed."""
+    """A valid line of the ledger, with five steps from a past cutoff."""
     days = sessions(60)
     line = Entry(
         issued=f"{days[40]}T22:10:03Z",
@@ -99,7 +99,7 @@ def entry(place: Path) -> dict[str, Any]:
 
 @FEW
 @given(data=st.data())
-def test_an_odd_line_of_the_ledger_is_left_out_by_number(
+def test_an_invalid_line_of_the_ledger_is_skipped_with_its_number(
     place: Path, entry: dict[str, Any], data: st.DataObject
 ) -> None:
     odd = data.draw(st.lists(changed(entry), min_size=1, max_size=20))
@@ -133,7 +133,7 @@ ODD_LINES = [
 ]
 
 
-def test_a_line_with_a_right_checksum_and_an_odd_value_is_a_note(
+def test_a_line_with_a_correct_checksum_and_an_invalid_value_gives_a_note(
     home: Path, entry: dict[str, Any]
 ) -> None:
     lines = [entry, *({**entry, field: value} for field, value in ODD_LINES)]
@@ -144,7 +144,7 @@ def test_a_line_with_a_right_checksum_and_an_odd_value_is_a_note(
     assert [each["line"] for each in json.loads(done.out)["damaged"]] == list(range(2, 17))
 
 
-# What reads each record, by the codes that it may end with.
+# The commands that read each record, with their possible exit codes.
 RECORDS: dict[str, dict[tuple[int, ...], tuple[tuple[str, ...], ...]]] = {
     f"{VERSION}/metadata.json": {(0, 1): READERS},
     "data/prices/1d/AAPL.json": {
@@ -159,7 +159,9 @@ RECORDS: dict[str, dict[tuple[int, ...], tuple[tuple[str, ...], ...]]] = {
 @FEW
 @given(data=st.data())
 @pytest.mark.parametrize("name", RECORDS)
-def test_an_odd_record_is_damaged_or_none(place: Path, name: str, data: st.DataObject) -> None:
+def test_an_invalid_record_is_damaged_or_missing(
+    place: Path, name: str, data: st.DataObject
+) -> None:
     before = (place / name).read_text()
     try:
         (place / name).write_text(json.dumps(data.draw(changed(json.loads(before)) | values)))
@@ -192,7 +194,7 @@ def test_an_odd_record_is_damaged_or_none(place: Path, name: str, data: st.DataO
     ],
     ids=lambda value: ".".join(value) if isinstance(value, tuple) else None,
 )
-def test_a_value_of_another_kind_in_the_metadata_makes_a_damaged_model(
+def test_a_value_of_the_wrong_type_in_the_metadata_makes_a_damaged_model(
     home: Path, at: tuple[str, ...], value: object
 ) -> None:
     change_metadata(home, at, value)
@@ -203,7 +205,7 @@ def test_a_value_of_another_kind_in_the_metadata_makes_a_damaged_model(
 
 @pytest.mark.parametrize("kept", ["error", "test"])
 @pytest.mark.parametrize("absent", QUOTED)
-def test_a_baseline_is_quoted_by_the_error_and_the_test_that_are_kept(
+def test_a_stored_baseline_is_reported_with_its_error_and_test(
     home: Path, absent: str, kept: str
 ) -> None:
     models: dict[str, Any] = {name: {"rmse": 0.1} for name in (*QUOTED, "network")}
@@ -222,7 +224,7 @@ def test_a_baseline_is_quoted_by_the_error_and_the_test_that_are_kept(
 
 
 def change_metadata(home: Path, at: tuple[str, ...], value: object) -> None:
-    """Put a value at a place of the metadata."""
+    """Replace one value of the metadata."""
     path = home / VERSION / "metadata.json"
     tree = json.loads(path.read_text())
     inner = tree
@@ -234,7 +236,9 @@ def change_metadata(home: Path, at: tuple[str, ...], value: object) -> None:
 
 @FEW
 @given(data=st.data())
-def test_odd_settings_of_a_version_make_a_damaged_model(place: Path, data: st.DataObject) -> None:
+def test_invalid_settings_of_a_version_make_a_damaged_model(
+    place: Path, data: st.DataObject
+) -> None:
     import tomllib
 
     path, metadata = place / VERSION / "config.toml", place / VERSION / "metadata.json"
@@ -265,7 +269,7 @@ def _is_toml(tree: Any) -> bool:
         *("models/.looks", "models/tiny/champion"),
     ],
 )
-def test_a_pipe_in_place_of_a_record_is_not_waited_for(home: Path, name: str) -> None:
+def test_a_pipe_in_place_of_a_record_does_not_block(home: Path, name: str) -> None:
     (home / "data" / name).unlink(missing_ok=True)
     os.mkfifo(home / "data" / name)
     for command in READERS[-2:]:
@@ -292,7 +296,7 @@ TUNE = ("tune", "--config", "tiny.toml", "--space", "space.toml", "--trials", "2
 
 @FEW
 @given(data=st.data())
-def test_an_odd_trial_of_a_study_is_damaged(study: Study, data: st.DataObject) -> None:
+def test_an_invalid_trial_of_a_study_is_damaged(study: Study, data: st.DataObject) -> None:
     place, kept = study
     odd = data.draw(changed(kept))
     shutil.copy(place / "whole.db", place / STUDY)
@@ -307,7 +311,7 @@ def test_an_odd_trial_of_a_study_is_damaged(study: Study, data: st.DataObject) -
 
 @FEW
 @given(data=st.data())
-def test_an_odd_search_space_is_a_usage_error(
+def test_an_invalid_search_space_is_a_usage_error(
     study: tuple[Path, bytes], data: st.DataObject
 ) -> None:
     place, _ = study
@@ -322,7 +326,7 @@ def test_an_odd_search_space_is_a_usage_error(
 
 @FEW
 @given(data=st.data())
-def test_an_odd_recipe_is_a_usage_error(place: Path, data: st.DataObject) -> None:
+def test_an_invalid_recipe_is_a_usage_error(place: Path, data: st.DataObject) -> None:
     import tomllib
 
     tree = data.draw(changed(tomllib.loads(TINY_RECIPE)).filter(_is_toml))
@@ -333,7 +337,7 @@ def test_an_odd_recipe_is_a_usage_error(place: Path, data: st.DataObject) -> Non
 
 @pytest.fixture(scope="module")
 def checkpoint(place: Path) -> bytes:
-    """A checkpoint of a training that ran out of time."""
+    """A checkpoint of a training run that ran out of time."""
     path = place / "data/models/long" / CHECKPOINT
     done = in_process(*LONG, "--timeout", "1", folder=place)
     assert done.code in (0, 1), done.err
@@ -347,7 +351,9 @@ LONG = ("train", "--config", "tiny.toml", "--name", "long", "--set", "train.epoc
 
 @settings(FEW, max_examples=4)
 @given(data=st.data())
-def test_an_odd_checkpoint_is_damaged(place: Path, checkpoint: bytes, data: st.DataObject) -> None:
+def test_an_invalid_checkpoint_is_damaged(
+    place: Path, checkpoint: bytes, data: st.DataObject
+) -> None:
     path = place / "data/models/long" / CHECKPOINT
     path.write_bytes(checkpoint)
     with safetensors.safe_open(path, "pt") as file:

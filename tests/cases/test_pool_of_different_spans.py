@@ -1,4 +1,4 @@
-"""Series of different spans trained together: what each lacks is true of that pool."""
+"""Series of different spans trained together: the reported missing rows are correct."""
 
 import json
 import re
@@ -30,7 +30,7 @@ def planned(*series: Series) -> tuple[Plan, dict[str, Failure]]:
     return plan, {failure.symbol: failure for failure in failures}
 
 
-def test_a_series_that_starts_after_validation_does_says_that_and_what_to_do() -> None:
+def test_a_series_that_starts_after_validation_is_an_error_with_a_remedy() -> None:
     plan, failures = planned(part("OLD", 0, 400), part("NEW", 330, 70))
     assert [each.symbol for each in plan.series] == ["OLD"]
     reason = failures["NEW"].reason
@@ -47,7 +47,7 @@ def test_a_series_that_ends_before_validation_lacks_rows_in_that_span() -> None:
     assert failures["ENDED"].reason.startswith(f"needs {PURGE + 1} rows {span}, has 0 (ENDED)")
 
 
-def test_of_two_that_exclude_each_other_the_longer_is_trained_on_in_any_order() -> None:
+def test_of_two_incompatible_series_the_longer_is_trained_on_in_any_order() -> None:
     old, new = part("OLD", 0, 300), part("NEW", 5000, 120)
     for order in ((old, new), (new, old)):
         plan, failures = planned(*order)
@@ -55,7 +55,7 @@ def test_of_two_that_exclude_each_other_the_longer_is_trained_on_in_any_order() 
         assert list(failures) == ["NEW"]
 
 
-def test_one_that_another_kept_out_comes_back_when_that_one_is_out() -> None:
+def test_a_series_is_included_again_once_the_one_that_excluded_it_is_excluded() -> None:
     series = [part("A", 0, 400), part("B", 0, 335), part("FAR", 4000, 60)]
     with pytest.raises(DataError, match=r"has 0 \(FAR\)"):
         make_plan(series, SETTINGS)
@@ -65,7 +65,7 @@ def test_one_that_another_kept_out_comes_back_when_that_one_is_out() -> None:
     assert f"before {plan.validation_start}, has 0" in failures["FAR"].reason
 
 
-def test_where_none_can_be_trained_on_each_is_measured_alone() -> None:
+def test_if_no_series_can_be_trained_on_each_is_judged_alone() -> None:
     short = [part("A", 0, 20), part("B", 300, 25)]
     with pytest.raises(AllFailedError) as caught:
         plan_suitable(short, SETTINGS)
@@ -80,7 +80,7 @@ def test_where_none_can_be_trained_on_each_is_measured_alone() -> None:
 
 
 @given(st.lists(st.tuples(st.integers(0, 600), st.integers(3, 400)), min_size=2, max_size=5))
-def test_what_a_message_asks_for_is_what_the_series_lacks(spans: list[tuple[int, int]]) -> None:
+def test_the_rows_that_a_message_requests_are_enough(spans: list[tuple[int, int]]) -> None:
     series = [part(f"S{number}", *span) for number, span in enumerate(spans)]
     try:
         plan, failures = planned(*series)

@@ -1,4 +1,4 @@
-"""How a file is read is named once: a model and an imported series keep it."""
+"""Options for reading a file are given once: models and imported series store them."""
 
 import json
 import tomllib
@@ -27,7 +27,7 @@ def run(folder: Path, *arguments: str) -> Outcome:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """A folder with fund.csv, whose columns and dates no program could guess."""
+    """A folder with fund.csv, whose columns and dates cannot be detected."""
     rows = [
         f"{day[8:]}/{day[5:7]}/{day[2:4]};{close:.2f}".replace(".", ",")
         for day, close in zip(sessions(ROWS), walk(ROWS), strict=True)
@@ -51,11 +51,11 @@ def test_a_model_reads_its_own_file_again(folder: Path) -> None:
         assert again.code == 0, again.err
         given = run(folder, *command, "--csv", "fund.csv", *GERMAN, "--json")
         assert given.code == 0, given.err
-    # Files that the command names are read by its options alone.
+    # Files named on the command line are read with its options only.
     assert_one_error(run(folder, "predict", "--model", "fund", "--csv", "fund.csv"), 4, "Datum")
 
 
-def test_a_recipe_may_say_how_its_files_are_read(folder: Path) -> None:
+def test_a_recipe_may_set_how_its_files_are_read(folder: Path) -> None:
     (folder / "fund.toml").write_text(
         '[data]\ncsv = ["fund.csv"]\ncolumns = {date = "Datum", close = "Kurs"}\n'
         'date_format = "%d/%m/%y"\n[model]\nnetwork = "har"\n'
@@ -101,7 +101,7 @@ def test_a_file_is_imported_again_without_options(folder: Path) -> None:
     assert_one_error(run(folder, "data", "import", "fund.csv"), 4, "--columns date=Datum")
 
 
-def test_a_model_of_intraday_bars_makes_sessions_again(folder: Path) -> None:
+def test_a_model_of_intraday_bars_resamples_them_again(folder: Path) -> None:
     rows = [
         f"{day} {10 + hour}:00,{close * (1 + hour / 1000):.2f}"
         for day, close in zip(sessions(ROWS), walk(ROWS), strict=True)
@@ -113,13 +113,13 @@ def test_a_model_of_intraday_bars_makes_sessions_again(folder: Path) -> None:
     named = ("--name", "hourly", "--resample", "1d")
     done = run(folder, "train", "--csv", "hourly.csv", *TINY, *named)
     assert done.code == 0, done.err
-    assert f"Made {ROWS} sessions of {4 * ROWS} bars within them" in done.err
+    assert f"Combined {4 * ROWS} intraday bars into {ROWS} sessions" in done.err
     for command in ("evaluate", "predict"):
         again = run(folder, command, "--model", "hourly")
         assert again.code == 0, again.err
 
 
-def test_an_import_says_which_columns_are_gone(folder: Path) -> None:
+def test_an_import_lists_the_columns_that_are_gone(folder: Path) -> None:
     rows = [f"{day},{close},{close}" for day, close in zip(sessions(ROWS), walk(ROWS), strict=True)]
     (folder / "A.csv").write_text("\n".join(["Date,Close,Adj Close", *rows]) + "\n")
     assert run(folder, "data", "import", "A.csv").code == 0
@@ -131,7 +131,7 @@ def test_an_import_says_which_columns_are_gone(folder: Path) -> None:
     assert "A: Adj Close is gone: the file has none." in done.err
 
 
-def test_59_weekly_bars_are_called_so(folder: Path) -> None:
+def test_fifty_nine_weekly_bars_are_called_weekly(folder: Path) -> None:
     weekly = [f"{day},{close}" for day, close in zip(sessions(900)[::5], walk(180), strict=True)]
     (folder / "W.csv").write_text("\n".join(["Date,Close", *weekly]) + "\n")
     assert_one_error(run(folder, "train", "--csv", "W.csv"), 4, "these are weekly bars")
@@ -141,7 +141,7 @@ def test_59_weekly_bars_are_called_so(folder: Path) -> None:
     assert_one_error(stored, 4, "only weekly bars are stored", "--set data.interval=1wk")
 
 
-def test_a_command_to_type_next_names_what_was_given() -> None:
+def test_a_suggested_command_repeats_the_given_options() -> None:
     given = PriceOptions(csv=["a.csv"], sep=";", columns="close=Last price", date_format="%d/%m/%y")
     words = "--csv a.csv --sep ';' --columns 'close=Last price' --date-format %d/%m/%y --model m"
     assert given.typed("m") == words
@@ -152,19 +152,19 @@ def test_a_command_to_type_next_names_what_was_given() -> None:
     "text",
     ["", "close", "close=", "=Price", "klose=Price", "close=A,close=B", "close=A,,date=B,x=y"],
 )
-def test_wrong_columns_end_with_2(text: str, tmp_path: Path) -> None:
+def test_invalid_columns_options_exit_with_2(text: str, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="bad --columns"):
         parse_columns(text)
     done = run(tmp_path, "predict", "--csv", "no.csv", "--columns", text)
     assert_one_error(done, 2, "bad --columns")
 
 
-def test_names_of_columns_may_hold_commas() -> None:
+def test_column_names_may_contain_commas() -> None:
     found = parse_columns("close=Close, adjusted,date=Day of trade, UTC, Adj-Close=x=y")
     assert found == {"close": "Close, adjusted", "date": "Day of trade, UTC", "adj_close": "x=y"}
 
 
-def test_what_a_sidecar_says_is_checked() -> None:
+def test_the_options_in_a_sidecar_are_checked() -> None:
     whole = Reading(";", ",", {"close": "Price"}, "%d/%m/%Y", "1d")
     assert Reading.noted(whole.facts()) == whole
     facts: Any

@@ -1,4 +1,4 @@
-"""Histories that Yahoo changes: with holes, on two bases, or a hundredfold for some days."""
+"""Histories that Yahoo restates: with holes, on two bases, or a hundredfold for some days."""
 
 from pathlib import Path
 
@@ -27,7 +27,7 @@ DAY = "2024-04-15"  # after row 70
 
 
 @pytest.mark.parametrize("change", ["split", "reverse split", "dividend"])
-def test_a_restatement_with_holes_keeps_every_row_on_one_basis(
+def test_a_restatement_with_holes_keeps_every_row_and_adjusts_it(
     server: StandIn, run: Run, tmp_path: Path, change: str
 ) -> None:
     server.serve("AAPL", BARS[:70])
@@ -48,7 +48,7 @@ def test_a_restatement_with_holes_keeps_every_row_on_one_basis(
     assert only(run(now=LATER)).status == "unchanged"
 
 
-def test_a_restatement_that_lacks_a_row_between_two_bases_is_tried_again(
+def test_a_restatement_without_a_row_between_two_bases_is_tried_again(
     server: StandIn, run: Run, tmp_path: Path
 ) -> None:
     server.serve("AAPL", times(BARS, slice(0, 60), 4.0))  # a split that is not adjusted for
@@ -59,17 +59,17 @@ def test_a_restatement_that_lacks_a_row_between_two_bases_is_tried_again(
     server.serve("AAPL", mended.drop(BARS.index[59]))
     result = only(run(full=True))
     assert (result.exit_code, result.failure) == (4, "refused")
-    assert "1 not in it, the first of 2024-03-25" in result.reason
+    assert "1 missing, the first of 2024-03-25" in result.reason
     assert files(tmp_path) == before
     server.serve("AAPL", mended)
     assert only(run(full=True)).status == "restated"
     assert_holds(tmp_path, mended)
 
 
-def test_two_answers_that_disagree_store_what_all_of_history_says(
+def test_if_two_answers_disagree_the_whole_history_is_stored(
     server: StandIn, run: Run, tmp_path: Path
 ) -> None:
-    """The overlap shows a split that the whole history does not know yet."""
+    """The overlap shows a split that the whole history does not show yet."""
     server.serve("AAPL", BARS[:70])
     run()
     server.serve("AAPL", split(BARS, DAY, 2))
@@ -111,7 +111,7 @@ def test_a_jump_that_contradicts_stored_bars_is_refused(
     assert_holds(tmp_path, BARS)
 
 
-def test_a_jump_on_a_first_fetch_is_reported_and_mended_later(
+def test_a_jump_in_a_first_fetch_is_reported_and_corrected_later(
     server: StandIn, run: Run, tmp_path: Path
 ) -> None:
     server.serve("AAPL", times(BARS, slice(70, 73), 100.0))

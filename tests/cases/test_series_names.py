@@ -1,4 +1,4 @@
-"""Names of series that a terminal would obey or a spreadsheet would run are refused."""
+"""Names of series that a terminal or a spreadsheet would execute are refused."""
 
 import csv
 import io
@@ -30,12 +30,12 @@ def test_a_harmful_name_is_refused_wherever_it_comes_from(name: str) -> None:
 
 
 @for_each("name", GOOD)
-def test_symbols_and_plain_names_are_taken(name: str) -> None:
+def test_symbols_and_plain_names_are_accepted(name: str) -> None:
     assert check_series_name(name, "here", DataError) == name
 
 
 @given(st.text(min_size=1))
-def test_no_name_that_is_taken_makes_a_formula_or_has_a_control_character(name: str) -> None:
+def test_no_accepted_name_makes_a_formula_or_has_a_control_character(name: str) -> None:
     try:
         check_series_name(name, "here", DataError)
     except DataError:
@@ -89,7 +89,7 @@ def test_files_and_options_are_checked(tmp_path: Path, file: str, option: str, c
     assert not (tmp_path / "data/models").exists()
 
 
-def test_a_symbol_that_is_asked_for_is_checked(tmp_path: Path) -> None:
+def test_a_requested_symbol_is_checked(tmp_path: Path) -> None:
     (tmp_path / "wide.csv").write_text("Date,A,B\n2018-08-31,1,2\n")
     done = in_process("train", "--name", "m", "--csv", "wide.csv", "=A1", folder=tmp_path)
     assert_one_error(done, 2, "not a name of a series", "=A1")

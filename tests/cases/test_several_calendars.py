@@ -36,7 +36,7 @@ def closes(days: pd.DatetimeIndex) -> "pd.Series[float]":
 
 
 def table(shape: str = "wide", **calendars: str | None) -> pd.DataFrame:
-    """Put series next to each other as `shape` has them; name -> its calendar, or its own."""
+    """Combine series, name -> calendar, in one table of the given shape."""
     columns = {name: closes(open_days(name, calendar)) for name, calendar in calendars.items()}
     frame = pd.DataFrame(columns).rename_axis("Date")
     if shape == "wide":
@@ -68,7 +68,7 @@ PAIRS = [
 
 @for_each("shape", SHAPES)
 @for_each("symbols", PAIRS, ids=str)
-def test_each_series_has_the_days_of_its_own_exchange(shape: str, symbols: list[str]) -> None:
+def test_each_series_has_the_sessions_of_its_own_exchange(shape: str, symbols: list[str]) -> None:
     frame = table(shape, **dict.fromkeys(symbols))
     found = read(frame)
     assert list(found) == list(symbols)
@@ -94,7 +94,7 @@ def test_the_order_of_rows_and_a_choice_of_columns_change_nothing() -> None:
     ],
     ids=str,
 )
-def test_names_that_tell_no_exchange_lose_their_weekends_and_common_holidays(
+def test_series_of_unknown_exchanges_lose_weekends_and_common_holidays(
     names: dict[str, str | None],
 ) -> None:
     found = read(table(**names))
@@ -104,7 +104,7 @@ def test_names_that_tell_no_exchange_lose_their_weekends_and_common_holidays(
         assert len(found[name].frame) == len(days)
 
 
-def test_a_price_missing_on_a_session_is_counted_and_a_hole() -> None:
+def test_a_price_missing_on_a_session_is_counted_as_missing() -> None:
     frame = table(**dict.fromkeys(["AAPL", "BTC-USD"]))
     days = open_days("AAPL")
     frame.loc[days[[40, 90]], "AAPL"] = np.nan
@@ -121,7 +121,7 @@ def test_a_price_missing_on_a_session_is_counted_and_a_hole() -> None:
         read(frame)
 
 
-def test_the_holidays_of_an_exchange_that_is_not_known_are_no_rows_either() -> None:
+def test_the_holidays_of_an_unknown_exchange_are_not_rows_either() -> None:
     closed = ["2023-10-11", "2023-11-22", "2024-01-01", "2024-02-14", "2024-03-13", "2024-05-01"]
     days = EVERY_DAY[EVERY_DAY.day_of_week < 5].difference(pd.DatetimeIndex(closed))
     frame = pd.DataFrame({"fund": closes(days), "BTC-USD": closes(EVERY_DAY)}).rename_axis("Date")
@@ -131,14 +131,14 @@ def test_the_holidays_of_an_exchange_that_is_not_known_are_no_rows_either() -> N
 
 
 @pytest.mark.parametrize("names", [("fund", "bitcoin"), ("fund", "other")], ids=str)
-def test_a_long_hole_is_no_holiday(names: tuple[str, str]) -> None:
+def test_a_long_hole_is_not_a_holiday(names: tuple[str, str]) -> None:
     frame = table(**{names[0]: "XNYS", names[1]: "24/7" if names[1] == "bitcoin" else "XETR"})
     frame.loc[open_days("AAPL")[100:140], "fund"] = np.nan
     with pytest.raises(DataError, match=r"too many rows without a price .fund"):
         read(frame)
 
 
-def test_weekly_columns_with_weekdays_of_their_own_go_together() -> None:
+def test_weekly_columns_dated_on_different_weekdays_can_be_combined() -> None:
     mondays = pd.date_range("2020-01-06", "2024-06-24", freq="W-MON", name="Date")
     columns = {"AAPL": closes(mondays), "fund": closes(mondays[:-1] + pd.Timedelta(days=4))}
     found = read(pd.DataFrame(columns).rename_axis("Date"))
@@ -146,7 +146,7 @@ def test_weekly_columns_with_weekdays_of_their_own_go_together() -> None:
     assert {prices.interval for prices in found.values()} == {"1wk"}
 
 
-def test_a_single_column_on_calendar_days_has_no_rows_on_weekends() -> None:
+def test_a_single_column_with_all_calendar_days_has_no_rows_on_weekends() -> None:
     frame = closes(open_days("AAPL")).reindex(EVERY_DAY).rename("Close").to_frame()
     for name in ("AAPL", "my fund"):
         [prices] = read(frame, name=name).values()

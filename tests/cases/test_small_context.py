@@ -1,4 +1,4 @@
-"""A context shorter than the default's, and a recipe's dates where other data are named."""
+"""A context shorter than the default, and the dates of a recipe used with other data."""
 
 import tomllib
 from pathlib import Path
@@ -17,7 +17,7 @@ QUICK = ("--set=train.epochs=1", "--set=model.hidden_sizes=[4]", "--set=window.h
 
 
 def train(folder: Path, *options: str) -> dict[str, Any]:
-    """Train on a file of one's own, and return the settings that the version keeps."""
+    """Train on another file and return the settings stored in the version."""
     succeed("train", "--csv", "B=daily.csv", *QUICK, *options, folder=folder)
     (kept,) = folder.glob("data/models/*/v0001/config.toml")
     return tomllib.loads(kept.read_text(encoding="utf-8"))
@@ -35,7 +35,7 @@ def test_a_context_of_60_trains_without_any_other_setting(home: Path) -> None:
     assert kept["train"]["chunk_length"] == 192
 
 
-def test_a_burn_in_of_ones_own_that_does_not_fit_names_the_value_to_pass(home: Path) -> None:
+def test_an_explicit_burn_in_that_does_not_fit_names_the_value_to_pass(home: Path) -> None:
     options = ("--set=window.context_length=60", "--set=train.burn_in=64")
     done = in_process("train", "--csv", "B=daily.csv", *options, folder=home)
     advice = (
@@ -46,7 +46,7 @@ def test_a_burn_in_of_ones_own_that_does_not_fit_names_the_value_to_pass(home: P
     assert kept["train"]["burn_in"] == 30
 
 
-def test_a_model_started_from_keeps_its_burn_in_until_an_empty_one_is_passed(home: Path) -> None:
+def test_a_start_model_keeps_its_burn_in_unless_an_empty_one_is_passed(home: Path) -> None:
     train(home, "--name=long", "--set=window.context_length=128")
     options = (
         "train",
@@ -84,7 +84,7 @@ def test_a_chunk_too_short_for_any_burn_in_names_the_value_to_pass() -> None:
         check_settings({"train": {"chunk_length": 20}}, where="test")
 
 
-def test_a_searched_context_moves_an_unset_burn_in_and_no_other() -> None:
+def test_a_searched_context_changes_an_unset_burn_in_but_not_an_explicit_one() -> None:
     longer, shorter = ({"window.context_length": length} for length in (250, 60))
     found = with_values(Settings(), shorter, where="test")
     assert found.train.burn_in == 30
@@ -93,7 +93,7 @@ def test_a_searched_context_moves_an_unset_burn_in_and_no_other() -> None:
     assert with_values(own, shorter, where="test").train.burn_in == 40
 
 
-def test_data_of_ones_own_drop_the_recipes_dates_but_not_those_of_set() -> None:
+def test_other_data_drop_the_recipes_dates_but_not_those_of_set() -> None:
     of_the_recipe = load_settings("lab-corrected")
     assert of_the_recipe.split.train_end
     own = load_settings("lab-corrected", own_data=True)

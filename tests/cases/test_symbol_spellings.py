@@ -1,4 +1,4 @@
-"""Tickers as brokers spell them, lists with commas, and what a misspelt one says of the feed."""
+"""Tickers in brokers' spelling, lists with commas, and misspelt tickers in status."""
 
 from pathlib import Path
 
@@ -16,7 +16,7 @@ __all__ = ["run", "server"]
 
 
 @pytest.mark.parametrize("symbol", ["VOD.L", "SAP.F", "7203.T", "NOPE", "0700.HK", "AAPL-X"])
-def test_other_unknown_symbols_are_given_none(server: StandIn, run: Run, symbol: str) -> None:
+def test_other_unknown_symbols_get_no_suggestion(server: StandIn, run: Run, symbol: str) -> None:
     reason = only(run(symbol)).reason
     assert "no such symbol at Yahoo" in reason
     assert "spells" not in reason
@@ -26,31 +26,31 @@ def test_other_unknown_symbols_are_given_none(server: StandIn, run: Run, symbol:
     ("text", "meant"),
     [("BRK/B", "BRK-B"), ("rds/a", "RDS-A"), ("BRK B", "BRK-B"), ("BAC^K", "BAC-PK")],
 )
-def test_what_is_no_ticker_but_a_share_class_is_given_yahoos_spelling(
-    text: str, meant: str
-) -> None:
+def test_a_brokers_share_class_gets_yahoos_spelling(text: str, meant: str) -> None:
     with pytest.raises(UsageError, match=f"Yahoo spells it {meant}"):
         check_symbol(text)
 
 
-def test_a_command_that_finds_no_prices_names_the_spelling_too(tmp_path: Path) -> None:
+def test_a_command_without_stored_prices_suggests_the_spelling_too(tmp_path: Path) -> None:
     done = in_process("data", "show", "BRK.B", folder=tmp_path)
     assert "Run: lstmcli fetch BRK-B." in done.err
 
 
-def test_symbols_in_one_word_are_split_at_commas_or_explained() -> None:
+def test_symbols_in_one_word_are_split_at_commas_or_refused_with_a_remedy() -> None:
     words = ["AAPL,MSFT", "KO,", "IBM, ^GSPC ,BRK-B", "aapl"]
     assert split_symbols(words) == ["AAPL", "MSFT", "KO", "IBM", "^GSPC", "BRK-B", "aapl"]
     assert split_symbols([",", "", " "]) == [",", "", " "]
     assert read_symbols(["AAPL, MSFT # two", "KO,"]) == ["AAPL", "MSFT", "KO"]
     for text in ("AAPL MSFT", "AAPL;MSFT", "AAPL,MSFT"):
-        with pytest.raises(UsageError, match="Give each symbol as a word: 'AAPL MSFT'"):
+        with pytest.raises(UsageError, match="Pass each symbol as a separate word: 'AAPL MSFT'"):
             check_symbol(text)
     with pytest.raises(UsageError, match=r"line 1, 'Apple Inc'"):
         read_symbols(["AAPL,Apple Inc"])
 
 
-def test_every_command_takes_symbols_with_commas(server: StandIn, run: Run, tmp_path: Path) -> None:
+def test_every_command_accepts_symbols_separated_by_commas(
+    server: StandIn, run: Run, tmp_path: Path
+) -> None:
     for symbol in ("AAPL", "MSFT"):
         server.serve(symbol, BARS)
     (tmp_path / "list.txt").write_text("KO,IBM\n")
@@ -73,7 +73,7 @@ def test_a_series_of_a_file_may_have_a_comma_in_its_name(tmp_path: Path) -> None
     assert "no series" not in done.err
 
 
-def test_a_misspelt_ticker_is_no_failure_of_the_feed(
+def test_a_misspelt_ticker_is_not_a_failure_of_the_feed(
     server: StandIn, run: Run, tmp_path: Path
 ) -> None:
     server.serve("AAPL", BARS)

@@ -18,7 +18,7 @@ TODAY = date(2018, 9, 1)
 
 
 def jumping(factor: float, ratio: float, rows: slice = slice(ROW, None)) -> pd.DataFrame:
-    """Bars that jump by a factor, with a split of that ratio on the first day of it."""
+    """Return bars that jump by a factor, with a split of that ratio on the first day."""
     frame = bars().assign(**{"Dividends": 0.0, "Stock Splits": 0.0})
     frame.iloc[rows, :4] = (frame.iloc[rows, :4] * factor).round(4)
     frame.iloc[ROW, list(frame.columns).index("Stock Splits")] = ratio
@@ -47,7 +47,7 @@ def test_import_train_predict_and_evaluate_name_day_ratio_and_move(fan_home: Pat
 
 
 @pytest.mark.parametrize("rows", [slice(ROW, None), slice(ROW, 393)])
-def test_pence_and_pounds_are_named_as_such(tmp_path: Path, rows: slice) -> None:
+def test_pence_and_pounds_are_reported_as_such(tmp_path: Path, rows: slice) -> None:
     (found,) = check_of(tmp_path, jumping(0.01, 0.0, rows))
     assert (found.kind, found.date) == ("jump", DAYS[ROW])
     outcome = in_process("data", "import", "B=a.csv", folder=tmp_path)

@@ -1,4 +1,4 @@
-"""Prices that do not move: a halted share, and a penny share that mostly stands still."""
+"""Unchanged prices: a halted share, and a penny share that rarely moves."""
 
 import csv
 import io
@@ -54,7 +54,7 @@ def test_a_window_that_ends_unchanged_is_neither_hit_nor_miss(home: Path) -> Non
         assert (row["direction_hit"] == "") == (row in unchanged)
 
 
-def test_accuracy_and_the_best_constant_answer_rest_on_the_moves_alone(home: Path) -> None:
+def test_accuracy_and_the_best_constant_answer_ignore_unchanged_windows(home: Path) -> None:
     document = json.loads(evaluate(home, "--format", "json"))
     rows = document["forecasts"]
     moved = [row for row in rows if not row["unchanged"]]
@@ -68,7 +68,7 @@ def test_accuracy_and_the_best_constant_answer_rest_on_the_moves_alone(home: Pat
     assert two_way_of(document, "always_up")["always_accuracy"] == pytest.approx(best)
 
 
-def test_the_table_counts_unchanged_windows_apart_and_writes_no_minus_zero(home: Path) -> None:
+def test_the_table_counts_unchanged_windows_separately_and_has_no_minus_zero(home: Path) -> None:
     text = evaluate(home)
     count = two_way_of(json.loads(evaluate(home, "--format", "json")), "h/v0001")["n_unchanged"]
     assert re.search(rf"^Unchanged +{count}, left out$", text, re.MULTILINE)
@@ -77,7 +77,7 @@ def test_the_table_counts_unchanged_windows_apart_and_writes_no_minus_zero(home:
     assert not re.search(r"-0\.0+ %", text + evaluate(home, "--details"))
 
 
-def test_where_no_price_changed_there_is_no_accuracy_and_the_verdict_says_why(home: Path) -> None:
+def test_without_a_price_change_there_is_no_accuracy_and_the_verdict_says_why(home: Path) -> None:
     start = next(
         row["cutoff"]
         for row in csv.DictReader(io.StringIO(evaluate(home, "--format", "csv")))
@@ -96,7 +96,7 @@ def test_where_no_price_changed_there_is_no_accuracy_and_the_verdict_says_why(ho
     assert "Direction right in -; left out, since unchanged" in page.read_text(encoding="utf-8")
 
 
-def test_unchanged_prices_are_no_falls_for_the_best_constant_answer() -> None:
+def test_unchanged_prices_do_not_count_as_falls_for_the_best_constant_answer() -> None:
     actual = np.array([0.1, 0.1, -0.1, *np.zeros(7)])
     cutoff = np.datetime64("2020-01-01") + np.arange(actual.size)
     found = two_way(
@@ -106,7 +106,7 @@ def test_unchanged_prices_are_no_falls_for_the_best_constant_answer() -> None:
     assert found.accuracy == found.always_accuracy == found.up_actual == pytest.approx(2 / 3)
 
 
-def test_a_hit_is_the_same_sign_and_no_move_is_none() -> None:
+def test_a_hit_has_the_same_sign_and_unchanged_prices_are_not_hits() -> None:
     predicted = np.array([0.1, -0.1, 0.1, 0.0, 0.0, -0.0, 0.1, 0.1])
     actual = np.array([0.2, -0.2, -0.2, 0.2, -0.2, 0.0, 0.0, np.nan])
     expected = [1, 1, 0, 0, 0, np.nan, np.nan, np.nan]

@@ -1,4 +1,4 @@
-"""Weekly and monthly files: a running period is no bar, nor is a second row of one period."""
+"""Weekly and monthly files: unfinished periods and second rows of a period are left out."""
 
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -44,7 +44,7 @@ def read(tmp_path: Path, dates: list[str], today: date = TODAY) -> Prices:
 @pytest.mark.parametrize(
     ("dates", "last", "note"),
     [
-        # As Yahoo has it: the week by its Monday, and a live row of today or yesterday.
+        # Yahoo's format: the week dated by its Monday, and a live row of today or yesterday.
         (every_week("2026-11-23"), "2026-11-16", "2026-11-23: its week is not over"),
         ([*every_week("2026-11-23"), "2026-11-25"], "2026-11-16", "2026-11-23 and 2026-11-25"),
         ([*every_week("2026-11-16"), "2026-11-25"], "2026-11-16", "2026-11-25: its week"),
@@ -53,7 +53,7 @@ def read(tmp_path: Path, dates: list[str], today: date = TODAY) -> Prices:
         ([*every_week("2026-11-20"), "2026-11-26"], "2026-11-20", "2026-11-26: its week"),
         # Dated by Sundays, at the beginning of the week.
         (every_week("2026-11-22"), "2026-11-15", "2026-11-22: its week is not over"),
-        # And by the Sunday at its end, as pandas resamples.
+        # Dated by the Sunday at its end, as pandas resamples.
         (every_week("2026-11-29"), "2026-11-22", "2026-11-29: its week is not over"),
         (every_month("first", "2026-11"), "2026-10-01", "2026-11-01: its month is not over"),
         ([*every_month("first", "2026-11"), "2026-11-25"], "2026-10-01", "and 2026-11-25"),
@@ -64,7 +64,7 @@ def read(tmp_path: Path, dates: list[str], today: date = TODAY) -> Prices:
         (every_month("last", "2026-12")[5::6], "2026-06-30", "2026-12-31: its half-year is not"),
     ],
 )  # fmt: skip
-def test_a_period_that_is_not_over_is_left_out_and_named(
+def test_an_unfinished_period_is_left_out_with_a_note(
     dates: list[str], last: str, note: str, tmp_path: Path
 ) -> None:
     prices = read(tmp_path, dates)
@@ -87,13 +87,13 @@ def test_a_period_that_is_not_over_is_left_out_and_named(
         (every_month("last", "2025-12")[11::12], TODAY),
     ],
 )  # fmt: skip
-def test_a_period_that_is_over_stays(dates: list[str], today: date, tmp_path: Path) -> None:
+def test_a_finished_period_is_kept(dates: list[str], today: date, tmp_path: Path) -> None:
     prices = read(tmp_path, dates, today)
     assert len(prices.frame) == len(dates)
     assert prices.notes == ()
 
 
-def test_a_second_row_of_a_past_period_is_left_out_and_named(tmp_path: Path) -> None:
+def test_a_second_row_of_a_past_period_is_left_out_with_a_note(tmp_path: Path) -> None:
     weeks = every_week("2026-11-16")
     prices = read(tmp_path, [*weeks[:-1], "2026-11-12", weeks[-1]])
     assert len(prices.frame) == len(weeks)
@@ -103,7 +103,7 @@ def test_a_second_row_of_a_past_period_is_left_out_and_named(tmp_path: Path) -> 
     assert prices.notes == ("Left out a second bar of one month, the last of 2026-09-18.",)
 
 
-def test_weeks_that_a_holiday_moves_and_four_weekly_bars_are_none_of_it(tmp_path: Path) -> None:
+def test_weeks_moved_by_a_holiday_and_four_weekly_bars_are_kept(tmp_path: Path) -> None:
     fridays = every_week("2026-11-20")
     moved = [str(np.datetime64(day) - (n % 9 == 4)) for n, day in enumerate(fridays)]
     assert read(tmp_path, moved).notes == ()
@@ -111,7 +111,7 @@ def test_weeks_that_a_holiday_moves_and_four_weekly_bars_are_none_of_it(tmp_path
     assert len(read(tmp_path, four_weekly, date(2026, 12, 1)).frame) == 60
 
 
-def test_an_import_and_the_store_leave_it_out_alike(tmp_path: Path) -> None:
+def test_an_import_and_the_store_both_leave_it_out(tmp_path: Path) -> None:
     path = tmp_path / "own.csv"
     dates = [*every_week("2026-11-23"), "2026-11-25"]
     path.write_text(
@@ -121,20 +121,20 @@ def test_an_import_and_the_store_leave_it_out_alike(tmp_path: Path) -> None:
     report = import_data(source, now=datetime(2026, 11, 26, tzinfo=UTC))
     assert report.imported[0].last == "2026-11-16"
     assert "its week is not over" in report.notes[0]
-    # Bars that were stored before, by hand or by an earlier version.
+    # Bars stored earlier, by hand or by an earlier version.
     frame = random_walk(len(dates)).set_axis(np.array(dates, dtype="datetime64[s]"), axis=0)
     write_stored(tmp_path / "data", "AAPL", "1wk", frame, {"source": "Yahoo"})
     stored = Source(tmp_path / "data", TODAY, symbols=("AAPL",))
     (prices,), _ = load_prices(stored, Data(interval="1wk"))
     assert str(prices.frame.index[-1].date()) == "2026-11-16"
-    # One that `fetch --include-partial` kept on purpose stays.
+    # A bar that `fetch --include-partial` kept on purpose is not removed.
     facts = {"source": "Yahoo", "partial": "2026-11-23"}
     write_stored(tmp_path / "data", "MSFT", "1wk", frame[:-1], facts)
     kept = read_stored(tmp_path / "data", "MSFT", "1wk", today=TODAY)
     assert (str(kept.frame.index[-1].date()), kept.notes) == ("2026-11-23", ())
 
 
-def test_a_series_of_nothing_but_a_running_month_is_refused(tmp_path: Path) -> None:
+def test_a_series_with_only_an_unfinished_month_is_refused(tmp_path: Path) -> None:
     frame = random_walk(1).set_axis(np.array(["2026-11-01"], dtype="datetime64[s]"), axis=0)
     write_stored(tmp_path, "AAPL", "1mo", frame, {"source": "Yahoo"})
     with pytest.raises(DataError, match=r"no finished bars .*its month is not over"):

@@ -1,4 +1,4 @@
-"""Holidays that are not announced yet are named as not known, in forecasts and in status."""
+"""Holidays that are not announced yet are noted as unknown, in forecasts and in status."""
 
 import json
 from pathlib import Path
@@ -21,7 +21,7 @@ from tests.rows import for_each
         ("BBCA.JK", "XIDX", "2025-12-31"), ("shanghai", "XSHG", "2026-12-31"),
     ],
 )  # fmt: skip
-def test_a_forecast_beyond_the_known_holidays_says_until_when_they_are_known(
+def test_a_forecast_beyond_the_known_holidays_notes_their_last_day(
     symbol: str, calendar: str, end: str
 ) -> None:
     past, _ = span(calendar, str(known_until(calendar) - 20), 3)
@@ -32,8 +32,8 @@ def test_a_forecast_beyond_the_known_holidays_says_until_when_they_are_known(
     assert not any("holidays after" in note for note in note_unknown(prices, ahead[:5]))
 
 
-def test_tel_aviv_is_known_through_its_change_of_the_week() -> None:
-    """It met from Sunday to Thursday until 2025, and meets from Monday to Friday since."""
+def test_tel_aviv_is_recognised_across_its_change_of_the_trading_week() -> None:
+    """It traded from Sunday to Thursday until 2025, and from Monday to Friday since."""
     days = sessions_of("XTAE")
     weekday = (days.astype(int) + 3) % 7
     before, after = days < np.datetime64("2026-01-01"), days > np.datetime64("2026-01-05")
@@ -50,7 +50,7 @@ def test_tel_aviv_is_known_through_its_change_of_the_week() -> None:
         assert note_unknown(prices, ahead) == ()
 
 
-def test_an_evening_session_on_diwali_is_named_as_not_known() -> None:
+def test_an_evening_session_on_diwali_is_noted_as_unknown() -> None:
     past, _ = span("XBOM", "2026-09-30", 3)
     prices = series(past, "RELIANCE.NS")
     assert any("Muhurat" in note for note in note_unknown(prices, future_dates(prices, 40)))
@@ -58,7 +58,7 @@ def test_an_evening_session_on_diwali_is_named_as_not_known() -> None:
 
 
 @pytest.mark.parametrize("with_session", [True, False])
-def test_a_history_with_or_without_diwalis_sessions_is_bombays(with_session: bool) -> None:
+def test_bombay_is_recognised_with_and_without_its_diwali_sessions(with_session: bool) -> None:
     past, _ = span("XBOM", "2025-06-11", 3)
     diwali = np.array(["2022-10-24", "2023-11-12", "2024-11-01"], dtype="datetime64[D]")
     days = np.union1d(past, diwali) if with_session else np.setdiff1d(past, diwali)

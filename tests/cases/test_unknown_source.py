@@ -1,4 +1,4 @@
-"""Bars whose sidecar is lost, damaged or of other bars, and runs that died between the two."""
+"""Bars with a missing, damaged or wrong sidecar, and runs killed between the two writes."""
 
 import json
 import os
@@ -33,7 +33,7 @@ DAMAGES = [None, b"", b"{", b"[1]", b"\xff\xfe", b"{}", b'{"source": 7}', b'{"so
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
-def test_bars_without_a_whole_sidecar_are_replaced_only_by_full(
+def test_bars_without_an_intact_sidecar_are_replaced_only_with_full(
     server: StandIn, run: Run, tmp_path: Path, damage: bytes | None
 ) -> None:
     own = times(BARS[:70], slice(None), 1.37)
@@ -59,12 +59,12 @@ def test_bars_without_a_whole_sidecar_are_replaced_only_by_full(
     assert found.kind == "sidecar"
     assert "lstmcli fetch AAPL --full" in found.next_step
     result = only(run(full=True))
-    assert "70 rows of unknown source replaced, 2 of them of days that Yahoo" in result.note
+    assert "70 rows of unknown source replaced, 2 of them on days that Yahoo" in result.note
     assert_holds(tmp_path, BARS[2:])
     assert part(tmp_path, "store").state == "ok"
 
 
-def test_yahoos_own_bars_get_their_sidecar_back_by_full(
+def test_full_restores_the_sidecar_of_yahoos_bars(
     server: StandIn, run: Run, tmp_path: Path
 ) -> None:
     server.serve("AAPL", BARS)
@@ -81,7 +81,7 @@ def test_yahoos_own_bars_get_their_sidecar_back_by_full(
     ("gone", "rows"), [([5], "1 stored row"), ([5, 9], "2 stored rows"), ([], "")]
 )
 @pytest.mark.parametrize("lost", ["sidecar", "fit"])
-def test_rows_that_all_of_yahoos_history_lacks_are_kept_and_named(
+def test_rows_that_yahoos_whole_history_lacks_are_kept_and_noted(
     server: StandIn, run: Run, tmp_path: Path, lost: str, gone: list[int], rows: str
 ) -> None:
     server.serve("AAPL", BARS)
@@ -100,7 +100,7 @@ def test_rows_that_all_of_yahoos_history_lacks_are_kept_and_named(
     assert "kept" not in only(run(full=True)).note  # now they are known to be Yahoo's
 
 
-def test_an_import_over_bars_of_unknown_source_asks_for_replace(tmp_path: Path) -> None:
+def test_an_import_over_bars_of_unknown_source_requires_replace(tmp_path: Path) -> None:
     write_stored(tmp_path, "AAPL", "1d", BARS, {"source": "import", "file": "mine.csv"})
     (tmp_path / "prices/1d/AAPL.json").unlink()
     file = tmp_path / "prices/1d/AAPL.csv"
@@ -114,12 +114,12 @@ def test_an_import_over_bars_of_unknown_source_asks_for_replace(tmp_path: Path) 
 
 
 class Killed(BaseException):
-    """Stands for the end of the process."""
+    """Simulates the end of the process."""
 
 
 @pytest.mark.parametrize("at", [0, 1])
 @pytest.mark.parametrize("story", ["first", "more", "split", "earlier start"])
-def test_after_a_kill_between_two_files_the_next_fetch_mends_all(
+def test_after_a_kill_between_two_files_the_next_fetch_repairs_both(
     server: StandIn, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, story: str, at: int
 ) -> None:
     since = {"start": date(2024, 2, 1)} if story == "earlier start" else {}
@@ -147,7 +147,7 @@ def test_after_a_kill_between_two_files_the_next_fetch_mends_all(
     assert check_data(tmp_path, today=TODAY).exit_code == 0
 
 
-def test_bars_that_were_edited_by_hand_are_compared_with_all_of_history(
+def test_bars_that_were_edited_by_hand_are_compared_with_the_whole_history(
     server: StandIn, run: Run, tmp_path: Path
 ) -> None:
     server.serve("AAPL", BARS)

@@ -1,4 +1,4 @@
-"""Negative and zero prices: an error that names the way past them, or rows after them alone."""
+"""Negative and zero prices: an error with a remedy, or only the rows after them are used."""
 
 import json
 from datetime import UTC, datetime
@@ -55,7 +55,7 @@ def test_predict_reads_from_the_first_row_after_the_last_unusable_one(fan_home: 
     write(fan_home, "oil.csv", closes(20, 100))
     outcome = succeed(*predict, folder=fan_home)
     (found,), (expected,) = json.loads(outcome.out)["forecasts"], sound["forecasts"]
-    # The scale of MASE is of the training rows that are read, and a fan rests on these too.
+    # The scale of MASE and the fan are based on the training rows that are read.
     aside = {"mase_scale": None, "steps": None}
     assert found | aside == expected | aside
     for one, other in zip(found["steps"], expected["steps"], strict=True):
@@ -65,7 +65,7 @@ def test_predict_reads_from_the_first_row_after_the_last_unusable_one(fan_home: 
     assert any(note in each for each in json.loads(outcome.out)["notes"])
 
 
-def test_predict_fails_where_a_row_that_it_reads_is_unusable(fan_home: Path) -> None:
+def test_predict_fails_if_a_row_that_it_reads_is_unusable(fan_home: Path) -> None:
     predict = ("predict", "-m", "fan", "--csv", "OIL=oil.csv")
     write(fan_home, "oil.csv", closes(-1, value=0.0))
     assert_one_error(in_process(*predict, folder=fan_home), 4, "bad price", DAYS[-1])
@@ -76,7 +76,7 @@ def test_predict_fails_where_a_row_that_it_reads_is_unusable(fan_home: Path) -> 
     succeed(*predict, "--as-of", DAYS[300], folder=fan_home)
 
 
-def test_evaluate_reads_after_it_and_scores_nothing_against_it(fan_home: Path) -> None:
+def test_evaluate_reads_the_rows_after_it_and_never_scores_against_it(fan_home: Path) -> None:
     evaluate = ("evaluate", "-m", "fan", "--format", "json", "--csv", "OIL=oil.csv")
     write(fan_home, "oil.csv", closes(100))
     outcome = succeed(*evaluate, folder=fan_home)
@@ -95,12 +95,12 @@ def test_fetch_names_the_day_to_start_from_and_starts_there(server: StandIn, run
     result = only(run("CL=F", now=LATER))
     assert result.exit_code == 4
     assert "Close is -37.63" in result.reason
-    assert result.reason.endswith(f"To do without: lstmcli fetch CL=F --start {after}.")
+    assert result.reason.endswith(f"To leave it out: lstmcli fetch CL=F --start {after}.")
     result = only(run("CL=F", now=LATER, start=after))
     assert (result.status, result.first, result.rows) == ("new", str(after), 49)
 
 
-def test_a_new_negative_price_keeps_what_is_stored_and_names_the_way_past_it(
+def test_a_new_negative_price_keeps_the_stored_bars_and_suggests_a_remedy(
     server: StandIn, run: Run, tmp_path: Path
 ) -> None:
     server.serve("CL=F", BARS[:70])

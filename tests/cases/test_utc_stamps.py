@@ -1,4 +1,4 @@
-"""Time stamps in UTC: an exchange's midnights and closes become the dates of its sessions."""
+"""Time stamps in UTC: midnights and closes of an exchange become its session dates."""
 
 import io
 from collections.abc import Callable
@@ -36,7 +36,7 @@ def weekdays(rows: int = 270, last: str = "2024-06-28") -> Index:
 
 
 def in_utc(days: Index, zone: str, time: str = "00:00") -> Index:
-    """The instants of a local time on each day."""
+    """Return the instants of a local time on each day."""
     local = days + pd.Timedelta(f"{time}:00")
     every = np.ones(len(days), dtype=bool)
     return local.tz_localize(zone, ambiguous=every, nonexistent="shift_forward").tz_convert("UTC")
@@ -82,7 +82,7 @@ def test_frankfurts_midnights_are_its_dates(symbol: str | None, form: str) -> No
 )
 @example("America/Sao_Paulo", "00:00", 20, "2004-11-02", "Z")  # a day without a midnight
 @settings(max_examples=60, deadline=None)
-def test_every_exchange_is_found_without_a_symbol(
+def test_every_exchange_is_detected_without_a_symbol(
     zone: str, time: str, rows: int, last: str, form: str
 ) -> None:
     days = weekdays(rows, last)
@@ -104,14 +104,14 @@ def test_a_symbol_names_its_exchange(symbol: str, time: str) -> None:
 
 @for_each("symbol", ["^GDAXI", None])
 @for_each("frequency", ["W-MON", "MS"])
-def test_weekly_and_monthly_stamps_are_dates_too(symbol: str | None, frequency: str) -> None:
+def test_weekly_and_monthly_stamps_become_dates_too(symbol: str | None, frequency: str) -> None:
     days = pd.date_range("2014-01-01", "2024-06-20", freq=frequency)
     prices = read(FORMATS["Z"](in_utc(days, "Europe/Berlin")), symbol)
     assert days_of(prices) == expected(days)
     assert prices.interval == ("1wk" if frequency == "W-MON" else "1mo")
 
 
-def test_a_week_from_sunday_to_thursday_is_one_in_riyadh() -> None:
+def test_a_week_from_sunday_to_thursday_is_valid_in_riyadh() -> None:
     days = pd.date_range(end="2024-06-27", periods=400)
     days = days[~days.day_name().isin(["Friday", "Saturday"])]
     for name in ("2222.SR", "aramco"):
@@ -134,7 +134,7 @@ def test_currencies_keep_their_dates() -> None:
     assert days_of(read(FORMATS["+00:00"](stamps), "ES=F")) == expected(days)
 
 
-def test_local_midnights_and_dates_in_disguise_stay() -> None:
+def test_local_midnights_and_dates_with_constant_times_are_unchanged() -> None:
     days = weekdays()
     local = [f"{stamp:%Y-%m-%d %H:%M:%S%z}" for stamp in days.tz_localize("America/New_York")]
     for stamps in (local, FORMATS["Z"](Index(days)), FORMATS["naive"](Index(days))):
@@ -146,7 +146,7 @@ def test_local_midnights_and_dates_in_disguise_stay() -> None:
     assert days_of(read(closes, "7203.T")) == expected(days)
 
 
-def test_the_last_row_may_be_of_this_minute() -> None:
+def test_the_last_row_may_have_the_current_time() -> None:
     stamps = FORMATS["Z"](in_utc(weekdays(), "Europe/Berlin"))
     stamps.append("2024-07-01T14:21:07Z")
     for name in ("^GDAXI", None):
@@ -163,14 +163,14 @@ def test_the_last_row_may_be_of_this_minute() -> None:
         FORMATS["naive"](in_utc(weekdays() - pd.Timedelta(days=1), "UTC", "21:30")),
     ],
 )
-def test_what_cannot_be_decided_is_refused(stamps: list[str]) -> None:
+def test_ambiguous_stamps_are_refused(stamps: list[str]) -> None:
     with pytest.raises(DataError, match=r"cannot tell the session.*YYYY-MM-DD.*NAME\.DE") as caught:
         read(stamps)
     assert stamps[-1][:10] in str(caught.value)
     assert caught.value.exit_code == 4
 
 
-def test_a_symbol_decides_what_is_undecided() -> None:
+def test_a_symbol_decides_ambiguous_stamps() -> None:
     stamps = [f"2024-06-{day} 20:00:00+00:00" for day in (18, 19, 20)]
     assert days_of(read(stamps, "AAPL"))[-1] == "2024-06-20"
 

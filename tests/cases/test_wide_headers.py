@@ -1,4 +1,4 @@
-"""Headers of very many columns: read up to a limit."""
+"""Headers with very many columns are refused beyond a limit."""
 
 import io
 from datetime import date
@@ -20,7 +20,7 @@ def test_a_million_columns_are_refused_with_their_number(tmp_path: Path) -> None
     assert_one_error(done, 4, "found 1,000,000", f"at most {MAX_COLUMNS:,}", "wide.csv")
 
 
-def test_yfinances_header_obeys_the_limit_too(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_limit_applies_to_yfinances_header_too(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(columns, "MAX_COLUMNS", 3)
     rows = [line.split(",") for line in ("Price,Close,Close,Close", "Ticker,A,B,C", "Date,,,")]
     with pytest.raises(DataError, match="found 4, expected at most 3"):
@@ -29,7 +29,7 @@ def test_yfinances_header_obeys_the_limit_too(monkeypatch: pytest.MonkeyPatch) -
 
 
 class Endless(io.RawIOBase):
-    """A line without an end, which counts what is read of it."""
+    """An endless line that counts the bytes read from it."""
 
     given = 0
 
@@ -42,7 +42,7 @@ class Endless(io.RawIOBase):
         return len(buffer)
 
 
-def test_of_a_line_without_an_end_little_is_read() -> None:
+def test_only_a_little_of_an_endless_line_is_read() -> None:
     stream = Endless()
     with pytest.raises(DataError, match="a line is longer than"):
         read_prices("-", stdin=io.BufferedReader(stream), today=date(2018, 9, 6))

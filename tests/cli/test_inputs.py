@@ -114,7 +114,7 @@ def test_both_may_be_columns_of_one_file(honest: Path, tmp_path: Path) -> None:
 
 def test_columns_that_are_not_named_are_still_reported_as_unused(honest: Path) -> None:
     done = in_process("predict", "--model", "fan", "--verbose", folder=honest)
-    assert "Columns that are not used: Label" in done.err
+    assert "Unused columns: Label" in done.err
     assert "Mood" not in done.err.replace("column:Mood", "")
 
 

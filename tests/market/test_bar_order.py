@@ -1,4 +1,4 @@
-"""Which value of a contradictory bar is the odd one, against a slow and obvious twin."""
+"""Odd values of contradictory bars, compared with a brute-force search."""
 
 from itertools import combinations
 
@@ -25,7 +25,7 @@ def consistent(rows: int, seed: int = 0) -> Columns:
 
 
 def bar(**values: float) -> Columns:
-    """A bar between two of 100, 101, 99, 100; columns that are not named are as in those."""
+    """Return a bar between two bars of 100, 101, 99, 100, with the same values by default."""
     usual = {"Open": 100.0, "High": 101.0, "Low": 99.0, "Close": 100.0}
     return {
         name: np.array([usual[name], values.get(name, usual[name]), usual[name]]) for name in BAR
@@ -37,14 +37,14 @@ def odd_names(columns: Columns, row: int = 1) -> set[str]:
 
 
 def in_order(values: dict[str, float]) -> bool:
-    """Whether no value that there is contradicts another by more than 1e-4."""
+    """Return whether no available value contradicts another by more than 1e-4."""
     low, high = values.get("Low", 0.0), values.get("High", np.inf)
     inside = [values[name] for name in ("Open", "Close") if name in values]
     return all(low <= each * 1.0001 and each <= high * 1.0001 for each in [*inside, high, low])
 
 
 def slow_odd_names(columns: Columns, row: int) -> set[str]:
-    """The same by trying all removals, smallest first, of one bar."""
+    """Find the odd values of one bar by trying all removals, smallest first."""
 
     def present(at: int) -> dict[str, float]:
         return {
@@ -79,18 +79,18 @@ def test_contradictions_below_a_ten_thousandth_are_rounding() -> None:
     assert odd_names(bar(High=100 * (1 - 1.2e-4))) == {"High"}
 
 
-def test_of_two_that_would_do_the_one_farther_from_the_neighbours_is_odd() -> None:
+def test_of_two_candidates_the_value_farther_from_the_neighbours_is_odd() -> None:
     assert odd_names(bar(Close=104.0)) == {"Close"}
     assert odd_names(bar(Open=95.0, Low=94.0, High=96.0, Close=97.0)) == {"High"}
 
 
-def test_a_lone_bar_is_measured_by_its_own_values() -> None:
+def test_a_single_bar_is_compared_with_its_own_median() -> None:
     for name in ("Close", "Open"):
         columns = {each: values[1:2] for each, values in bar(**{name: 50.0}).items()}
         assert odd_names(columns, 0) == {name}
 
 
-def test_missing_values_and_columns_contradict_nothing() -> None:
+def test_missing_values_and_columns_cause_no_contradiction() -> None:
     assert odd_names(bar(High=np.nan, Low=np.nan, Close=50.0)) == set()
     assert odd_names(bar(High=-1.0, Low=0.0)) == set()
     part = {name: values for name, values in bar(Close=150.0).items() if name in ("High", "Close")}
@@ -99,7 +99,7 @@ def test_missing_values_and_columns_contradict_nothing() -> None:
 
 
 @given(st.integers(0, 10_000))
-def test_any_table_has_the_odd_values_of_the_slow_twin(seed: int) -> None:
+def test_odd_values_equal_those_of_a_brute_force_search(seed: int) -> None:
     generator = np.random.default_rng(seed)
     columns = consistent(12, seed)
     for name in generator.choice(BAR, generator.integers(0, 2), replace=False):
@@ -114,7 +114,7 @@ def test_any_table_has_the_odd_values_of_the_slow_twin(seed: int) -> None:
         assert odd_names(columns, row) == slow_odd_names(columns, row), row
 
 
-def test_many_contradictory_bars_are_columns_of_different_bases() -> None:
+def test_many_contradictory_bars_mean_columns_of_different_bases() -> None:
     columns = consistent(400)
     columns["Close"][:19] *= 0.5
     assert not have_different_bases(find_odd_values(columns))
@@ -124,5 +124,5 @@ def test_many_contradictory_bars_are_columns_of_different_bases() -> None:
     assert not have_different_bases(find_odd_values(few))
 
 
-def test_a_bar_is_named_with_the_values_that_it_has() -> None:
+def test_the_text_of_a_bar_lists_its_available_values() -> None:
     assert bar_text(bar(Close=50.0, High=np.nan), 1) == "Close 50 with Open 100, Low 99"

@@ -1,4 +1,4 @@
-"""Answers of the right form with anything in them: bars fit to be stored, or an expected error."""
+"""Corrupted answers of Yahoo: each gives valid bars or an expected error."""
 
 import json
 from collections.abc import Iterator
@@ -23,7 +23,7 @@ JUNK: tuple[Any, ...] = (
 
 
 def places(tree: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
-    """Yield the path to every part of a document, of long lists to the first three."""
+    """Yield the path to each part of a document; only the first three parts of long lists."""
     parts = dict(tree) if isinstance(tree, dict) else {}
     if isinstance(tree, list):
         parts = dict(enumerate(tree[:3]))
@@ -33,7 +33,7 @@ def places(tree: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
 
 
 def spoil(body: bytes, random: Random) -> bytes:
-    """Take one part of a document out, double it, or put something else in its place."""
+    """Remove, duplicate or replace one part of a document."""
     document = json.loads(body)
     *path, last = random.choice(list(places(document)))
     holder = document
@@ -72,10 +72,10 @@ def check(seeds: range) -> None:
     assert kinds >= {"bars", "Transient", "NothingInRange", "UnusablePriceError"}
 
 
-def test_a_spoilt_answer_gives_bars_that_can_be_stored_or_an_expected_error() -> None:
+def test_a_corrupted_answer_gives_valid_bars_or_an_expected_error() -> None:
     check(range(80))
 
 
 @pytest.mark.slow
-def test_no_spoilt_answer_of_many_gives_anything_else() -> None:
+def test_many_corrupted_answers_give_valid_bars_or_expected_errors() -> None:
     check(range(1000))

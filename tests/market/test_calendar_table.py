@@ -1,4 +1,4 @@
-"""The table of sessions that ships holds what the library makes, and no more than that."""
+"""The shipped table of sessions equals the calendars of exchange_calendars."""
 
 from importlib.metadata import version
 
@@ -19,7 +19,7 @@ from lstmcli.market.calendars import (
 from tests.calendar_table import RECORDED_UNTIL, made, names
 from tests.rows import for_each
 
-# Those that exchange_calendars cannot make under pandas 3.
+# Calendars that exchange_calendars cannot build under pandas 3.
 NOT_MADE = {"ASEX", "XBEL", "XBSE", "XCYS", "XTAE"}
 
 
@@ -29,10 +29,10 @@ def is_other_library() -> bool:
 
 
 def differing(name: str) -> list[str]:
-    """Return what a calendar of the table and of the library do not share.
+    """Return the differences between a calendar of the table and of the library.
 
-    Under pandas 3 the library loses all sessions on weekends that were special: Seoul's Saturdays
-    until 1998, Moscow's and Bombay's make-up days. The table has them.
+    Under pandas 3 the library loses all special weekend sessions: Seoul's Saturdays until 1998,
+    Moscow's and Bombay's make-up days. The table has them.
     """
     found = made(name)
     if found is None:
@@ -49,18 +49,18 @@ def differing(name: str) -> list[str]:
 
 @pytest.mark.skipif(is_other_library(), reason="the table is of another exchange_calendars")
 @for_each("name", ["XNYS", "XLON", "XHKG", "XSHG", "XBOM", "XIDX"])
-def test_the_table_holds_what_the_library_makes(name: str) -> None:
+def test_the_table_equals_the_calendars_of_the_library(name: str) -> None:
     assert differing(name) == []
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(is_other_library(), reason="the table is of another exchange_calendars")
-def test_the_table_holds_all_calendars_of_the_library() -> None:
+def test_the_table_has_all_calendars_of_the_library() -> None:
     assert set(calendar_table().names) == {*names(), "24/5", "24/7"}
     assert [odd for name in names() for odd in differing(name)] == []
 
 
-def test_every_calendar_is_dated_and_has_sessions_as_far_as_it_is_known() -> None:
+def test_every_calendar_has_sessions_in_its_known_range() -> None:
     table = calendar_table()
     assert table.is_session.shape == (71, int((LAST_KNOWN - FIRST_TRUSTED).astype(int)) + 1)
     assert set(names()) | {"24/5", "24/7"} == set(table.names)
@@ -71,8 +71,8 @@ def test_every_calendar_is_dated_and_has_sessions_as_far_as_it_is_known() -> Non
         assert days[-1] >= known_until(name) - np.timedelta64(5, "D")
 
 
-def test_no_calendar_loses_its_holidays_before_it_says_so() -> None:
-    """The last three years known have holidays as the years before; see RECORDED_UNTIL."""
+def test_no_calendar_lacks_holidays_in_its_known_range() -> None:
+    """The last three known years have as many holidays as earlier ones; see RECORDED_UNTIL."""
     thin = []
     for name in calendar_table().names[2:]:
         end = min(int(str(known_until(name))[:4]), 2048)
@@ -84,14 +84,14 @@ def test_no_calendar_loses_its_holidays_before_it_says_so() -> None:
     assert thin == []
 
 
-def test_a_later_library_is_asked_where_the_table_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_later_library_extends_the_table(monkeypatch: pytest.MonkeyPatch) -> None:
     later = np.array(["2026-12-31", "2027-01-04"], dtype="datetime64[D]")
     monkeypatch.setattr(calendars, "_library_is_another", lambda: True)
     made_of = {"XSHG": np.datetime64("2027-12-31"), "XIDX": LAST_KNOWN}
     monkeypatch.setattr(calendars, "library_sessions", lambda name: (later, made_of[name]))
     fresh = calendars._sessions.__wrapped__
     assert fresh("XSHG")[1] == np.datetime64("2027-12-31")
-    # An end of LAST_KNOWN is no sign that holidays were added.
+    # LAST_KNOWN as the end does not prove that holidays were added.
     assert fresh("XIDX")[1] == np.datetime64("2025-12-31")
     assert fresh("XNYS")[1] == LAST_KNOWN
 

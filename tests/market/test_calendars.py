@@ -41,7 +41,7 @@ def test_new_york_knows_holidays_half_days_and_closures() -> None:
     assert "2060-07-05" not in sessions  # Independence Day on a Sunday
 
 
-def test_currencies_rest_on_christmas_and_new_year_only() -> None:
+def test_currencies_skip_only_christmas_and_new_year() -> None:
     sessions = set(sessions_of("24/5").astype(str).tolist())
     assert not sessions & {"2024-12-25", "2024-01-01", "2024-01-06"}
     assert {"2024-12-24", "2024-12-26", "2024-12-31", "2024-01-02", "2024-07-04"} <= sessions

@@ -24,7 +24,7 @@ def made(freq: str, n: int = 40, start: str = "2020-01-01") -> np.ndarray:
         ("BME", "1mo"), ("QS", "3mo"), ("QE", "3mo"), ("YE", "1y"), ("YS", "1y"), ("14D", "14D"),
     ],
 )  # fmt: skip
-def test_interval_is_read_off_the_dates(freq: str, interval: str) -> None:
+def test_the_interval_is_inferred_from_the_dates(freq: str, interval: str) -> None:
     assert infer_interval(made(freq)) == interval
     assert infer_interval(pd.DatetimeIndex(made(freq))) == interval
 
@@ -33,13 +33,13 @@ def test_holes_do_not_change_the_interval() -> None:
     assert infer_interval(np.delete(made("B", 300), range(50, 170))) == "1d"
 
 
-def test_two_dates_are_taken_for_daily() -> None:
+def test_two_dates_count_as_daily() -> None:
     assert infer_interval(days("2020-01-01", "2020-06-01")) == "1d"
 
 
 @for_each("freq", ["MS", "ME", "BME", "BMS", "W-MON", "W-FRI", "B", "D", "QE", "QS", "YE", "14D"])
 @for_each("cut", [20, 27, 33])
-def test_a_regular_series_goes_on_as_it_went(freq: str, cut: int) -> None:
+def test_a_regular_series_continues_its_pattern(freq: str, cut: int) -> None:
     whole = made(freq, 45)
     past, future = whole[:cut], whole[cut:]
     np.testing.assert_array_equal(dates_after(past, future.size, infer_interval(past)), future)

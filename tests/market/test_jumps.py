@@ -1,4 +1,4 @@
-"""Moves that only a fault of the data explains, and the many that are none."""
+"""Jumps that only a fault of the data explains, and moves that are not jumps."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -61,7 +61,9 @@ def test_the_note_names_day_ratio_and_move() -> None:
 
 
 @given(st.integers(0, 10_000), st.sampled_from([20.0, 3.0, 1.5, 1.25, 1.1, 1.05, 0.5, 0.1]))
-def test_an_adjusted_series_with_a_flag_and_a_usual_move_is_silent(seed: int, ratio: float) -> None:
+def test_an_adjusted_series_with_a_split_and_a_usual_move_has_no_jump(
+    seed: int, ratio: float
+) -> None:
     assert find_jumps(walk(seed), flag(ratio), "1d") == []
 
 
@@ -73,7 +75,7 @@ def test_noise_does_not_hide_a_small_split(volatility: float) -> None:
     assert sum(len(each) == 1 and each[0].unadjusted for each in found) >= 48
 
 
-def test_a_flag_of_one_or_without_sense_is_no_split() -> None:
+def test_a_split_ratio_of_one_or_an_invalid_one_is_ignored() -> None:
     for ratio in (1.0, 0.0, -2.0, np.nan, np.inf):
         assert find_jumps(walk(), flag(ratio), "1d") == []
         (jump,) = find_jumps(scaled(0.25), flag(ratio), "1d")
@@ -85,7 +87,7 @@ def test_a_split_does_not_explain_another_jump_on_its_day() -> None:
     assert note.startswith("Close moves by x4 on 2024-03-01, the day of a 4:1 split: if that is no")
 
 
-def test_beyond_a_factor_of_two_daily_and_weekly_bars_jump_without_a_flag() -> None:
+def test_daily_and_weekly_moves_beyond_a_factor_of_two_are_jumps_without_a_split() -> None:
     (note,) = told(scaled(0.25, volatility=1e-5))
     assert note == (
         "Close moves by x0.25 on 2024-03-01: if that is no real move, it looks like an unadjusted "
@@ -111,13 +113,13 @@ def test_a_factor_of_a_hundred_looks_like_pence_and_pounds(factor: float, interv
         (slice(40, 41), "on 2024-02-10 (1 row) and back"),
     ],
 )
-def test_a_stretch_in_another_unit_is_one_jump_there_and_back(rows: slice, span: str) -> None:
+def test_a_period_in_another_unit_is_one_jump_with_its_return(rows: slice, span: str) -> None:
     for factor, text in ((100.0, "x100"), (0.01, "x0.01")):
         (note,) = told(scaled(factor, rows, volatility=1e-5))
         assert f"Close is {text} {span}: it looks like pence and pounds" in note
 
 
-def test_a_hundredfold_close_under_a_right_adjusted_one_is_named() -> None:
+def test_a_hundredfold_close_next_to_a_correct_adjusted_close_is_reported() -> None:
     columns = {"Close": scaled(100.0, slice(DAY, DAY + 2)), "Adj Close": walk()}
     bars = Bars("A", "a.csv", DAYS, columns, np.arange(ROWS))
     (note,) = note_jumps(bars, "Adj Close", "1d")
@@ -131,20 +133,20 @@ def test_short_and_constant_series_have_no_jump(prices: Sequence[float]) -> None
     assert find_jumps(np.array(prices), np.zeros(len(prices)), "1d") == []
 
 
-def test_a_jump_to_the_largest_number_is_one_and_warns_of_no_overflow() -> None:
+def test_a_jump_to_the_largest_float_is_found_without_an_overflow_warning() -> None:
     largest = np.finfo(np.float64).max
     (jump,) = find_jumps(np.array([1.0, 1.0, 0.5, largest]), None, "1d")
     assert (jump.row, jump.factor) == (3, np.inf)
 
 
-def test_two_rows_are_enough_for_a_large_split() -> None:
+def test_a_large_split_is_found_in_two_rows() -> None:
     near: Any = pytest.approx(0.05)
     assert find_jumps(np.array([100.0, 5.0]), np.array([0.0, 20.0]), "1d") == [
         Jump(1, near, 20.0, unadjusted=True)
     ]
 
 
-def test_splits_are_named_as_people_do() -> None:
+def test_splits_are_named_as_ratios() -> None:
     assert [split_name(ratio) for ratio in (20.0, 1.5, 0.1)] == [
         "20:1 split", "3:2 split", "1:10 split",
     ]  # fmt: skip

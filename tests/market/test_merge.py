@@ -1,4 +1,4 @@
-"""When stored and fresh bars may stand in one table, and when they may not."""
+"""When stored and fresh bars can be merged, and when the history was restated."""
 
 from datetime import date
 
@@ -19,7 +19,7 @@ PAID = dividend(BARS, "2024-03-06", 0.24)
 
 
 def changed(bars: pd.DataFrame, rows: object, columns: object, value: object) -> pd.DataFrame:
-    """Return the bars with other values in some places."""
+    """Return the bars with some values replaced."""
     after = bars.copy()
     after.loc[DAYS[rows], columns] = value  # type: ignore[call-overload]
     return after
@@ -37,7 +37,9 @@ def changed(bars: pd.DataFrame, rows: object, columns: object, value: object) ->
     ],
     ids=("new rows", "no new ones", "fewer values", "more values", "other rows", "other unit"),
 )
-def test_rows_and_values_complete_each_other(stored: pd.DataFrame, fresh: pd.DataFrame) -> None:
+def test_stored_and_fresh_rows_and_values_complement_each_other(
+    stored: pd.DataFrame, fresh: pd.DataFrame
+) -> None:
     merged = merge(stored, fresh)
     assert merged.restated is None
     pd.testing.assert_frame_equal(merged.frame, BARS, check_freq=False, check_index_type=False)
@@ -81,7 +83,7 @@ def test_a_new_action_or_price_restates_history(
     assert found == reason or (found or "").endswith(str(reason))
 
 
-def test_the_last_stored_row_and_volumes_are_open_to_corrections() -> None:
+def test_the_last_stored_row_and_volumes_may_be_corrected() -> None:
     fresh = changed(changed(BARS, 49, ["High", "Close"], 250.0), 43, "Volume", 5.0)[40:]
     merged = merge(BARS[:50], fresh)
     assert (len(merged.frame), merged.restated) == (60, None)
@@ -89,7 +91,7 @@ def test_the_last_stored_row_and_volumes_are_open_to_corrections() -> None:
     assert merged.frame["Volume"].iloc[43] == 5.0
 
 
-def test_the_overlap_is_ten_rows_and_all_since_the_last_action() -> None:
+def test_the_overlap_starts_ten_rows_back_or_at_the_last_action() -> None:
     assert overlap_start(BARS) == BARS.index[-10].date()
     assert overlap_start(BARS[:3]) == BARS.index[0].date()
     assert overlap_start(split(BARS, "2024-02-05", 4)) == date(2024, 2, 5)
@@ -110,7 +112,7 @@ def test_a_replaced_history_has_the_fresh_rows_and_keeps_equal_bits() -> None:
     pd.testing.assert_series_equal(result.iloc[7], fresh.iloc[7])
 
 
-def test_inputs_are_left_alone() -> None:
+def test_inputs_are_not_changed() -> None:
     stored, fresh = BARS[:50].copy(), split(BARS, "2024-03-15", 4)[40:].copy()
     before = stored.copy(), fresh.copy()
     merge(stored, fresh)
@@ -119,7 +121,7 @@ def test_inputs_are_left_alone() -> None:
     pd.testing.assert_frame_equal(fresh, before[1])
 
 
-def test_a_split_scales_what_the_new_history_lacks() -> None:
+def test_a_split_rescales_rows_that_the_new_history_lacks() -> None:
     fresh = SPLIT.drop(BARS.index[[0, 20, 21, 49]])
     fresh.loc[BARS.index[30:33], ["Open", "High", "Low", "Volume"]] = np.nan
     new = merge(BARS[:50], fresh)
@@ -129,7 +131,7 @@ def test_a_split_scales_what_the_new_history_lacks() -> None:
     np.testing.assert_allclose(new.frame, SPLIT, rtol=1e-9, atol=0.5)
 
 
-def test_a_dividend_scales_adjusted_closes_alone() -> None:
+def test_a_dividend_rescales_only_adjusted_closes() -> None:
     after = dividend(BARS, "2024-03-15", 2.0)
     fresh = after.drop(BARS.index[[7, 49]])
     fresh.loc[BARS.index[30:33], ["Open", "Volume"]] = np.nan
@@ -142,7 +144,7 @@ def test_a_dividend_scales_adjusted_closes_alone() -> None:
     )
 
 
-def test_paid_dividends_of_kept_rows_are_scaled_too() -> None:
+def test_dividends_of_kept_rows_are_rescaled_too() -> None:
     paid = dividend(BARS, "2024-02-05", 0.8)
     row = pd.Timestamp("2024-02-05")
     new = merge(paid[:50], split(paid, "2024-03-15", 4).drop(row))
@@ -199,9 +201,7 @@ def flagged(bars: pd.DataFrame) -> pd.DataFrame:
 
 @for_each("factor", [100.0, 0.01, 10.0, 2.2, 1 / 3])
 @for_each("rows", [slice(43, 46), slice(44, 45), slice(41, None), slice(0, 45)])
-def test_a_jump_where_the_stored_prices_have_none_contradicts_them(
-    factor: float, rows: slice
-) -> None:
+def test_a_jump_that_the_stored_prices_lack_contradicts_them(factor: float, rows: slice) -> None:
     found = contradiction(BARS[:50], hundredfold(BARS, rows, factor)[40:])
     assert found is not None
     assert found.startswith("Close from 2024-0")
@@ -229,14 +229,14 @@ def test_splits_dividends_and_small_corrections_contradict_nothing(fresh: pd.Dat
     assert contradiction(BARS[:50], fresh) is None
 
 
-def test_a_split_that_is_stored_explains_no_jump() -> None:
+def test_a_split_that_is_already_stored_does_not_explain_a_jump() -> None:
     stored = flagged(BARS)
     raw = hundredfold(stored, slice(0, 25), 4.0)
     assert contradiction(stored, raw) is not None
     assert contradiction(raw, stored) is None
 
 
-def test_a_fall_by_half_on_the_last_stored_day_is_believed_once_it_lasts() -> None:
+def test_a_fall_by_half_on_the_last_stored_day_is_accepted_once_it_lasts() -> None:
     fallen = hundredfold(BARS, slice(49, None), 0.4)
     assert contradiction(BARS[:50], fallen[40:50]) is not None
     assert contradiction(BARS[:50], fallen[40:51]) is None

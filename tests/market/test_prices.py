@@ -16,7 +16,7 @@ TODAY = date(2024, 7, 1)
 
 
 def raw(n: int = 60, **columns: Any) -> pd.DataFrame:
-    """n sessions of a rising series with every column, some replaced."""
+    """Return n sessions of a rising series with all columns, some replaced."""
     days = sessions_of("XNYS")
     days = days[days <= np.datetime64(TODAY)][-n:]
     close = np.linspace(100, 110, n)
@@ -49,7 +49,7 @@ def check(frame: pd.DataFrame, **options: Any) -> Prices:
 
 
 def dated(row: int, day: str) -> pd.DataFrame:
-    """The series with another date in one row."""
+    """Return the series with the date of one row replaced."""
     days = raw().index.to_numpy().copy()
     days[row] = np.datetime64(day)
     return raw().set_index(pd.DatetimeIndex(days))
@@ -77,7 +77,7 @@ def test_other_columns_are_left_out_and_the_order_is_fixed() -> None:
     assert list(prices.frame.columns) == ["Close", "Volume"]
 
 
-def test_dates_lose_their_zone() -> None:
+def test_time_zones_are_dropped_from_dates() -> None:
     found = check(raw().tz_localize("America/New_York")).frame
     assert as_days(found.index).astype(str).tolist() == DAYS
 
@@ -91,7 +91,7 @@ HOLED = changed("Open", 5, np.nan)
     [
         (FRAME.iloc[::-1], 60, "Sorted the rows by date."),
         (FRAME.iloc[[2, 0, 1, *range(3, 60)]], 60, "Sorted the rows by date."),
-        (pd.concat([HOLED, HOLED.iloc[[5, 7, 7]]]), 60, "3 rows that repeated"),
+        (pd.concat([HOLED, HOLED.iloc[[5, 7, 7]]]), 60, "Dropped 3 duplicate rows"),
         (changed("Close", 4, np.nan), 59, f"1 row without a price, the first on {DAYS[4]}"),
         (changed("Adj Close", 4, np.nan), 59, f"1 row without a price, the first on {DAYS[4]}"),
         (changed("Close", slice(5), np.nan, 100), 95, "5 rows without a price"),
@@ -121,16 +121,16 @@ def test_rows_are_sorted_and_dropped_with_a_note(frame: pd.DataFrame, rows: int,
     ],
     ids=range(7),
 )
-def test_tables_that_cannot_be_right_are_refused(frame: pd.DataFrame, match: str) -> None:
+def test_invalid_tables_are_refused(frame: pd.DataFrame, match: str) -> None:
     with pytest.raises(DataError, match=match):
         check(frame)
 
 
-def test_a_missing_adjusted_price_does_not_matter_where_it_is_not_used() -> None:
+def test_a_missing_adjusted_price_does_not_matter_if_it_is_not_used() -> None:
     assert len(check(changed("Adj Close", 4, np.nan), price="close").frame) == 60
 
 
-def test_the_line_is_right_after_sorting_and_dropping() -> None:
+def test_line_numbers_survive_sorting_and_dropping() -> None:
     frame = changed("Close", 8, -1.0)
     frame.iloc[20, 3] = np.nan
     frame = pd.concat([frame.iloc[::-1], frame.iloc[[30]]])

@@ -1,4 +1,4 @@
-"""Which calendar a series has, by its symbol, its source and its dates."""
+"""The calendar of a series is inferred from its symbol, its source and its dates."""
 
 import numpy as np
 
@@ -21,41 +21,41 @@ def days(calendar: str, first: str = "2022-06-01") -> Days:
         ("hkbank", False, None), ("hkbank", True, None), ("TEVA.TA", True, "XTAE"),
     ],
 )  # fmt: skip
-def test_a_bare_word_names_an_exchange_only_where_yahoo_sent_it(
+def test_a_bare_word_names_an_exchange_only_for_bars_from_yahoo(
     symbol: str, from_feed: bool, expected: str | None
 ) -> None:
     assert own_calendar(symbol, from_feed=from_feed) == expected
 
 
-def test_a_day_that_is_traded_every_year_rules_a_calendar_out_and_one_bad_bar_does_not() -> None:
+def test_a_holiday_traded_every_year_rules_out_a_calendar_but_one_bad_bar_does_not() -> None:
     odd = np.array(["2022-12-26", "2023-12-25", "2024-12-25"], dtype="datetime64[D]")
     assert schedule_of(np.union1d(days("XNYS"), odd), "own").calendars == ()
     assert "XNYS" in schedule_of(np.union1d(days("XNYS"), odd[:1]), "own").calendars
 
 
-def test_breaks_longer_than_any_exchange_keeps_are_no_evidence() -> None:
+def test_breaks_longer_than_any_closure_are_ignored() -> None:
     whole = days("XNYS")
     holed = whole[(whole < np.datetime64("2023-03-01")) | (whole > np.datetime64("2024-02-01"))]
     assert schedule_of(holed, "own").calendars == schedule_of(whole, "own").calendars
 
 
-def test_dates_of_another_exchange_beat_the_symbol_of_a_file_but_not_of_yahoo() -> None:
+def test_dates_of_another_exchange_override_a_file_symbol_but_not_yahoos() -> None:
     hong_kong = days("XHKG", "2024-06-11")
     assert schedule_of(hong_kong, "VOD.L").calendars == ("XHKG",)
     assert schedule_of(hong_kong, "VOD.L", from_feed=True).calendars == ("XLON",)
 
 
-def test_a_series_of_every_day_needs_no_calendar() -> None:
+def test_a_series_with_bars_every_day_uses_the_calendar_of_all_days() -> None:
     every = np.arange(np.datetime64("2024-01-01"), np.datetime64("2024-03-01"))
     assert schedule_of(every, "coin") == Schedule(("24/7",))
 
 
-def test_no_dates_at_all_give_weekdays() -> None:
+def test_no_dates_give_weekdays() -> None:
     schedule = schedule_of(days("XNYS")[:0], "own")
     assert (schedule.calendars, schedule.weekdays) == ((), (True,) * 5 + (False,) * 2)
 
 
-def test_what_a_sidecar_keeps_gives_the_same_schedule() -> None:
+def test_a_schedule_survives_a_sidecar() -> None:
     for known in (Schedule(("XHKG", "XNYS")), Schedule((), (True,) * 6 + (False,))):
         assert Schedule.noted(known.facts()) == known
 
@@ -70,11 +70,11 @@ def test_what_a_sidecar_keeps_gives_the_same_schedule() -> None:
         {"calendars": [], "weekdays": [False] * 7},
     ],
 )  # fmt: skip
-def test_a_damaged_sidecar_says_nothing(facts: object) -> None:
+def test_a_damaged_sidecar_gives_no_schedule(facts: object) -> None:
     assert Schedule.noted(facts) is None
 
 
-def test_outside_of_the_years_recorded_weekdays_are_taken() -> None:
+def test_weekdays_are_used_outside_the_recorded_years() -> None:
     far = np.arange(np.datetime64("2101-01-01"), np.datetime64("2101-02-01"))
     old = np.arange(np.datetime64("1960-01-01"), np.datetime64("1960-02-01"))
     for span in (far, old):

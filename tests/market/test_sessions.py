@@ -21,7 +21,7 @@ def shown(days: np.ndarray) -> list[str]:
 
 
 WEEKDAYS = pd.bdate_range("2022-01-01", "2024-07-03").to_numpy().astype("datetime64[D]")
-# An index from the times when New York met on Saturdays.
+# An index from years with Saturday sessions in New York.
 SATURDAYS = np.arange(np.datetime64("1949-01-01"), np.datetime64("1952-01-01"))
 SATURDAYS = SATURDAYS[np.is_busday(SATURDAYS, weekmask="Mon Tue Wed Thu Fri Sat")]
 
@@ -62,7 +62,7 @@ def test_a_long_horizon_goes_years_beyond_the_default_calendar() -> None:
     assert (following.size, np.is_busday(following).all()) == (300, True)
 
 
-def test_missing_sessions_are_the_ones_taken_away() -> None:
+def test_missing_sessions_are_the_removed_ones() -> None:
     days = sessions("XNYS", "2020-01-01", "2023-12-31")
     gone = [3, 100, 101, 700]
     missing = missing_sessions(np.delete(days, gone), "AAPL")
@@ -70,13 +70,13 @@ def test_missing_sessions_are_the_ones_taken_away() -> None:
     assert missing_sessions(days, "AAPL").size == 0
 
 
-def test_dates_outside_the_calendar_are_no_error() -> None:
+def test_dates_outside_the_calendar_are_not_an_error() -> None:
     days = sessions("XNYS", "2020-01-01", "2023-12-31")
     with_saturday = np.sort(np.append(days, np.datetime64("2021-05-08")))
     assert missing_sessions(with_saturday, "AAPL").size == 0
 
 
-def test_nothing_is_missing_where_no_calendar_can_be_believed() -> None:
+def test_nothing_is_missing_without_a_trusted_calendar() -> None:
     weekdays = pd.bdate_range("1930-01-01", "1960-01-01").to_numpy().astype("datetime64[D]")
     assert missing_sessions(weekdays[::2], "^GSPC", infer_interval(weekdays[::2])).size == 0
     monthly = pd.date_range("1980-01-01", periods=100, freq="MS").to_numpy()

@@ -1,4 +1,4 @@
-"""The table of time zones against exchange_calendars, and the dates of stamps one by one."""
+"""Time zones compared with exchange_calendars, and session dates of single stamps."""
 
 from datetime import date
 from zoneinfo import ZoneInfo
@@ -19,7 +19,7 @@ from tests.rows import for_each
 BY_YAHOO = {"24/5", "24/7", "CMES"}  # their sessions begin at another place's midnight
 
 
-def test_every_exchange_of_a_symbol_has_a_zone() -> None:
+def test_every_exchange_with_symbols_has_a_time_zone() -> None:
     asked = {*calendars._SUFFIXES.values(), *calendars._INDICES.values(), "XNYS", "CMES"}
     assert asked - set(ZONES) == asked - set(calendar_table().names) == set()
 
@@ -52,7 +52,7 @@ def test_instants_are_those_of_the_standard_library(rows: list[tuple[int, int, i
     assert stamps.instants().tolist() == [each.item() for each in expected]
 
 
-def test_dates_without_times_are_given_back_as_they_are() -> None:
+def test_dates_without_times_are_unchanged() -> None:
     days = np.arange("2024-01-01", "2024-02-01", dtype="datetime64[D]")
     none = np.zeros(days.size, dtype=np.int64)
     stamps = Stamps(days, none, none + NO_OFFSET)
@@ -79,7 +79,7 @@ def test_the_note_shows_a_stamp_as_it_was_written(offset: int, shown: str) -> No
         unique_by=lambda row: row[:2],
     )
 )
-def test_sessions_are_what_pandas_makes_of_bars_within_days(
+def test_sessions_of_intraday_bars_equal_those_of_pandas(
     rows: list[tuple[int, int, int, int]],
 ) -> None:
     days, minutes, closes, volumes = (np.array(each) for each in zip(*rows, strict=True))

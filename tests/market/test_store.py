@@ -42,7 +42,7 @@ def tree(folder: Path) -> dict[str, tuple[bytes, int]]:
     }
 
 
-def test_what_is_written_is_read_back_with_the_currency_of_its_sidecar(tmp_path: Path) -> None:
+def test_written_bars_are_read_back_with_the_currency_of_the_sidecar(tmp_path: Path) -> None:
     assert write_stored(tmp_path, "AAPL", "1d", BARS, {"currency": "USD"})
     prices = read_stored(tmp_path, "AAPL", today=TODAY)
     facts = prices.symbol, prices.interval, prices.source, prices.currency
@@ -55,8 +55,8 @@ def test_what_is_written_is_read_back_with_the_currency_of_its_sidecar(tmp_path:
     assert read_stored(tmp_path, "AAPL", today=TODAY).currency == ""
 
 
-def test_any_stored_file_is_read_as_other_files_are(tmp_path: Path) -> None:
-    """Files as the store writes them are read by a short cut, which must not show."""
+def test_a_stored_file_is_read_like_any_other_file(tmp_path: Path) -> None:
+    """The fast reader for files of the store gives the same result as the general one."""
     write_stored(tmp_path, "AAPL", "1d", BARS, {})
     path = price_path(tmp_path, "AAPL")
     plain = path.read_bytes()
@@ -116,7 +116,7 @@ def test_any_stored_file_is_read_as_other_files_are(tmp_path: Path) -> None:
         assert outcome(lambda: read_bars(tmp_path, "AAPL")) == whole, kind
 
 
-def test_writing_the_same_bars_again_touches_nothing(tmp_path: Path) -> None:
+def test_writing_equal_bars_changes_no_file(tmp_path: Path) -> None:
     write_stored(tmp_path, "AAPL", "1d", BARS, {"fetched": "yesterday"})
     before = tree(tmp_path)
     jitter = BARS * (1 + 1e-12)
@@ -154,14 +154,14 @@ def test_missing_values_and_columns_are_empty_fields(tmp_path: Path) -> None:
     assert list(prices.frame.columns) == ["Open", "Close"]
 
 
-def test_a_symbol_that_is_not_stored_says_what_to_do(tmp_path: Path) -> None:
+def test_a_symbol_that_is_not_stored_is_an_error_with_a_remedy(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"no prices stored \(AAPL\).*Run: lstmcli fetch AAPL\.$"):
         read_stored(tmp_path, "AAPL", today=TODAY)
     with pytest.raises(DataError, match=r"fetch AAPL --interval 1wk"):
         read_stored(tmp_path, "AAPL", "1wk", today=TODAY)
 
 
-def test_raw_rows_are_all_there_unchecked(tmp_path: Path) -> None:
+def test_raw_rows_are_returned_unchecked(tmp_path: Path) -> None:
     frame = BARS.copy()
     frame.iloc[3, 5], frame.iloc[4, 3] = 0.0, np.nan
     write_stored(tmp_path, "AAPL", "1d", frame, {})
@@ -170,7 +170,7 @@ def test_raw_rows_are_all_there_unchecked(tmp_path: Path) -> None:
     assert not write_stored(tmp_path, "AAPL", "1d", raw, {})
 
 
-def test_intervals_and_symbols_keep_apart(tmp_path: Path) -> None:
+def test_intervals_and_symbols_are_stored_separately(tmp_path: Path) -> None:
     for symbol in ("CON.DE", "^GSPC", "BRK-B", "brk-b", "M&M.NS"):
         write_stored(tmp_path, symbol, "1d", BARS, {})
     write_stored(tmp_path, "AAPL", "1mo", BARS, {})
@@ -182,7 +182,7 @@ def test_intervals_and_symbols_keep_apart(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("damage", [None, b"", b"{", b"[1]", b"\xff\xfe"])
-def test_a_lost_or_damaged_sidecar_is_no_error_and_is_rebuilt(
+def test_a_missing_or_damaged_sidecar_is_rebuilt_without_an_error(
     tmp_path: Path, damage: bytes | None
 ) -> None:
     write_stored(tmp_path, "AAPL", "1d", BARS, {"currency": "USD"})
@@ -216,7 +216,7 @@ def test_imported_bars_keep_every_digit(
     assert tree(folder) == before
 
 
-def test_the_same_bars_imported_over_yahoos_become_imported_ones(tmp_path: Path) -> None:
+def test_equal_bars_imported_over_yahoos_count_as_imported(tmp_path: Path) -> None:
     write_stored(tmp_path, "AAPL", "1d", BARS, {"source": "Yahoo"})
     assert write_stored(tmp_path, "AAPL", "1d", read_raw(tmp_path, "AAPL"), OWN)
     assert read_sidecar(tmp_path, "AAPL")["source"] == "import"
@@ -224,11 +224,11 @@ def test_the_same_bars_imported_over_yahoos_become_imported_ones(tmp_path: Path)
 
 
 class Killed(BaseException):
-    """Stands for the end of the process."""
+    """Simulates the end of the process."""
 
 
 @pytest.mark.parametrize("at", [0, 1])
-def test_a_kill_in_an_import_never_leaves_own_bars_that_pass_for_yahoos(
+def test_a_killed_import_never_leaves_imported_bars_marked_as_yahoos(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at: int
 ) -> None:
     old = price_path(tmp_path, "AAPL")
@@ -253,7 +253,7 @@ def test_a_kill_in_an_import_never_leaves_own_bars_that_pass_for_yahoos(
     assert sidecar_fits(tmp_path, "AAPL")
 
 
-def test_removing_leaves_nothing_of_a_symbol_and_all_of_the_others(tmp_path: Path) -> None:
+def test_removing_a_symbol_removes_all_its_files_and_no_others(tmp_path: Path) -> None:
     write_stored(tmp_path, "AAPL", "1d", BARS, {})
     write_stored(tmp_path, "AAPL", "1wk", BARS, {})
     write_stored(tmp_path, "MSFT", "1d", BARS, {})
@@ -264,7 +264,7 @@ def test_removing_leaves_nothing_of_a_symbol_and_all_of_the_others(tmp_path: Pat
         remove_stored(tmp_path, "AAPL")
 
 
-def test_a_kill_while_removing_leaves_a_store_that_reads_fine(
+def test_a_killed_removal_leaves_a_readable_store(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write_stored(tmp_path, "AAPL", "1d", BARS, OWN)
@@ -286,7 +286,7 @@ def test_a_kill_while_removing_leaves_a_store_that_reads_fine(
     assert read_sidecar(tmp_path, "AAPL")["source"] == "Yahoo"
 
 
-def test_a_sidecar_too_large_or_too_deep_to_be_ours_is_a_damaged_one(tmp_path: Path) -> None:
+def test_a_sidecar_that_is_too_large_or_too_deep_is_damaged(tmp_path: Path) -> None:
     write_stored(tmp_path, "AAPL", "1d", BARS, {})
     path = sidecar_path(tmp_path, "AAPL")
     for text in ('{"a": "' + "x" * 5_000_000 + '"}', "[" * 100_000):

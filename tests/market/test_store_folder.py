@@ -1,4 +1,4 @@
-"""What lies in the store's folder, and that no link leads out of it."""
+"""The files in the store's folder, and links that lead out of it."""
 
 import os
 from pathlib import Path
@@ -23,7 +23,7 @@ def touch(path: Path) -> Path:
     return path
 
 
-def test_symbols_are_found_by_the_names_that_the_store_gives_files(tmp_path: Path) -> None:
+def test_stored_symbols_are_found_by_their_encoded_file_names(tmp_path: Path) -> None:
     for symbol in ("^GSPC", "CON.DE", "BRK-B", "0700.HK"):
         touch(price_path(tmp_path, symbol))
         touch(sidecar_path(tmp_path, symbol))
@@ -36,7 +36,7 @@ def test_symbols_are_found_by_the_names_that_the_store_gives_files(tmp_path: Pat
     "name",
     ["1d/aapl.csv", "1d/CON.DE.csv", "1d/AAPL.CSV", "1d/MSFT.json", "notes.txt", "5m", "1d/a b"],
 )
-def test_what_no_symbol_is_stored_as_is_a_stray(tmp_path: Path, name: str) -> None:
+def test_a_file_of_no_symbol_is_a_stray(tmp_path: Path, name: str) -> None:
     touch(price_path(tmp_path, "AAPL"))
     touch(tmp_path / "prices" / ".lock")
     stray = touch(tmp_path / "prices" / name)
@@ -44,7 +44,7 @@ def test_what_no_symbol_is_stored_as_is_a_stray(tmp_path: Path, name: str) -> No
     assert stored_symbols(tmp_path) == ["AAPL"]
 
 
-def test_temporaries_are_strays_and_are_removed_with_nothing_else(tmp_path: Path) -> None:
+def test_temporary_files_are_strays_and_the_only_files_removed(tmp_path: Path) -> None:
     kept = touch(price_path(tmp_path, "AAPL"))
     other = touch(tmp_path / "prices/1d/.hidden")
     temporary = touch(tmp_path / f"prices/1wk/.AAPL.csv.0a1b{TEMPORARY_SUFFIX}")
@@ -55,7 +55,7 @@ def test_temporaries_are_strays_and_are_removed_with_nothing_else(tmp_path: Path
     assert other.exists()
 
 
-def test_a_store_that_is_not_there_is_empty(tmp_path: Path) -> None:
+def test_a_missing_store_is_empty(tmp_path: Path) -> None:
     assert stored_symbols(tmp_path / "none") == []
     assert stray_paths(tmp_path / "none") == []
     assert list(tmp_path.iterdir()) == []

@@ -20,13 +20,13 @@ NOT_TICKERS = [
 
 
 @for_each("symbol", TICKERS)
-def test_tickers_are_taken_in_either_case(symbol: str) -> None:
+def test_tickers_are_accepted_in_either_case(symbol: str) -> None:
     assert check_symbol(symbol) == symbol
     assert check_symbol(symbol.lower()) == symbol
 
 
 @for_each("symbol", NOT_TICKERS)
-def test_what_is_no_ticker_is_a_usage_error_of_one_line(symbol: str) -> None:
+def test_an_invalid_ticker_is_a_usage_error_of_one_line(symbol: str) -> None:
     with pytest.raises(UsageError, match="not a ticker") as caught:
         check_symbol(symbol)
     assert caught.value.exit_code == 2
@@ -44,7 +44,7 @@ def test_a_checked_symbol_is_safe_in_an_address(text: str) -> None:
     assert check_symbol(symbol) == symbol
 
 
-def test_a_list_is_read_once_each_in_order() -> None:
+def test_a_list_is_read_in_order_without_duplicates() -> None:
     text = "\ufeff# my list\r\nMSFT\r\n\r\n  aapl  # fruit\r\nMSFT\r\n^GSPC\r\nmsft\r\n"
     assert read_symbols(text.splitlines(keepends=True)) == ["MSFT", "AAPL", "^GSPC"]
 
@@ -79,13 +79,13 @@ def test_a_bad_line_of_a_list_is_named() -> None:
         ("", "%"),
     ],
 )
-def test_file_stems_are_these(symbol: str, stem: str) -> None:
+def test_symbols_are_encoded_as_these_file_stems(symbol: str, stem: str) -> None:
     assert encode_symbol(symbol) == stem
     assert decode_symbol(stem) == symbol
 
 
 @given(st.text(st.characters(), max_size=30))
-def test_any_name_comes_back_from_its_file_stem(name: str) -> None:
+def test_any_name_can_be_decoded_from_its_file_stem(name: str) -> None:
     stem = encode_symbol(name)
     assert decode_symbol(stem) == name
     assert set(stem) <= set(string.ascii_uppercase + string.digits + "^.-=_+%")
@@ -96,7 +96,7 @@ def test_any_name_comes_back_from_its_file_stem(name: str) -> None:
 
 
 @given(st.text(max_size=8), st.text(max_size=8))
-def test_different_names_differ_even_where_case_does_not(one: str, other: str) -> None:
+def test_different_names_have_stems_that_differ_beyond_case(one: str, other: str) -> None:
     if one != other:
         assert encode_symbol(one).lower() != encode_symbol(other).lower()
 
@@ -107,5 +107,5 @@ def test_any_file_stem_can_be_decoded(stem: str) -> None:
 
 
 @for_each("stem", ["prices", "50%off", "%FF", "sp500", "S&P 500"])
-def test_a_stem_that_was_not_encoded_stands_for_itself(stem: str) -> None:
+def test_a_stem_that_was_not_encoded_is_unchanged(stem: str) -> None:
     assert decode_symbol(stem) == stem

@@ -52,7 +52,7 @@ def refused(text: str | bytes, match: str, **options: Any) -> None:
     assert "\n" not in str(caught.value)
 
 
-# What is accepted
+# Accepted files
 
 
 def test_a_plain_csv_is_read_exactly() -> None:
@@ -75,7 +75,7 @@ def test_a_plain_csv_is_read_exactly() -> None:
     ],
     ids=lambda text: repr(text[:12]),
 )
-def test_the_same_prices_in_other_clothes(text: str | bytes) -> None:
+def test_the_same_prices_are_read_from_other_formats(text: str | bytes) -> None:
     assert closes(read_one(text)) == CLOSES
 
 
@@ -93,12 +93,12 @@ HISTORY = "Date,Open,High,Low,Close,Volume,Dividends,Stock Splits,Capital Gains"
         (HISTORY, "{} 00:00:00-04:00,1,2,0.5,1.5,100,0,2.0,0", "stdin", "Capital Gains"),
     ],
 )
-def test_columns_are_known_by_their_names_and_others_are_told(
+def test_columns_are_found_by_name_and_unused_ones_are_noted(
     header: str, row: str, symbol: str, unused: str
 ) -> None:
     prices = read_one(two(row.format("2024-06-27"), row.format("2024-06-28"), header=header))
     assert (prices.symbol, closes(prices)) == (symbol, [1.5, 1.5])
-    assert prices.notes == ((f"Columns that are not used: {unused}.",) if unused else ())
+    assert prices.notes == ((f"Unused columns: {unused}.",) if unused else ())
     assert ("Stock Splits" in prices.frame) == (unused == "Capital Gains")
 
 
@@ -109,7 +109,7 @@ def test_columns_are_known_by_their_names_and_others_are_told(
         " 00:00:00+0100", "T00:00+01",
     ],
 )  # fmt: skip
-def test_timestamps_count_by_their_own_local_date(tail: str) -> None:
+def test_timestamps_keep_their_local_date(tail: str) -> None:
     prices = read_one(two(f"2024-01-02{tail},1", f"2024-01-03{tail},2"))
     days = prices.frame.index.to_numpy().astype("datetime64[D]").astype(str)
     assert days.tolist() == ["2024-01-02", "2024-01-03"]
@@ -165,7 +165,7 @@ def test_a_hole_inside_a_wide_series_still_counts() -> None:
     refused(frame.to_csv(), "too many rows without a price .AAPL")
 
 
-def test_unsuitable_series_can_be_set_aside() -> None:
+def test_the_errors_of_invalid_series_can_be_collected() -> None:
     frame = wide()
     frame.iloc[7, 1] = 0.0
     frame["empty"] = np.nan
@@ -203,11 +203,11 @@ def test_yfinances_three_header_lines_are_understood(tickers: list[str], by: str
         assert prices.notes == ()
 
 
-# What is refused
+# Refused files
 
 
 @for_each("text", ["", "\n\n", HEADER, HEADER + "\n", "\ufeff", HEADER + "\n\n\n"])
-def test_no_rows(text: str) -> None:
+def test_a_file_without_rows_is_an_error(text: str) -> None:
     refused(text, "no rows")
 
 
@@ -228,7 +228,7 @@ def test_a_column_twice_is_refused(header: str) -> None:
     refused(f"{header}\n{row}\n", "duplicate column")
 
 
-def test_every_cut_of_the_last_line_gives_the_right_prices_or_an_error() -> None:
+def test_cutting_the_last_line_anywhere_gives_the_right_prices_or_an_error() -> None:
     rows = [f"2024-01-{day:02d},{day}00.123456,{1000 + day}.654321" for day in range(2, 30)]
     whole = two(*rows, header="Date,Adj Close,Close")
     expected = read_one(whole).frame
@@ -255,7 +255,7 @@ def test_every_cut_of_the_last_line_gives_the_right_prices_or_an_error() -> None
     ],
     ids=range(9),
 )
-def test_what_is_no_table_of_prices_is_refused(data: bytes) -> None:
+def test_a_file_that_is_not_a_price_table_is_refused(data: bytes) -> None:
     refused(data, "not a table of prices")
 
 
@@ -281,7 +281,7 @@ def test_mixed_time_zones_are_refused_with_the_line() -> None:
     refused(two(first, "2024-01-03 00:00:00,2"), r"mixed time zones \(stdin line 3\)")
 
 
-def test_a_date_to_come_or_none_at_all_is_refused_with_its_line() -> None:
+def test_a_future_or_missing_date_is_refused_with_its_line() -> None:
     refused(two("2024-01-02,1", "2025-01-02,2"), r"date out of range \(stdin, stdin line 3\)")
     refused(two("2024-01-02,1", ",2"), r"missing date \(stdin line 3\)")
 
@@ -289,7 +289,7 @@ def test_a_date_to_come_or_none_at_all_is_refused_with_its_line() -> None:
 # Sources
 
 
-def test_stdin_that_is_closed_or_not_there_has_no_rows() -> None:
+def test_a_closed_or_missing_stdin_has_no_rows() -> None:
     closed = io.BytesIO(b"")
     closed.close()
     for stdin in (None, closed):
@@ -331,7 +331,7 @@ def test_the_symbol_is_the_files_stem(tmp_path: Path, file: str, symbol: str) ->
         ("wine.csv", 176, "1980-01-01", "1994-08-01", "1mo"),
     ],
 )
-def test_the_samples_are_read_whole(
+def test_the_samples_are_read_completely(
     file: str, rows: int, first: str, last: str, interval: str
 ) -> None:
     found = read_prices(SAMPLES / file, today=TODAY)

@@ -1,4 +1,4 @@
-"""The gate: turns for many threads, and the end of the run."""
+"""The gate: rate limit, pauses and deadline for many threads."""
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -20,7 +20,7 @@ def pass_through(gate: Gate, outcome: Outcome, retry_after: float = 0.0) -> None
 
 
 def pauses_of(outcomes: list[Any], **options: Any) -> list[float]:
-    """Return the seconds between each request's return and the time when the next may leave."""
+    """Return the seconds between each request's return and the earliest next request."""
     time = Clockwork()
     gate, pauses = time.gate(rate=1e9, **options), []
     for outcome in outcomes:
@@ -36,8 +36,8 @@ ARRIVALS = st.lists(st.floats(0.0, 100.0), min_size=1, max_size=40)
 
 
 @given(ARRIVALS, st.floats(0.01, 100.0))
-def test_departures_are_those_of_the_slow_twin(arrivals: list[float], rate: float) -> None:
-    """Each leaves when it has come and one pause after the one before it: no earlier, no later."""
+def test_departures_equal_those_of_a_simple_simulation(arrivals: list[float], rate: float) -> None:
+    """Each request leaves on arrival or one pause after the previous one, whichever is later."""
     time, departures, expected = Clockwork(), list[float](), list[float]()
     gate = time.gate(rate=rate)
     for arrival in sorted(arrivals):
@@ -54,7 +54,9 @@ def test_departures_are_those_of_the_slow_twin(arrivals: list[float], rate: floa
 
 
 @given(st.integers(0, 60), st.integers())
-def test_a_rest_doubles_up_to_a_limit_with_half_of_it_jitter(attempt: int, seed: int) -> None:
+def test_the_backoff_doubles_up_to_a_limit_and_half_of_it_is_random(
+    attempt: int, seed: int
+) -> None:
     time = Clockwork()
     gate = Gate(
         rate=1.0, max_wait=0.0, timeout=None,
@@ -65,7 +67,7 @@ def test_a_rest_doubles_up_to_a_limit_with_half_of_it_jitter(attempt: int, seed:
     assert whole / 2 <= time.now - 1000.0 <= whole
 
 
-def test_a_probe_that_is_refused_pauses_for_longer_until_one_is_answered() -> None:
+def test_each_refused_probe_pauses_longer_until_one_is_answered() -> None:
     pauses = pauses_of(["refused"] * 8 + ["answered", "refused"])
     whole = [5.0, 10.0, 20.0, 40.0, 80.0, 120.0, 120.0, 120.0, 0.0, 5.0]
     assert all(w / 2 <= pause <= w + 1e-6 for w, pause in zip(whole, pauses, strict=True))
@@ -77,7 +79,7 @@ def test_failures_pause_only_when_several_come_in_a_row() -> None:
     assert min(pauses[9:]) > 2.0  # the fifth, and the probe
 
 
-def test_requests_that_left_before_a_pause_neither_end_nor_prolong_it() -> None:
+def test_requests_sent_before_a_pause_neither_end_nor_prolong_it() -> None:
     time = Clockwork()
     gate = time.gate(rate=1e9)
     with gate.turn("A"), gate.turn("B") as failed, gate.turn("C") as answered:
@@ -89,7 +91,7 @@ def test_requests_that_left_before_a_pause_neither_end_nor_prolong_it() -> None:
     assert time.now - began == pytest.approx(paused)
 
 
-def test_a_probe_that_tells_nothing_lets_the_next_one_go_alone() -> None:
+def test_after_an_inconclusive_probe_another_one_is_sent_alone() -> None:
     time = Clockwork()
     gate = time.gate(rate=1e9, timeout=60.0)
     pass_through(gate, "refused")
@@ -99,7 +101,7 @@ def test_a_probe_that_tells_nothing_lets_the_next_one_go_alone() -> None:
     assert set(time.slept[-9:]) == {throttle.PROBE_CHECK}
 
 
-def test_the_feeds_own_wish_is_respected_where_it_is_longer() -> None:
+def test_a_longer_pause_requested_by_the_feed_is_respected() -> None:
     time = Clockwork()
     gate = time.gate()
     pass_through(gate, "refused", retry_after=60.0)
@@ -109,7 +111,7 @@ def test_the_feeds_own_wish_is_respected_where_it_is_longer() -> None:
 
 
 @pytest.mark.parametrize(("max_wait", "wish"), [(0.0, 0.0), (600.0, 3600.0)])
-def test_a_pause_that_may_not_be_waited_for_is_not_begun(max_wait: float, wish: float) -> None:
+def test_a_pause_beyond_the_maximum_wait_is_not_started(max_wait: float, wish: float) -> None:
     gate = Clockwork().gate(max_wait=max_wait)
     pass_through(gate, "refused", retry_after=wish)
     assert gate.waited == 0.0
@@ -130,11 +132,11 @@ def test_threads_share_the_rate() -> None:
         for done in [pool.submit(work) for _ in range(4)]:
             done.result()
     assert gate.requests == len(leaving) == 100
-    # Sleeping threads all move the one clock, so that it is late rather than early.
+    # All sleeping threads advance the same clock, so it runs late rather than early.
     assert time.now - 1000.0 >= 99 / 10.0 - 1e-6
 
 
-def test_a_refusal_is_waited_for_told_and_slows_the_run() -> None:
+def test_a_refusal_pauses_the_run_calls_back_and_reduces_the_rate() -> None:
     time, told = Clockwork(), []
     gate = time.gate(rate=1.0, on_pause=lambda *pause: told.append(pause))
     pass_through(gate, "refused", retry_after=30.0)
@@ -145,7 +147,7 @@ def test_a_refusal_is_waited_for_told_and_slows_the_run() -> None:
     assert time.now == pytest.approx(1030.0 + 1 / 0.9)
 
 
-def test_others_wait_for_the_probe() -> None:
+def test_other_requests_wait_for_the_probe() -> None:
     time = Clockwork()
     gate = time.gate()
     pass_through(gate, "refused")
@@ -174,9 +176,9 @@ def test_others_wait_for_the_probe() -> None:
 
 @pytest.mark.parametrize(
     ("outcome", "error", "word"),
-    [("refused", RateLimited, "HTTP 429"), ("failed", Transient, "one failure after the other")],
+    [("refused", RateLimited, "HTTP 429"), ("failed", Transient, "repeated failures")],
 )
-def test_a_feed_that_is_given_up_fails_every_symbol_that_is_left(
+def test_after_giving_up_all_remaining_symbols_fail(
     outcome: Outcome, error: type[Exception], word: str
 ) -> None:
     time = Clockwork()
@@ -197,7 +199,7 @@ def test_a_feed_that_is_given_up_fails_every_symbol_that_is_left(
     assert not gate.rest(0)
 
 
-def test_a_turn_that_would_come_too_late_is_refused_without_waiting() -> None:
+def test_a_request_after_the_deadline_is_refused_without_waiting() -> None:
     time = Clockwork()
     gate = time.gate(timeout=60.0)
     assert gate.limit(10.0) == 10.0
@@ -212,7 +214,7 @@ def test_a_turn_that_would_come_too_late_is_refused_without_waiting() -> None:
     assert time.slept == []
 
 
-def test_an_exception_in_a_turn_is_a_failure_that_was_noted() -> None:
+def test_the_outcome_of_a_turn_counts_even_if_it_raises() -> None:
     gate = Clockwork().gate(max_wait=0.0)
 
     def break_down() -> None:
@@ -227,7 +229,7 @@ def test_an_exception_in_a_turn_is_a_failure_that_was_noted() -> None:
         pass
 
 
-def test_stopping_wakes_whoever_waits() -> None:
+def test_stopping_wakes_all_waiting_threads() -> None:
     gate = Gate(rate=0.001, max_wait=0.0, timeout=None, clock=lambda: 0.0, random=None)
     pass_through(gate, "answered")
     with ThreadPoolExecutor(1) as pool:

@@ -35,7 +35,7 @@ def last_kept(
 
 TOKYO = {"symbol": "7203.T", "zone": "Asia/Tokyo"}
 WEEKS, MONTHS = {"interval": "1wk"}, {"interval": "1mo"}
-# The two last dates, the time in UTC, and whether the last of them is final.
+# The last two dates, the time in UTC, and whether the last bar is final.
 MOMENTS: list[tuple[str, str, bool, dict[str, str]]] = [
     ("2024-06-28 2024-07-01", "2024-07-01 19:59", False, {}),  # before the close in New York
     ("2024-06-28 2024-07-01", "2024-07-01 20:15", False, {}),  # quotes lag
@@ -55,7 +55,7 @@ MOMENTS: list[tuple[str, str, bool, dict[str, str]]] = [
     ("2024-06-01 2024-07-01", "2024-08-01 04:00", True, MONTHS),
     ("2024-06-28 2024-07-09", "2024-07-01 12:00", False, {}),  # of the future
     ("2099-06-30 2099-07-01", "2099-07-02 04:00", True, {}),
-    # Without a closing time the day has to end.
+    # Without a closing time the day must be over.
     *(
         ("2024-06-28 2024-07-01", f"2024-07-{time}", time[1] == "2", {"symbol": name, "zone": zone})
         for name in ("BTC-USD", "UNKNOWN.ZZ", "EURUSD=X")
@@ -81,7 +81,7 @@ NO_HOURS = {
 
 
 @for_each("calendar", NO_HOURS)
-def test_where_no_library_knows_the_hours_the_day_has_to_end_and_no_bar_waits(
+def test_without_known_hours_a_bar_is_final_at_the_end_of_its_day(
     calendar: str | None,
 ) -> None:
     symbol, zone, midnight = NO_HOURS[calendar]

@@ -1,4 +1,4 @@
-"""Which rows are refused, which are read around, and which a feed leaves out."""
+"""Unusable rows: refused, skipped around a day, or left out of a feed's answer."""
 
 from dataclasses import replace
 from datetime import date
@@ -43,7 +43,7 @@ def test_an_unusable_row_is_refused_with_its_date_and_the_first_day_after_it(val
     assert caught.value.resume == DAYS[101]
 
 
-def test_the_day_to_start_from_lies_after_the_last_of_several_rows() -> None:
+def test_the_suggested_start_is_after_the_last_of_several_bad_rows() -> None:
     frame = changed(changed(bars(), 100, **HALVED), 300, Close=-1.0)
     with pytest.raises(UnusablePriceError, match="2 such rows") as caught:
         check(frame)
@@ -51,7 +51,7 @@ def test_the_day_to_start_from_lies_after_the_last_of_several_rows() -> None:
     assert span(check(frame, start=DAYS[301])) == (DAYS[301], DAYS[-1])
 
 
-def test_nothing_starts_after_a_last_row_that_cannot_be_used() -> None:
+def test_no_start_is_suggested_if_the_last_row_is_bad() -> None:
     with pytest.raises(UnusablePriceError) as caught:
         check(changed(bars(), -1, **HALVED))
     assert caught.value.resume is None
@@ -66,7 +66,7 @@ def test_an_impossible_close_is_named_with_the_values_of_its_bar() -> None:
         assert f" {value:.10g}" in caught.value.why
 
 
-def test_rows_around_a_day_end_at_the_unusable_ones_before_and_after_it() -> None:
+def test_the_rows_around_a_day_extend_to_the_nearest_bad_rows() -> None:
     frame = changed(changed(bars(), 100, **HALVED), 300, Close=-1.0)
     for day, first, last, notes in (
         (date.max, 301, 399, 1),
@@ -89,7 +89,7 @@ def test_a_day_whose_own_row_is_unusable_is_refused() -> None:
         check(changed(bars(), -1, Close=0.0), around=date.max)
 
 
-def test_the_adjusted_price_may_be_unusable_too() -> None:
+def test_a_bad_adjusted_price_is_refused_too() -> None:
     frame = bars().assign(**{"Adj Close": bars()["Close"] * 0.9})
     for value in (-1.0, np.inf):
         with pytest.raises(UnusablePriceError, match=f"Adj Close is {value:g}"):
@@ -97,7 +97,7 @@ def test_the_adjusted_price_may_be_unusable_too() -> None:
     assert check(changed(frame, 7, **{"Adj Close": -1.0}), price="close").cut is None
 
 
-def test_a_feed_leaves_impossible_closes_out_and_says_which() -> None:
+def test_a_feed_drops_impossible_closes_with_a_note() -> None:
     frame = changed(changed(bars(), 100, **HALVED), 200, **HALVED)
     prices = check(frame, mend=True)
     assert len(prices.frame) == 398
@@ -125,7 +125,7 @@ def test_an_odd_feature_is_missing_counted_and_dated_in_the_details(
     assert told.details == f"AAA: {note.details}"
 
 
-def test_columns_of_different_bases_are_one_error_and_doubted_in_a_feed() -> None:
+def test_columns_of_different_bases_are_one_error_but_only_marked_odd_in_a_feed() -> None:
     frame = bars()
     frame.iloc[:100, list(frame.columns).index("Close")] *= 0.7
     with pytest.raises(
@@ -140,7 +140,7 @@ def test_columns_of_different_bases_are_one_error_and_doubted_in_a_feed() -> Non
     assert sum(map(len, prices.notes)) < 600
 
 
-def test_the_range_is_cut_before_anything_is_said_of_it() -> None:
+def test_rows_outside_the_range_are_dropped_before_the_checks() -> None:
     frame = changed(changed(bars(), 10, Close=-1.0), 20, Low=1000.0)
     prices = check(frame, start=DAYS[30], end=DAYS[200])
     assert (span(prices), prices.notes) == ((DAYS[30], DAYS[200]), ())
@@ -148,7 +148,7 @@ def test_the_range_is_cut_before_anything_is_said_of_it() -> None:
         check(frame, start=date(2018, 9, 1))
 
 
-def test_prices_next_to_the_largest_number_warn_of_nothing() -> None:
+def test_prices_close_to_the_largest_float_cause_no_warning() -> None:
     frame = changed(bars(), 100, Open=1e308, High=1.79e308, Low=1e308, Close=1.5e308)
     frame = changed(frame, 101, Open=5e-324, High=5e-324, Low=5e-324, Close=5e-324)
     assert len(check(frame).frame) == 400

@@ -1,4 +1,4 @@
-"""The real yfinance against the stand-in: what comes out of every kind of answer."""
+"""The real yfinance with a local server in Yahoo's place: the result of each kind of answer."""
 
 import logging
 import os
@@ -49,7 +49,7 @@ def ask(
     )
 
 
-def test_bars_come_in_our_own_schema_with_zone_and_currency(server: StandIn) -> None:
+def test_bars_have_our_columns_a_time_zone_and_a_currency(server: StandIn) -> None:
     listed = dividend(split(random_walk(60), "2024-02-05", 4), "2024-03-01", 0.25)
     server.serve("0700.HK", listed, zone="Asia/Hong_Kong", currency="HKD")
     bars = ask("0700.HK")
@@ -69,7 +69,7 @@ def test_start_and_end_are_both_included(server: StandIn) -> None:
 
 
 @pytest.mark.parametrize("zone", ["Pacific/Auckland", "America/Los_Angeles", "UTC"])
-def test_session_dates_hold_in_every_time_zone(server: StandIn, zone: str) -> None:
+def test_session_dates_are_correct_in_every_time_zone(server: StandIn, zone: str) -> None:
     server.serve("X", random_walk(200), zone=zone)
     frame = ask("X", start=date(2024, 3, 1), end=date(2024, 4, 30)).frame
     assert list(frame.index) == list(random_walk(200)["2024-03-01":"2024-04-30"].index)
@@ -85,7 +85,7 @@ def test_a_known_time_zone_saves_the_look_up(server: StandIn) -> None:
 
 
 @pytest.mark.parametrize("interval", ["1wk", "1mo"])
-def test_weekly_and_monthly_bars_are_asked_for_as_such(
+def test_weekly_and_monthly_bars_are_requested_as_such(
     server: StandIn, interval: yahoo.Interval
 ) -> None:
     frequency = {"1wk": "W-MON", "1mo": "MS"}[interval]
@@ -111,7 +111,7 @@ def test_rows_without_a_price_are_dropped_and_counted(server: StandIn) -> None:
         ask()
 
 
-def test_a_past_range_is_asked_again_and_shows_a_restatement(server: StandIn) -> None:
+def test_a_past_range_is_requested_again_and_shows_a_restatement(server: StandIn) -> None:
     server.serve("AAPL", random_walk(60))
     before = ask(start=date(2024, 1, 2), end=date(2024, 1, 31)).frame
     server.serve("AAPL", split(random_walk(60), "2024-02-05", 4))
@@ -126,7 +126,7 @@ def test_an_unknown_symbol_is_not_found_after_one_request(server: StandIn) -> No
     assert isinstance(caught.value, DataError)
 
 
-def test_a_rate_limit_that_may_not_be_waited_for_is_told_after_one_request(server: StandIn) -> None:
+def test_a_rate_limit_without_time_to_wait_is_reported_after_one_request(server: StandIn) -> None:
     server.always["AAPL"] = "429"
     with pytest.raises(RateLimited, match="rate limited"):
         ask(gate=Clockwork().gate(max_wait=0.0))
@@ -134,9 +134,7 @@ def test_a_rate_limit_that_may_not_be_waited_for_is_told_after_one_request(serve
 
 
 @pytest.mark.parametrize("time_zone", ["", NEW_YORK])
-def test_a_rate_limit_is_waited_out_at_the_request_that_met_it(
-    server: StandIn, time_zone: str
-) -> None:
+def test_a_rate_limited_request_waits_and_is_repeated(server: StandIn, time_zone: str) -> None:
     server.serve("AAPL", random_walk(60))
     server.faults["AAPL"] = ["429"] * 3
     clockwork = Clockwork()
@@ -147,7 +145,7 @@ def test_a_rate_limit_is_waited_out_at_the_request_that_met_it(
     assert 17.5 <= gate.waited <= 35.0
 
 
-def test_the_wait_that_the_feed_asks_for_is_respected(server: StandIn) -> None:
+def test_the_pause_that_the_feed_requests_is_respected(server: StandIn) -> None:
     server.serve("AAPL", random_walk(60))
     server.faults["AAPL"], server.retry_after = ["429"], "77"
     gate = Clockwork().gate()
@@ -160,7 +158,7 @@ PASSING: list[Fault] = ["500", "html", "blank", "truncated", "cut", "reset", "ra
 
 @pytest.mark.parametrize("fault", ["404 page", "503", *PASSING])
 @pytest.mark.parametrize("time_zone", ["", NEW_YORK])
-def test_what_may_pass_is_tried_three_times_and_never_called_delisted(
+def test_a_temporary_failure_is_tried_three_times_and_never_called_delisted(
     server: StandIn, fault: Fault, time_zone: str
 ) -> None:
     server.always["AAPL"] = fault
@@ -175,7 +173,7 @@ def test_what_may_pass_is_tried_three_times_and_never_called_delisted(
 
 
 @pytest.mark.parametrize("fault", [*PASSING, "refused"])
-def test_a_passing_fault_costs_nothing_but_a_try(server: StandIn, fault: Fault) -> None:
+def test_a_fetch_recovers_from_a_passing_fault(server: StandIn, fault: Fault) -> None:
     server.serve("AAPL", random_walk(60))
     server.faults["AAPL"] = [fault]
     assert len(ask().frame) == 60
@@ -192,7 +190,7 @@ NONE = "no prices from Yahoo"
     ],
 )
 @pytest.mark.parametrize("time_zone", ["", NEW_YORK])
-def test_access_that_stays_refused_is_a_fault_and_an_empty_answer_nothing_in_range(
+def test_repeated_access_refusals_are_transient_and_an_empty_answer_is_nothing_in_range(
     server: StandIn, fault: Fault, error: type[Exception], match: str, time_zone: str
 ) -> None:
     server.always["AAPL"] = fault
@@ -201,7 +199,7 @@ def test_access_that_stays_refused_is_a_fault_and_an_empty_answer_nothing_in_ran
 
 
 @pytest.mark.parametrize(("fault", "time_zone"), [("hang", ""), ("drip", NEW_YORK)])
-def test_each_request_is_bounded_the_look_up_of_the_time_zone_too(
+def test_each_request_has_a_timeout_including_the_time_zone(
     server: StandIn, fault: Fault, time_zone: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(yahoo, "REQUEST_TIMEOUT", 0.2)
@@ -213,7 +211,7 @@ def test_each_request_is_bounded_the_look_up_of_the_time_zone_too(
     assert time.monotonic() - began < 10.0
 
 
-def test_the_end_of_the_run_bounds_a_request_that_hangs(server: StandIn) -> None:
+def test_the_deadline_of_the_run_ends_a_hanging_request(server: StandIn) -> None:
     server.always["AAPL"] = "hang"
     gate = Gate(rate=1000.0, max_wait=0.0, timeout=0.3, clock=time.monotonic, random=Random(7))
     began = time.monotonic()
@@ -235,8 +233,8 @@ print(len(bars.frame), gate.requests)
 """
 
 
-def test_cookie_hosts_that_hang_leave_time_for_the_prices() -> None:
-    # In a process of its own: this one may hold a cookie already.
+def test_hanging_cookie_hosts_leave_time_for_the_prices() -> None:
+    # In a new process: this one may have a cookie already.
     script = SCRIPT.replace("import time", "import time, lstmcli.market.yahoo as yahoo", 1)
     script = script.replace("gate =", "yahoo.HELPER_TIMEOUT = 0.3\ngate =", 1)
     with stand_in() as server:
@@ -250,7 +248,7 @@ def test_cookie_hosts_that_hang_leave_time_for_the_prices() -> None:
 
 @pytest.mark.parametrize("cache", ["read-only", "locked"])
 def test_no_home_and_no_cache_folder_are_needed(tmp_path: Path, cache: str) -> None:
-    """Also: nothing is printed, whatever pandas and yfinance deprecate."""
+    """Deprecation warnings of pandas and yfinance are not printed either."""
     folder = tmp_path / "py-yfinance"
     folder.mkdir()
     holder = sqlite3.connect(folder / "tkr-tz.db", isolation_level=None)
@@ -269,7 +267,7 @@ def test_no_home_and_no_cache_folder_are_needed(tmp_path: Path, cache: str) -> N
     holder.close()
 
 
-def test_yfinance_says_nothing_and_its_filters_do_not_leak(
+def test_yfinance_prints_nothing_and_its_warning_filters_do_not_leak(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     with stand_in() as server:
@@ -281,7 +279,7 @@ def test_yfinance_says_nothing_and_its_filters_do_not_leak(
         warnings.warn("still heard", DeprecationWarning, stacklevel=1)
 
 
-def test_importing_the_room_does_not_import_yfinance() -> None:
+def test_importing_the_package_does_not_import_yfinance() -> None:
     script = "import sys, lstmcli.market.yahoo; print('yfinance' in sys.modules)"
     assert run_python(script).stdout == "False\n"
 
@@ -289,7 +287,7 @@ def test_importing_the_room_does_not_import_yfinance() -> None:
 def run_python(
     script: str, server: StandIn | None = None, cwd: Path | None = None, **variables: str
 ) -> subprocess.CompletedProcess[str]:
-    """Run a script in a fresh process without HOME, its yfinance sent to the stand-in."""
+    """Run a script in a new process without HOME, with yfinance directed to the local server."""
     environment = {name: value for name, value in os.environ.items() if name != "HOME"} | variables
     if server:
         environment["LSTMCLI_TEST_YAHOO"] = server.url

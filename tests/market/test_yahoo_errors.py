@@ -1,4 +1,4 @@
-"""Bodies that no server of ours has to send: each is one of three failures, or facts."""
+"""Bodies of answers without a server: each gives metadata or one of three failures."""
 
 import json
 from typing import Any
@@ -18,7 +18,7 @@ def chart(meta: dict[str, Any]) -> bytes:
     return json.dumps({"chart": {"result": [{"meta": meta}], "error": None}}).encode()
 
 
-def test_a_chart_gives_what_it_says_of_the_symbol() -> None:
+def test_a_chart_gives_the_metadata_of_its_symbol() -> None:
     meta = {"currency": "USD", "symbol": "AAPL"}
     assert read_facts("AAPL", 200, chart(meta), interval="1d") == meta
 
@@ -63,7 +63,7 @@ def test_every_other_body_is_one_of_three_failures(
         ("^GSPC", "^GSPC"),
     ],
 )
-def test_an_answer_may_spell_its_symbol_otherwise(asked: str, named: str) -> None:
+def test_an_answer_may_spell_its_symbol_differently(asked: str, named: str) -> None:
     meta = {"symbol": named, "dataGranularity": "1wk"}
     assert read_facts(asked, 200, chart(meta), interval="1wk") == meta
 
@@ -80,7 +80,7 @@ def test_an_answer_may_spell_its_symbol_otherwise(asked: str, named: str) -> Non
         ({"symbol": "MSFT", "dataGranularity": None}, "found bars of None, expected 1d"),
     ],
 )
-def test_an_answer_for_another_symbol_or_length_of_bars_is_none(
+def test_an_answer_for_another_symbol_or_interval_is_refused(
     meta: dict[str, Any], words: str
 ) -> None:
     with pytest.raises(Transient, match=words):
@@ -88,7 +88,7 @@ def test_an_answer_for_another_symbol_or_length_of_bars_is_none(
 
 
 @for_each(("symbol", "spelled"), [("BRK.B", "BRK-B"), ("BF.A", "BF-A"), ("BAC.PRK", "BAC-PK")])
-def test_a_share_class_that_is_not_found_is_spelled_as_yahoo_does(
+def test_the_error_for_an_unknown_share_class_gives_yahoos_spelling(
     symbol: str, spelled: str
 ) -> None:
     with pytest.raises(NotFound, match=f"lstmcli fetch {spelled}"):
@@ -114,7 +114,7 @@ NOON = "Wed, 21 Oct 2026 12:00:00 GMT"
         (None, NOON, 0.0),
     ],
 )
-def test_a_wish_to_be_left_alone_is_read_in_both_its_forms(
+def test_retry_after_is_read_in_both_its_forms(
     told: str | None, date: str | None, seconds: float
 ) -> None:
     assert retry_after({"Retry-After": told, "Date": date}) == seconds

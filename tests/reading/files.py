@@ -1,4 +1,4 @@
-"""Price tables written as people have them, and read back as raw columns."""
+"""Helpers that write price tables in various formats and read them as raw columns."""
 
 import io
 from collections.abc import Callable, Sequence
@@ -14,13 +14,13 @@ VOLUMES = [8870000.0, 1250000.0, 990000.0, 1000.0, 2000.0]
 
 
 def frame(**more: Sequence[Any]) -> pd.DataFrame:
-    """Return the table that most tests write in another form."""
+    """Return the table that most tests write in some format."""
     days = pd.to_datetime(DAYS)
     return pd.DataFrame({"Date": days, "Close": CLOSES, "Volume": VOLUMES, **more})
 
 
 def written(write: Callable[[Any], object]) -> bytes:
-    """Return what a method of pandas writes."""
+    """Return the output of a writing method of pandas."""
     file = io.BytesIO()
     write(file)
     return file.getvalue()

@@ -1,4 +1,4 @@
-"""What is worked on ahead of its use: in order, a few items, and none after the end."""
+"""Items are processed ahead: in order, a few at a time, and none after the end."""
 
 import os
 import threading
@@ -20,7 +20,7 @@ def test_results_come_in_the_order_of_their_items(threads: int) -> None:
     assert list(work_ahead(str, [], threads=threads)) == []
 
 
-def test_no_more_items_are_begun_than_were_asked_for() -> None:
+def test_no_more_items_are_started_than_requested() -> None:
     begun: list[int] = []
     results = work_ahead(begun.append, range(1000), most=3, threads=2)
     for _ in range(10):
@@ -30,14 +30,14 @@ def test_no_more_items_are_begun_than_were_asked_for() -> None:
     assert len(begun) <= 13
 
 
-def test_the_next_item_is_worked_on_while_the_last_is_used() -> None:
+def test_the_next_item_is_processed_while_the_current_one_is_used() -> None:
     second = threading.Event()
     results = work_ahead(lambda item: second.set() if item else None, [0, 1])
     next(results)
     assert second.wait(timeout=30)
 
 
-def test_an_error_comes_where_its_result_would() -> None:
+def test_an_error_is_raised_in_place_of_its_result() -> None:
     results = work_ahead(lambda item: 6 / item, [3, 2, 0, 1])
     assert [next(results), next(results)] == [2, 3]
     with pytest.raises(ZeroDivisionError):

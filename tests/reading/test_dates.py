@@ -1,4 +1,4 @@
-"""Dates of any format against the standard library: the same day, or refused."""
+"""Dates of any format, compared with the standard library: the same day, or an error."""
 
 from contextlib import suppress
 from datetime import UTC, date, datetime, timedelta
@@ -92,7 +92,7 @@ def test_seconds_since_1970_are_times_in_utc(days: list[date], unit: int) -> Non
         ([" 20260102 ", ""], "2026-01-02"),
     ],
 )
-def test_what_can_be_read_in_one_way_is_read(texts: list[str], day: str) -> None:
+def test_unambiguous_dates_are_read(texts: list[str], day: str) -> None:
     assert days_of(texts)[0] == day
 
 
@@ -122,11 +122,11 @@ def test_what_can_be_read_in_one_way_is_read(texts: list[str], day: str) -> None
         (["05.01.2026", "6.1.2026"], "bad date .x line 3."),
     ],
 )
-def test_what_has_two_readings_or_none_is_refused(texts: list[str], match: str) -> None:
+def test_ambiguous_or_invalid_dates_are_refused(texts: list[str], match: str) -> None:
     refused(texts, match)
 
 
-def test_the_row_that_decides_is_noted() -> None:
+def test_the_deciding_date_is_noted() -> None:
     for texts, note in (
         (["05/01/2026", "13/01/2026"], "Dates are day first, as 13/01/2026 shows."),
         (["01/05/2026", "01/13/2026"], "Dates are month first, as 01/13/2026 shows."),
@@ -150,14 +150,14 @@ def test_the_row_that_decides_is_noted() -> None:
         ("20260102T163000", "%Y%m%dT%H%M%S", "2026-01-02", 990),
     ],
 )
-def test_a_format_that_is_given_reads_as_strptime_does(
+def test_an_explicit_format_reads_dates_like_strptime(
     text: str, form: str, day: str, minutes: int
 ) -> None:
     found = parse_stamps(pa.array([text]), NO_LINES, "x", form)
     assert (str(found.days[0]), int(found.minutes[0])) == (day, minutes)
 
 
-def test_a_format_that_is_given_must_read_every_date() -> None:
+def test_an_explicit_format_must_fit_every_date() -> None:
     refused(
         ["01/02/2026", "2026-01-02"], "line 3.: found '2026-01-02', expected %d/%m/%Y", "%d/%m/%Y"
     )
@@ -166,7 +166,7 @@ def test_a_format_that_is_given_must_read_every_date() -> None:
 
 @for_each("form", ["", "%d", "%q/%m/%Y", "%d/%m", "%Y%y%m%d", "dd/mm/yyyy", "%Y-%m-%d%", "%m%m%Y"])
 def test_a_wrong_format_is_a_usage_error(form: str) -> None:
-    with pytest.raises(UsageError, match="bad format of dates"):
+    with pytest.raises(UsageError, match="bad date format"):
         check_date_format(form)
 
 

@@ -1,4 +1,4 @@
-"""A frame is read as the CSV that it would be written as: the same prices, notes and errors."""
+"""A DataFrame is read like its CSV: the same prices, notes and errors."""
 
 from collections.abc import Callable
 from datetime import date
@@ -34,7 +34,7 @@ def bars(price: float = 100.0) -> pd.DataFrame:
 
 
 def yfinance(*, by_ticker: bool = False) -> pd.DataFrame:
-    """Return what `yfinance.download` of two tickers returns, in either order of levels."""
+    """Return a frame like that of `yfinance.download` of two tickers, levels in either order."""
     found = pd.concat({"AAPL": bars(), "MSFT": bars(50.0)}, axis=1, names=["Ticker", "Price"])
     return found if by_ticker else found.swaplevel(axis=1).sort_index(axis=1)
 
@@ -94,7 +94,7 @@ def test_a_frame_and_its_csv_give_the_same_prices_and_notes(tmp_path: Path, shap
 
 
 @for_each("shape", SHAPES)
-def test_the_index_may_be_a_column(tmp_path: Path, shape: str) -> None:
+def test_the_dates_may_be_the_index_or_a_column(tmp_path: Path, shape: str) -> None:
     frame = SHAPES[shape]()
     if frame.index.nlevels == 1:
         frame = frame.rename_axis("Date")
@@ -142,6 +142,6 @@ def test_numbers_are_those_of_the_frame_and_not_of_their_text() -> None:
         (pd.DataFrame({"Close": [1.0, 2.0]}, index=[DAYS[0]] * 2), "conflicting rows"),
     ],
 )
-def test_what_cannot_be_read_is_refused(frame: pd.DataFrame, words: str) -> None:
+def test_unreadable_frames_are_refused(frame: pd.DataFrame, words: str) -> None:
     with pytest.raises(DataError, match=words):
         of_frame(frame)

@@ -1,4 +1,4 @@
-"""Lines of a CSV and their dates against slow, obvious twins."""
+"""Lines of a CSV, compared with slow and simple implementations."""
 
 import re
 
@@ -46,7 +46,7 @@ def test_quoted_fields_are_those_without_quotes(rows: list[tuple[str, str]]) -> 
 
 
 @given(st.text('1,"\n', max_size=12))
-def test_quotes_are_only_taken_around_whole_fields(text: str) -> None:
+def test_quotes_are_only_allowed_around_whole_fields(text: str) -> None:
     field = r'(?:[^",\n]*|"(?:[^"\n]|"")*")'
     lines = text.split("\n")
     wrong = [
@@ -60,7 +60,7 @@ def test_quotes_are_only_taken_around_whole_fields(text: str) -> None:
 
 
 @given(st.lists(st.sampled_from(["2024-01-02,1", ""]), max_size=9), st.sampled_from(["", "\n"]))
-def test_blank_lines_are_numbered_too(lines: list[str], end: str) -> None:
+def test_blank_lines_count_in_line_numbers(lines: list[str], end: str) -> None:
     text = "\n".join([*lines, "2024-01-03,2"]) + end
     wanted = [number for number, line in enumerate(text.split("\n"), 5) if line]
     assert of(text, first_line=5).read().lines.tolist() == wanted
@@ -90,7 +90,7 @@ def test_a_number_is_read_as_python_reads_it_or_refused(text: str) -> None:
 
 
 @for_each("text", ["nan(1)", "-nan", "0x10", "1_000", "1d5"])
-def test_what_only_a_parser_takes_for_a_number_is_refused(text: str) -> None:
+def test_numbers_that_only_parsers_accept_are_refused(text: str) -> None:
     with pytest.raises(DataError, match=r"bad number in column Close \(x line 2\)"):
         of(f"2024-01-02,1\n2024-01-03,{text}\n").read()
 
@@ -110,7 +110,7 @@ def test_what_only_a_parser_takes_for_a_number_is_refused(text: str) -> None:
         ("1.2e-0", ["1.2e-05", "1.3e-05"]),
     ],
 )
-def test_an_ending_that_may_be_cut_is_refused(last: str, others: list[str]) -> None:
+def test_a_last_line_that_may_be_cut_off_is_refused(last: str, others: list[str]) -> None:
     assert why_cut([*others, last], ".")
 
 
@@ -125,5 +125,5 @@ def test_an_ending_that_may_be_cut_is_refused(last: str, others: list[str]) -> N
         ("1500", ["2000", "2100"]),
     ],
 )
-def test_an_ending_that_looks_whole_is_accepted(last: str, others: list[str]) -> None:
+def test_a_last_line_that_looks_complete_is_accepted(last: str, others: list[str]) -> None:
     assert not why_cut([*others, last], ".")

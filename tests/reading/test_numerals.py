@@ -1,4 +1,4 @@
-"""Numbers as people write them against Python's `float` of the cleaned text."""
+"""Formatted numbers, compared with Python's `float` of the cleaned text."""
 
 import math
 
@@ -53,13 +53,13 @@ def values(*columns: list[str], sep: str = ";", decimal: str = "") -> list[list[
         ),
     ],
 )
-def test_a_column_is_read_in_its_only_way(texts: list[str], expected: list[float]) -> None:
+def test_an_unambiguous_column_is_read(texts: list[str], expected: list[float]) -> None:
     np.testing.assert_array_equal(values(texts), [expected])
 
 
 @for_each("sep", [",", ";", "\t", ""])
 @for_each("texts", [["1,234", "2,345"], ["1,234,567", "1,234"][1:], ["$1,234", "$2,345"]])
-def test_two_readings_are_refused_and_the_option_decides(texts: list[str], sep: str) -> None:
+def test_ambiguous_numbers_are_refused_and_the_option_decides(texts: list[str], sep: str) -> None:
     with pytest.raises(DataError, match=r"two readings .*line 2\).*1\.234 or 1234.*--decimal ','"):
         of(texts, sep=sep)
     assert values(texts, sep=sep, decimal=",")[0][0] == 1.234
@@ -77,7 +77,7 @@ def test_another_column_decides(other: list[str], first: float) -> None:
         assert found[columns.index(["1,234", "2,345"])][0] == first
 
 
-def test_points_alone_are_decimal_where_commas_separate_and_undecided_elsewhere() -> None:
+def test_points_are_decimal_in_comma_separated_files_and_ambiguous_elsewhere() -> None:
     assert values(["1.234", "2.345"], sep=",") == [[1.234, 2.345]]
     assert values(["1.234", "2.345"], sep="") == [[1.234, 2.345]]
     with pytest.raises(DataError, match=r"two readings.*--decimal '\.' for 1\.234"):
@@ -116,7 +116,7 @@ def test_a_value_that_does_not_fit_is_refused_with_its_line(texts: list[str], li
 
 
 @for_each(("decimal", "text"), [(".", "1,5"), (",", "1.5"), (".", "1.234,5"), (",", "1,234.5")])
-def test_a_mark_that_was_asked_for_is_kept_to(decimal: str, text: str) -> None:
+def test_a_requested_decimal_mark_is_enforced(decimal: str, text: str) -> None:
     other = "," if decimal == "." else "."
     with pytest.raises(DataError, match=f"Pass --decimal '[{other}]'"):
         of([text, "1"], decimal=decimal)
@@ -144,7 +144,7 @@ NUMBER = st.decimals(min_value=-(10**9), max_value=10**9, allow_nan=False, allow
 def test_any_column_is_read_as_python_reads_it_or_refused(
     columns: list[tuple[list[float], int, bool, str, str]], point: str, sep: str, group: str | None
 ) -> None:
-    # Where commas separate, 1.000 alone is no thousand.
+    # In comma-separated files, 1.000 alone is not a thousand.
     has_places = any(places for _, places, _, _, _ in columns)
     assume(point == "." or sep not in (",", "") or has_places)
     other = "," if point == "." else "."

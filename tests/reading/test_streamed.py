@@ -1,4 +1,4 @@
-"""A large CSV file gives the same read piece by piece as read whole."""
+"""Reading a large CSV file in pieces gives the same result as reading it whole."""
 
 from pathlib import Path
 from random import Random
@@ -28,7 +28,7 @@ def small_pieces(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
 
 
 def result(path: Path) -> tuple[Any, ...]:
-    """Return all that is read of a file, or its error."""
+    """Return everything read from a file, or its error."""
     try:
         table = open_table(path, Marks())
         found = table.read([0], range(1, len(table.head[0])))
@@ -41,7 +41,7 @@ def result(path: Path) -> tuple[Any, ...]:
 
 
 def both(path: Path, patch: pytest.MonkeyPatch) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
-    """Return what is read piece by piece, and what is read whole."""
+    """Return the results of reading in pieces and of reading whole."""
     pieces = result(path)
     with patch.context() as whole:
         whole.setattr(delimited, "_LARGE", 2**60)
@@ -74,7 +74,7 @@ def both(path: Path, patch: pytest.MonkeyPatch) -> tuple[tuple[Any, ...], tuple[
     ],
     ids=map(str, range(20)),
 )
-def test_pieces_give_what_the_whole_gives(
+def test_reading_in_pieces_equals_reading_whole(
     tmp_path: Path, small_pieces: pytest.MonkeyPatch, text: str, is_streamed: bool
 ) -> None:
     path = tmp_path / "x.csv"
@@ -84,7 +84,7 @@ def test_pieces_give_what_the_whole_gives(
     assert pieces == whole
 
 
-def test_a_plain_file_is_never_whole_in_memory(
+def test_a_plain_file_is_never_in_memory_as_a_whole(
     tmp_path: Path, small_pieces: pytest.MonkeyPatch
 ) -> None:
     small_pieces.setattr(delimited, "read_source", None)  # which reads it whole
@@ -96,7 +96,9 @@ def test_a_plain_file_is_never_whole_in_memory(
     assert lines == list(range(2, 402))
 
 
-def test_damaged_files_give_the_same_too(tmp_path: Path, small_pieces: pytest.MonkeyPatch) -> None:
+def test_damaged_files_give_the_same_errors(
+    tmp_path: Path, small_pieces: pytest.MonkeyPatch
+) -> None:
     path = tmp_path / "x.csv"
     for seed in range(150):
         chance = Random(seed)

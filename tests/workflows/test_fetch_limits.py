@@ -168,7 +168,7 @@ def test_nothing_is_asked_of_an_exchange_that_has_not_closed_since(
         assert (report.requests, server.requests) == (0, 0)
         assert report.results[0].rows == 40
     assert hashes(tmp_path) == before
-    assert "nothing to ask for" in run("AAPL", dry_run=True).results[0].note
+    assert "nothing to request" in run("AAPL", dry_run=True).results[0].note
     assert run("AAPL", full=True).requests == 1
     assert run("AAPL", include_partial=True, now=monday_noon).requests == 1
     assert run("AAPL", now=datetime(2018, 9, 4, 21, tzinfo=UTC)).requests == 1
