@@ -1,6 +1,6 @@
-"""The options for results and messages, and what they print: notes, failed symbols, the result.
+"""The output options of a command, and the printing of notes, failed symbols and results.
 
-Notes and failures go to standard error and, with --log-file, to the log.
+Notes and failures go to stderr and, with --log-file, to the log.
 """
 
 import gc
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from lstmcli.workflows.predict import PredictReport
 
 _MOST_NOTES = 5
-_MOST_ALIKE = 3  # failed symbols with one reason that have a line each
+_MOST_ALIKE = 3  # failed symbols with the same reason that get one line each
 _FORMATS: dict[str, Format] = {
     **{".csv": "csv", ".json": "json", ".jsonl": "jsonl"},
     **{".parquet": "parquet", ".txt": "table"},
@@ -30,7 +30,7 @@ _FORMATS: dict[str, Format] = {
 
 
 class Report(Protocol):
-    """What a workflow returns: notes and the symbols that failed, and sometimes `warnings`."""
+    """The result of a workflow: notes, failed symbols and, for some, `warnings`."""
 
     @property
     def notes(self) -> Sequence[str]: ...
@@ -41,10 +41,10 @@ class Report(Protocol):
 
 @dataclass(frozen=True)
 class LogOptions:
-    """How much a command says besides its result.
+    """Options for messages and the log.
 
     Output:
-        --quiet -q: Print results and failures only.
+        --quiet -q: Print only results and failures.
         --verbose -v: Print every epoch, refit, trial and note.
 
     Advanced:
@@ -58,14 +58,14 @@ class LogOptions:
     debug: bool = False
 
     def announce(self, lines: Sequence[str]) -> None:
-        """Print lines that are no notes on the result, at once."""
+        """Print lines at once, without logging them as notes on the result."""
         for line in lines if not self.quiet else ():
             journal.say(f"lstmcli: {line}")
 
     def note(self, lines: Sequence[str], *, every: bool = False) -> None:
-        """Log lines and print them once for all their symbols, the first few or with `every` all.
+        """Log notes and print the first few, grouping those that differ only in the symbol.
 
-        With --verbose each is printed, with details.
+        every : print all groups. With --verbose, each note is printed on its own, with details.
         """
         journal.log_each("note", [{"message": line} for line in lines])
         if self.quiet:
@@ -82,7 +82,7 @@ class LogOptions:
 
 @dataclass(frozen=True)
 class OutputOptions(LogOptions):
-    """Where a result goes and in which format.
+    """Options for the destination and format of a result.
 
     Output:
         --format FORMAT: table, json (--json), jsonl, csv or parquet.
@@ -94,15 +94,15 @@ class OutputOptions(LogOptions):
 
     @property
     def form(self) -> Format:
-        """The format: that asked for, or that of the file's name."""
+        """The requested format, or else the format of the file's suffix."""
         suffix = Path(self.output or "").suffix.lower()
         return self.format_ or _FORMATS.get(suffix, "table")
 
     def check(self, *files: str | None) -> None:
-        """Start the work: raise if a result or further file could not be written later.
+        """Raise before the work starts if the result or another file cannot be written.
 
-        The collector, off during the imports before it (see `main`), is on from here. Imported
-        objects stay for the whole run and are never searched.
+        Also enables the garbage collector, which `main` disables during the imports. Imported
+        objects are frozen, since they live for the whole run.
         """
         from lstmcli.report.output import check_file, check_output
 
@@ -121,9 +121,9 @@ class OutputOptions(LogOptions):
             check_file(file)
 
     def emit(self, view: View, *, unless_quiet: bool = False) -> None:
-        """Write the result, and say on stderr which file holds it.
+        """Write the result, and report the output file on stderr.
 
-        unless_quiet : the result only says that the work is done; --quiet leaves out its table.
+        unless_quiet : omit the table with --quiet, for a result that only confirms the work.
         """
         from lstmcli.report.output import emit
 
@@ -136,21 +136,21 @@ class OutputOptions(LogOptions):
 
 @dataclass(frozen=True)
 class BatchOptions(OutputOptions):
-    """The output of a command that can fail for some symbols.
+    """Output options of a command that can fail for some symbols.
 
     Output:
-        --errors FILE: List failed symbols with reasons, as CSV.
+        --errors FILE: Write failed symbols and their reasons as CSV.
     """
 
     errors: str | None = None
 
     def check(self, *files: str | None) -> None:
-        """Start the work, as `OutputOptions.check`."""
+        """Check the --errors file too, like `OutputOptions.check`."""
         super().check(self.errors, *files)
 
     @contextmanager
     def failures_listed(self) -> Iterator[None]:
-        """Write the file of failed symbols also if all of them failed."""
+        """Write the --errors file even if all symbols fail in the block."""
         try:
             yield
         except AllFailedError as error:
@@ -167,7 +167,7 @@ class BatchOptions(OutputOptions):
         emit(View(list, dict, lambda: failures, columns), "csv", self.errors)
 
     def show_notes(self, report: Report) -> None:
-        """Write the file of failed symbols and print the notes, before the result."""
+        """Write the --errors file and print the notes, before the result."""
         self.list_failures(report.failures)
         self.note(getattr(report, "warnings", ()), every=True)
         self.note(report.notes)
@@ -180,7 +180,7 @@ class BatchOptions(OutputOptions):
 
 
 def before_end(report: "PredictReport", *acts: Callable[[], object]) -> "PredictReport":
-    """Return the report as a stream that acts when all is made: before a result is shown."""
+    """Return the report with callbacks that run after its last forecast, before it is shown."""
 
     def forecasts() -> Iterator["SymbolForecast"]:
         yield from report.forecasts
@@ -197,7 +197,7 @@ def confirm(question: str) -> bool:
 
 
 def report_failures(failures: Sequence[Failure], done: int) -> None:
-    """Log and print the symbols that failed; raise PartialError if there are any."""
+    """Log and print the failed symbols; raise PartialError if there are any."""
     log_failures(failures, done)
     if failures:
         print_failures(failures)
@@ -205,7 +205,7 @@ def report_failures(failures: Sequence[Failure], done: int) -> None:
 
 
 def fail_if_found(asked: bool, found: str, failures: Sequence[Failure], done: int) -> None:
-    """Raise FoundError where that was asked for; failed symbols are printed before it."""
+    """With --fail, print failed symbols and raise FoundError if moves were found."""
     if asked and found:
         log_failures(failures, done)
         print_failures(failures)
@@ -213,7 +213,7 @@ def fail_if_found(asked: bool, found: str, failures: Sequence[Failure], done: in
 
 
 def print_failures(failures: Sequence[Failure], kind: str = "failed") -> None:
-    """Print a line for every symbol that failed; one for many that failed alike."""
+    """Print one line per failed symbol, or one line for many with the same reason."""
     alike: dict[str, list[Failure]] = {}
     for each in failures:
         reason = re.sub(rf"(?<!\w){re.escape(each.symbol)}(?!\w)", "SYMBOL", each.reason)
@@ -229,13 +229,13 @@ def print_failures(failures: Sequence[Failure], kind: str = "failed") -> None:
 
 
 def log_failures(failures: Sequence[Failure], done: int) -> None:
-    """Log the symbols that failed, and count them for the end of the run."""
+    """Log the failed symbols, and count them for the end of the run."""
     journal.log_each("symbol", [{"status": "failed", **asdict(each)} for each in failures])
     count_failures(failures, done)
 
 
 def count_failures(failures: Sequence[Failure], done: int) -> None:
-    """Record for the end of the run how many symbols failed, and the first reason."""
+    """Record the number of failed symbols and the first reason for the end of the run."""
     journal.count(done=done, failed=len(failures))
     if failures:
         first = f"first {failures[0].symbol}: {failures[0].reason}"

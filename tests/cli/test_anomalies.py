@@ -134,7 +134,7 @@ def test_the_screen_says_whose_tail_the_chances_are(trained: Path, tmp_path: Pat
     screen = " ".join(
         in_process("anomalies", "--csv", crash, "--model", "mine", folder=trained).out.split()
     )
-    assert "drawn towards that of" in screen
+    assert "shrunk towards that of" in screen
     assert "moves of 1 other, all up to" in screen
     assert "Fewer than 2,500 moves of NEW: chances are rough." in screen
     based = in_process("anomalies", "--csv", crash, "--model", "base", folder=trained)

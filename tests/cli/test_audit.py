@@ -63,7 +63,7 @@ def test_a_leak_is_shown_and_named_in_one_line_with_exit_code_1(home: Path, leak
     outcome = audit(home)
     assert outcome.code == 1
     assert "Audit: not clean. 1 of" in outcome.out
-    assert "Not as it should be" in outcome.out
+    assert "Failed comparisons" in outcome.out
     assert_one_error(
         Outcome(1, "", outcome.err),
         1,

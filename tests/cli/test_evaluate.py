@@ -91,7 +91,7 @@ def test_refits_are_shown_with_their_spans(home: Path) -> None:
     options = ("--refit", 3, "--refit-window", "rolling", "--details")
     lines = evaluate(home, *options).out.splitlines()
     assert "by tiny/v0001, refitted 2 times" in lines[0]
-    at = lines.index("Fitted again 2 times on the rows known by then")
+    at = lines.index("Refitted 2 times on the rows known by then")
     rows = [line.split() for line in lines[at + 2 : at + 4]]
     assert [row[:4] for row in rows] == [
         ["tiny/v0001", DAYS[270], DAYS[16], DAYS[270]],

@@ -77,7 +77,7 @@ def test_evaluation_shows_what_the_chances_of_a_rise_are_worth(fan_home: Path) -
     ("options", "words"),
     [
         (("--forecasts-of", "drift"), "Pass --forecasts FILE"),
-        (("--forecasts", "long.csv", "--forecasts-of", "drfit"), "there are fan/v0001, naive"),
+        (("--forecasts", "long.csv", "--forecasts-of", "drfit"), "expected fan/v0001, naive"),
     ],
 )
 def test_forecasts_of_what_is_not_there_are_refused(

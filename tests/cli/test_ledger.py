@@ -208,7 +208,7 @@ def test_table_shows_counts_scores_and_verdicts(issued: Path) -> None:
     lines = outcome.out.splitlines()
     assert lines[0] == "Issued by fan/v0001: Close, 1d, steps 1, 5, 10"
     assert lines[2].split() == ["v0001", "80", "70", "10", "0", "0", "0"]
-    assert "The next session that decides is 2018-09-04." in outcome.out
+    assert "The next session to be graded is 2018-09-04." in outcome.out
     assert "Scores over steps 1, 5, 10, in % of the last price" in outcome.out
     assert "What the ranges held" in outcome.out
     shown = in_process(*ISSUED, folder=issued).out.splitlines()

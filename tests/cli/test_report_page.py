@@ -24,15 +24,15 @@ pytest.importorskip("matplotlib")
 
 VOID = {"meta", "br", "img", "link", "input", "hr"}
 PARTS = [
-    "The windows over the price",
+    "Forecasts and prices",
     "Single windows",
     "Predicted and actual trend",
-    "Do the ranges hold what they promise?",
-    "Is the chance of a rise worth more than the base rate?",
+    "Are the ranges calibrated?",
+    "Does the chance of a rise beat the base rate?",
     "Skill by step",
-    "The figures",
-    "Where it came from",
-    "The recipe, complete",
+    "All tables",
+    "Origin",
+    "The complete recipe",
 ]
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or ""
 
@@ -293,7 +293,7 @@ def test_a_forecast_has_its_answer_its_fan_and_every_step(fan_home: Path) -> Non
     cells = page.of("td")
     assert [cell for cell in cells if re.fullmatch(r"\d{4}-\d\d-\d\d", cell)] == [*table["date"]]
     assert page.tags.count("svg") == 2  # for two widths
-    assert page.of("h2") == ["The forecast", "How far to trust it", "Where it came from"]
+    assert page.of("h2") == ["The forecast", "How far to trust it", "Origin"]
     kept = json.loads((fan_home / "data/models/fan/v0001/metadata.json").read_text())
     own = kept["validation"]["models"]["network"]["rmse"]
     assert cells[cells.index("fan/v0001") + 1].replace("\xa0", " ") == f"{100 * own:.2f} %"

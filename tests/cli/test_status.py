@@ -31,7 +31,7 @@ def lines(folder: Path) -> dict[str, str]:
 def test_a_line_for_each_part_and_last_run(home: Path) -> None:
     ended(home, "fetch", 3.0)
     shown = lines(home)
-    assert shown[""].endswith(": all is well")
+    assert shown[""].endswith(": no problems")
     assert list(shown) == ["", "prices", "model tiny", "device", "fetch", "train"]
     assert shown["model tiny"].startswith("ok: v0001 of 1, trained on 1 symbol up to 2018-08-31, ")
     assert shown["fetch"] == "ok: 497 done, 3 failed, 3.0 h ago"
@@ -61,12 +61,12 @@ def test_a_symbol_that_fails_in_every_command_is_one_problem(home: Path) -> None
     assert "2 problems" in shown.splitlines()[0]  # the prices are old too
 
 
-def test_many_models_in_order_are_one_line(home: Path) -> None:
+def test_many_models_without_problems_share_one_line(home: Path) -> None:
     for number in range(7):
         shutil.copytree(home / "data/models/tiny", home / f"data/models/m{number}")
     (home / "data/models/m3/champion").write_text("v0007\n")
     shown = lines(home)
-    assert shown["models"].startswith("ok: 7 in order, the last trained ")
+    assert shown["models"].startswith("ok: 7 without problems, the last trained ")
     assert "the champion is missing" in in_process("status", folder=home).out
 
 

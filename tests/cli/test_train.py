@@ -253,7 +253,7 @@ def test_a_new_listing_gets_a_model_that_forecasts_it(fan_home: Path) -> None:
     done = succeed("train", *options, folder=fan_home)
     said = "no validation part of its own; taken from fan/v0001: the number of passes"
     assert said in done.err
-    assert "none: no window validates" in done.out
+    assert "none: there are no validation windows" in done.out
     assert "In use now: new/v0001, the first version." in done.out
     assert document_of(fan_home, "predict", "--csv", "new.csv", "-m", "new")["forecasts"]
     shown = in_process("models", "show", "new", folder=fan_home)

@@ -59,7 +59,7 @@ WRONG = [
     ("status --data-dir prices.csv", 2, "found the file 'prices.csv', expected a folder"),
     ("models use tiny/v0001", 2, "A name means its champion: lstmcli models use tiny."),
     ("evaluate prices.csv", 2, "not a symbol (prices.csv). Pass a file with --csv."),
-    ("predict --explain --format csv", 2, "no table of rows (--explain --format csv) ... json"),
+    ("predict --explain --format csv", 2, "not a table of rows (--explain --format csv) ... json"),
     ("predict --explain --format jsonl -m x", 2, "(--explain --format jsonl)"),
     ("evaluate --plot - --format json", 2, "two results on standard output"),
     # An option that does not exist

@@ -117,7 +117,7 @@ def test_a_memory_without_an_end_in_the_window_is_not_called_short() -> None:
 def test_the_step_read_is_the_last_where_the_horizon_is_short() -> None:
     found = an_explanation(np.full(24, 0.01), steps=(1, 5, 12))
     assert "at step 12 most" in readings(found, "month")[1]
-    assert "at step 12. What is outside" in shown(found, "month")
+    assert "at step 12. Masking" in shown(found, "month")
 
 
 def test_nothing_moved_has_no_table() -> None:

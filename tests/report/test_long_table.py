@@ -191,10 +191,10 @@ def test_only_models_that_are_named_are_written_with_their_levels(tmp_path: Path
     assert names[-1] == "q0.975"
 
 
-def test_name_that_is_not_there_is_an_error_and_the_old_file_stays(tmp_path: Path) -> None:
+def test_an_unknown_name_is_an_error_and_keeps_the_old_file(tmp_path: Path) -> None:
     path = tmp_path / "long.csv"
     path.write_text("old")
-    words = "there are point, fan/v0001, naive"
+    words = "expected point, fan/v0001, naive"
     with pytest.raises(UsageError, match=words), forecasts_file(str(path), ["drfit"]) as on_windows:
         on_windows(BACKTEST, KNOWN, True)
     assert path.read_text() == "old"
