@@ -78,7 +78,7 @@ class WalkOptions:
         if self.start and self.end and self.start > self.end:
             where, why = f"--start {self.start} --end {self.end}", "the start is after the end"
             step = "Pass an earlier --start or a later --end."
-            raise UsageError("no day to evaluate", where=where, why=why, next_step=step)
+            raise UsageError("no dates to evaluate", where=where, why=why, next_step=step)
 
 
 @dataclass(frozen=True)
@@ -98,7 +98,7 @@ class ForecastsFile:
         if self.forecasts_of and self.forecasts is None:
             where, why = (
                 f"--forecasts-of {self.forecasts_of[0]}",
-                "it chooses what --forecasts writes",
+                "it has no effect without --forecasts",
             )
             step = "Pass --forecasts FILE."
             raise UsageError("nothing to write", where=where, why=why, next_step=step)

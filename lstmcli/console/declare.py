@@ -74,7 +74,7 @@ def _declared(source: Any, parameters: Iterable[Any]) -> tuple[str, list[inspect
     `option`.
     """
     if source.__doc__ is None:
-        sys.exit("lstmcli: error: its options are described in docstrings: run without python -OO")
+        sys.exit("lstmcli: error: cannot run with python -OO: it removes the docstrings. Omit -OO.")
     hints = get_type_hints(source, include_extras=True)
     text, *parts = re.split(r"\n\n([A-Z][a-z]+):\n(?=    )", inspect.cleandoc(source.__doc__))
     described = {}

@@ -116,7 +116,7 @@ def open_log(context: typer.Context, name: str | None) -> str | None:
     log = _LogFile(Path(name))
     if _is_foreign(log.path):
         raise UsageError(
-            "not a log", where=name, why="it holds something else", next_step="Name another file."
+            "not a log", where=name, why="it holds other content", next_step="Pass another file."
         )
     _run.command = context.command_path.partition(" ")[2]
     start = {"version": __version__, "arguments": sys.argv[1:], "environment": _variables()}
@@ -128,7 +128,7 @@ def open_log(context: typer.Context, name: str | None) -> str | None:
         _warn_missing(error)
     _events.addHandler(log)
     if torn:
-        warn(f"{name}: removed a last line that was cut short, {torn} bytes")
+        warn(f"{name}: removed an incomplete last line ({torn} bytes)")
     return name
 
 
@@ -195,7 +195,7 @@ def _warn_missing(error: Exception) -> None:
     """Warn once per run about events that cannot be logged."""
     if not _run.has_warned:
         _run.has_warned = True
-        say(f"lstmcli: warning: events are missing in the log: {error}")
+        say(f"lstmcli: warning: events are missing from the log: {error}")
 
 
 def _is_foreign(path: Path) -> bool:

@@ -111,10 +111,10 @@ class OutputOptions(LogOptions):
         suffix = Path(self.output or "").suffix.lower()
         if self.format_ is None and suffix and suffix not in _FORMATS:
             raise UsageError(
-                "not a kind of output",
+                "unsupported output format",
                 where=f"--output {self.output}",
                 why=f"found {suffix}, expected {', '.join(_FORMATS)}",
-                next_step="Name the file so, or pass --format.",
+                next_step="Rename the file, or pass --format.",
             )
         check_output(self.output, self.form)
         for file in files:

@@ -127,7 +127,7 @@ def _effects(found: Explanation) -> dict[str, Effect]:
 def _gate_table(found: Explanation, unit: str) -> RenderableType:
     bars = count_of(len(found.dates), unit)
     if not found.gates:
-        return f"{found.symbol}: this network has no gates; it read {bars}."
+        return f"{found.symbol}: this network has no gates; it reads {bars}."
     rows = []
     for gate in found.gates:
         thirds = [float(part.mean()) for part in np.array_split(gate.openness, 3)]
@@ -165,7 +165,7 @@ def _input_table(found: Explanation) -> RenderableType:
         for each in found.inputs
     ]
     return make_table(
-        f"{found.symbol}: how step {step} moves when an input is read as its average",
+        f"{found.symbol}: how step {step} moves when an input is replaced by its average",
         ["Input", *(name.capitalize() for name in _effects(found))],
         rows,
         left=1,

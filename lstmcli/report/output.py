@@ -82,7 +82,7 @@ def check_file(name: str | None) -> None:
         return
     if name == "-":
         raise UsageError(
-            "not a file", where=name, why="standard output holds the result", next_step="Name one."
+            "not a file", where=name, why="stdout holds the result", next_step="Pass a file name."
         )
     path = Path(name)
     if path.is_dir():
@@ -91,8 +91,8 @@ def check_file(name: str | None) -> None:
         raise MissingFileError(
             "cannot write the output",
             where=path,
-            why="there is no such folder",
-            next_step=f"Make it first: mkdir -p {path.parent}.",
+            why="no such folder",
+            next_step=f"Create it first: mkdir -p {path.parent}.",
         )
 
 
@@ -134,10 +134,10 @@ def check_picture(target: str) -> None:
     """Raise UsageError if the file name does not end in .png or .svg."""
     if Path(target).suffix.lower() not in (".png", ".svg"):
         raise UsageError(
-            "not a kind of picture",
+            "unsupported picture format",
             where=f"--plot {target}",
             why=f"found {Path(target).suffix or 'no suffix'}, expected .png or .svg",
-            next_step="Name the file so, or pass --plot - to draw in the terminal.",
+            next_step="Rename the file, or pass --plot - to draw in the terminal.",
         )
 
 
@@ -147,7 +147,7 @@ def check_page(target: str | None) -> None:
         return
     if Path(target).suffix.lower() not in (".html", ".htm", ""):
         raise UsageError(
-            "not a kind of report",
+            "unsupported report format",
             where=f"--report {target}",
             why=f"found {Path(target).suffix}, expected .html",
             next_step="Use --format for tables and figures as data.",

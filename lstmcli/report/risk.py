@@ -103,7 +103,7 @@ def risk_tables(each: SymbolForecast, steps: Sequence[int]) -> Iterator[Renderab
         title = f"the close that {100 * LOSS:g} % of outcomes are expected below"
         yield table(title, [(row, _losses(row)) for row in losses])
     n = int(each.asked.n_past[0]) + 1
-    yield Prose(f"Past: moves of as many steps in {n:,} rows of {each.symbol}; they overlap.")
+    yield Prose(f"Past: overlapping moves over as many steps in {n:,} rows of {each.symbol}.")
     yield ""
 
 
@@ -173,7 +173,7 @@ def loss_table(losses: Sequence[LossBacktest], symbols: int) -> RenderableType:
     ps = [each.joint.p for each in losses if each.joint.p is not None]
     shown = sorted(losses, key=lambda each: 1.0 if each.joint.p is None else each.joint.p)
     table = record_table(
-        f"Loss of one step exceeded with {100 * LOSS:g} %: how often it was, and p of each test",
+        f"Loss of one step exceeded with {100 * LOSS:g} %: number of days, and p of each test",
         (
             {
                 "Symbol": each.symbol,

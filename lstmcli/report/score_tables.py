@@ -309,7 +309,7 @@ def _directions(scores: Scores, main: ModelScores) -> Iterator[RenderableType]:
 def _two_way(main: ModelScores) -> RenderableType:
     unchanged = any(each.two_way.n_unchanged for each in main.direction)
     return record_table(
-        f"Direction called by {main.model} (p: calls and outcomes go together)",
+        f"Direction called by {main.model} (p: association of calls and outcomes)",
         (
             {
                 "Step": each.step,
@@ -360,7 +360,7 @@ def _tails(main: ModelScores) -> RenderableType:
         return [percent(getattr(calls, name, None), 0) for name in _CALLS]
 
     return record_table(
-        "Crashes and spikes: what had been predicted?",
+        "Crashes and spikes: actual and predicted moves",
         (
             {
                 "Step": direction.step,

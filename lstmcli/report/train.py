@@ -63,8 +63,8 @@ def _train_tables(report: TrainReport, typed: str) -> list[RenderableType]:
     following = NextSteps(f"lstmcli predict {typed}", f"lstmcli evaluate {typed}")
     if report.unchanged:
         return [
-            f"unchanged: {model} was made by the same settings, data and versions, "
-            "so nothing was trained. --force trains anyway.",
+            f"unchanged: {model} has the same settings, data and versions, "
+            "so nothing was trained. Use --force to train anyway.",
             following,
         ]
     if decision.promoted:
@@ -220,7 +220,7 @@ def _tune_tables(report: "TuneReport") -> list[RenderableType]:
     return [
         list_table(title, columns, report.trials, drop=("Seconds", "Epochs", "+-")),
         *in_prose([*why[:1], report.verdict]),
-        f"The settings of trial {best} are kept as a recipe: {report.recipe}",
+        f"Saved the settings of trial {best} as a recipe: {report.recipe}",
         NextSteps(f"lstmcli train --config {report.recipe}"),
     ]
 

@@ -1,4 +1,4 @@
-"""Surroundings that lack what is usually there: a current folder, a HOME, a quiet library."""
+"""Unusual environments: no current folder, no HOME, libraries that print warnings."""
 
 import gc
 import os
@@ -28,14 +28,14 @@ def run(*words: object, folder: Path, gone: bool = False, **env: str) -> Outcome
     return Outcome(done.returncode, done.stdout, done.stderr)
 
 
-def test_a_current_folder_that_is_gone_does_no_harm_to_absolute_paths(home: Path) -> None:
+def test_a_deleted_current_folder_does_not_affect_absolute_paths(home: Path) -> None:
     words = ("train", "--quiet", "--json", "--config", home / "tiny.toml")
     done = run(PROGRAM, *words, "--data-dir", home / "data", folder=home, gone=True)
     assert (done.code, done.err) == (0, "")
     assert "tiny/v000" in done.out
 
 
-def test_a_relative_path_of_a_folder_that_is_gone_is_an_error(home: Path) -> None:
+def test_a_relative_path_in_a_deleted_folder_is_an_error(home: Path) -> None:
     done = run(PROGRAM, "status", "--format", "json", folder=home, gone=True)
     assert (done.code, done.out) == (1, "")
     assert done.err == (
@@ -64,7 +64,7 @@ def test_no_library_says_anything_where_home_cannot_be_written(home: Path) -> No
     assert (done.code, done.err) == (0, "")
 
 
-def test_a_warning_of_a_library_is_not_for_the_user(home: Path) -> None:
+def test_warnings_of_libraries_are_hidden(home: Path) -> None:
     noisy = (
         "import logging, sys, warnings\n"
         "from lstmcli.workflows import predict\n"

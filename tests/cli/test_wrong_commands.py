@@ -1,6 +1,6 @@
-"""Command lines that are wrong in the ways of people: what is said of each, and its exit code.
+"""Typical wrong command lines, each with its error and exit code.
 
-None of them asks the feed or leaves anything behind.
+None of them sends a request or leaves files behind.
 """
 
 import re
@@ -55,7 +55,7 @@ WRONG = [
     ("models delete tiny", 2, "Use lstmcli models prune NAME --keep N."),
     ("data delete AAPL", 2, "Use lstmcli data remove SYMBOL."),
     ("data", 2, "missing command. See lstmcli data --help."),
-    ("predict --output out.yaml", 2, "not a kind of output (--output out.yaml): found .yaml"),
+    ("predict --output out.yaml", 2, "unsupported output format (--output out.yaml): found .yaml"),
     ("status --data-dir prices.csv", 2, "found the file 'prices.csv', expected a folder"),
     ("models use tiny/v0001", 2, "A name means its champion: lstmcli models use tiny."),
     ("evaluate prices.csv", 2, "not a symbol (prices.csv). Pass a file with --csv."),
@@ -158,8 +158,8 @@ WRONG = [
     ("data import", 2, "[NAME=]FILE is missing. See lstmcli data import --help."),
     ("predict --symbols-file nofile", 2, "cannot read the symbols (nofile): No such file"),
     ("predict --plot fan.jpg", 2, "found .jpg, expected .png or .svg"),
-    ("predict --plot nodir/fan.png", 2, "Make it first: mkdir -p nodir."),
-    ("predict -o nodir/f.csv", 2, "Make it first: mkdir -p nodir."),
+    ("predict --plot nodir/fan.png", 2, "Create it first: mkdir -p nodir."),
+    ("predict -o nodir/f.csv", 2, "Create it first: mkdir -p nodir."),
     ("evaluate --report x.pdf", 2, "found .pdf, expected .html"),
     ("evaluate --plot walk.gif", 2, "expected .png or .svg"),
     ("evaluate --plot none/walk.png", 2, "no such folder"),
@@ -214,7 +214,7 @@ def test_a_wrong_value_names_the_variable_that_it_came_from(
     assert_one_error(outcome, 2, f"cannot use {name}: found '{value}', expected")
 
 
-def test_what_is_named_in_place_of_a_wrong_word_exists() -> None:
+def test_commands_suggested_for_a_wrong_word_exist() -> None:
     known = (*COMMANDS, *VERBS)
     for use, words in help._COMMANDS.items():
         for part in use.split("lstmcli "):
