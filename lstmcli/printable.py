@@ -24,7 +24,8 @@ def printable(text: str, *, keep: str = "") -> str:
     text, line separators, blanks other than a space, and halves of surrogate pairs. keep : the
     characters that stay.
     """
-    if text.isprintable() or _without(text, keep).isprintable():  # as nearly all
+    kept = dict.fromkeys(map(ord, keep))
+    if text.isprintable() or text.translate(kept).isprintable():  # as nearly all
         return text
     return "".join(
         each
@@ -32,12 +33,6 @@ def printable(text: str, *, keep: str = "") -> str:
         else each.encode("unicode_escape").decode("ascii")
         for each in text
     )
-
-
-def _without(text: str, characters: str) -> str:
-    for each in characters:
-        text = text.replace(each, "")
-    return text
 
 
 def first_few(items: Iterable[object], n: int = 3, sep: str = ", ") -> str:

@@ -130,6 +130,11 @@ def at(*path: str, min_length: int | None = None) -> Any:
     return Field(validation_alias=AliasPath(*path), min_length=min_length)
 
 
+def bounded(**bounds: Any) -> Any:
+    """Annotate a field with bounds in pydantic's words: gt, ge, lt, le, pattern, min_length."""
+    return Field(**bounds)
+
+
 def with_keys(*names: str) -> AfterValidator:
     """Require keys of a table whose other keys are free."""
 

@@ -28,9 +28,12 @@ from numpy.typing import NDArray
 
 from lstmcli.cli.app import main
 from lstmcli.market.calendars import sessions_of
+from lstmcli.workflows.fetch import fetch
 
 # Declaring every command takes longer than running most of them.
 typer.main.get_command = cache(typer.main.get_command)
+# Two requests a second, which a feed that the tests serve need not be spared.
+fetch.__kwdefaults__["rate"] = 100.0
 # What waits for the disk guards against a loss of power. No test brings one about, and to wait
 # takes longer than most tests.
 to_the_disk, os.fsync = os.fsync, os.fstat  # type: ignore[assignment]

@@ -1,8 +1,10 @@
 """What all tests share: hypothesis without deadlines, one thread, a feed, processes, a fan."""
 
 import shutil
+import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -19,10 +21,29 @@ torch.set_num_threads(1)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Let campaigns take the time that they need."""
+    """Put the tests of a cluster first, and let campaigns take the time that they need.
+
+    Where several processes share the tests, the first has the first ones: one cluster serves all.
+    """
+    items.sort(key=lambda item: "cluster" not in item.path.parts)
     for item in items:
         if item.get_closest_marker("slow"):
             item.add_marker(pytest.mark.timeout(0))
+
+
+def pytest_collection_finish() -> None:
+    """Let Optuna read the history of its own tables once, not for every study.
+
+    To read it takes longer than most searches here.
+    """
+    if storage := sys.modules.get("optuna.storages._rdb.storage"):
+        manager: Any = storage._VersionManager
+        read, known = manager._create_alembic_script, list[Any]()
+        manager._create_alembic_script = lambda self: known[0] if known else kept(read(self))
+
+        def kept(script: Any) -> Any:
+            known.append(script)
+            return script
 
 
 CONTEXT = 60  # rows that the fan reads

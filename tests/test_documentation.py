@@ -25,15 +25,8 @@ from tests.test_layers import ROOMS
 
 TEXT = README.read_text(encoding="utf-8")
 TOP_LEVEL = {
-    "pyproject.toml",
-    "lstmcli",
-    "configs",
-    "data",
-    "tests",
-    "README.md",
-    "LICENSE",
-    "CHANGELOG.md",
-    "constraints.txt",
+    *("pyproject.toml", "lstmcli", "configs", "data", "tests"),
+    *("README.md", "LICENSE", "CHANGELOG.md", "constraints.txt"),
 }
 MOST_LINES = 320
 
@@ -216,6 +209,7 @@ def _shape(text: str) -> list[str]:
     for line in text.splitlines():
         line = re.sub(r"[▁▂▃▄▅▆▇█]+", "", line)
         line = re.sub(r"\b[0-9a-f]{8}\b", "0", line)  # of a run
+        line = re.sub(r"(?<=PyTorch )\S+", "0", line)  # +cpu or +cu130
         line = re.sub(r"[-+]?\d[\d.,]*( %)?|(?<!\S)-(?!\S)", "0", line)
         line = re.sub(r"[✓✗] |\b(up|down|flat|hit|miss|less|more)\b", "call", line)
         lines.append(re.sub(r"[\s─-]+", " ", line).strip())

@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import lstmcli
@@ -54,9 +55,14 @@ ALLOWED = {
 }
 
 
-def imported(source: str) -> Iterator[str]:
-    """Yield the full name of every module that the source imports, at any depth."""
-    for node in ast.walk(ast.parse(source)):
+@cache
+def imported(path: Path) -> tuple[str, ...]:
+    """Return the full name of every module that a file imports, at any depth."""
+    return tuple(_imported(ast.parse(path.read_text("utf-8"))))
+
+
+def _imported(tree: ast.AST) -> Iterator[str]:
+    for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -78,7 +84,7 @@ def test_a_room_imports_only_from_rooms_above_it(path: Path) -> None:
         above = {"cli"}
     if room == "__init__":
         above = {"api"}
-    ours = [name.split(".") for name in imported(path.read_text("utf-8"))]
+    ours = [name.split(".") for name in imported(path)]
     # `from lstmcli import __version__` and `from lstmcli import atomic` are both met here.
     found = {parts[1] for parts in ours if parts[0] == "lstmcli" and len(parts) > 1}
     assert found <= above | {*SHARED, "__version__"}
@@ -86,7 +92,7 @@ def test_a_room_imports_only_from_rooms_above_it(path: Path) -> None:
 
 @for_each("path", MODULES, ids=name_of)
 def test_a_library_with_one_place_is_imported_only_there(path: Path) -> None:
-    libraries = {name.split(".")[0] for name in imported(path.read_text("utf-8"))}
+    libraries = {name.split(".")[0] for name in imported(path)}
     outside = [name for name in libraries & set(ALLOWED) if not ALLOWED[name](name_of(path))]
     assert outside == []
 
@@ -97,8 +103,7 @@ def test_settings_enter_the_core_rooms_in_one_file() -> None:
     found = [
         name_of(path)
         for path in MODULES
-        if name_of(path).split("/")[0] in core
-        and "lstmcli.config.Settings" in imported(path.read_text("utf-8"))
+        if name_of(path).split("/")[0] in core and "lstmcli.config.Settings" in imported(path)
     ]
     assert found == ["forecasting/model.py"]
 
@@ -111,9 +116,7 @@ def test_every_folder_of_the_package_is_a_room() -> None:
 def test_the_shared_modules_import_no_room() -> None:
     for name in SHARED:
         ours = {
-            module
-            for module in imported((PACKAGE / f"{name}.py").read_text("utf-8"))
-            if module.startswith("lstmcli.")
+            module for module in imported(PACKAGE / f"{name}.py") if module.startswith("lstmcli.")
         }
         assert {module.split(".")[1] for module in ours} <= set(SHARED)
 

@@ -41,7 +41,11 @@ class Case:
 
 CASES = {
     "several symbols": Case("default", "us20.csv.gz", ("SPX", "AAPL", "GE")),
-    "batch scaling": Case("lab-corrected", "sp500.csv", settings=("window.scaling=batch",)),
+    "batch scaling": Case(
+        "lab-corrected",
+        "sp500.csv",
+        settings=("window.scaling=batch", "train.batch_size=1024"),
+    ),
     "months": Case("wine", "wine.csv", settings=('window.features=["close","month"]',)),
 }
 

@@ -4,10 +4,7 @@ import re
 import tomllib
 from pathlib import Path
 
-import pytest
-
 from lstmcli.config import Settings, keys
-from lstmcli.errors import UsageError
 from lstmcli.market.tables import parse_csv_option
 from lstmcli.recipes import find_recipe, load_settings, shipped_file
 from tests.rows import for_each
@@ -22,14 +19,16 @@ def value_of(settings: Settings, key: str) -> object:
     return getattr(getattr(settings, section), name)
 
 
+def keys_in(text: str) -> list[str]:
+    return [f"{section}.{key}" for section, table in tomllib.loads(text).items() for key in table]
+
+
 def test_the_recipes_of_the_design_ship() -> None:
     assert {"default", "lab", "lab-corrected", "wine"} <= set(RECIPES)
 
 
 def test_default_lists_every_key() -> None:
-    tree = tomllib.loads(DEFAULT.read_text(encoding="utf-8"))
-    listed = [f"{section}.{key}" for section, table in tree.items() for key in table]
-    assert sorted(listed) == sorted(keys())
+    assert sorted(keys_in(DEFAULT.read_text(encoding="utf-8"))) == sorted(keys())
 
 
 @for_each("key", keys())
@@ -57,33 +56,16 @@ def test_every_key_of_the_default_stands_in_a_block_that_a_comment_opens() -> No
 
 
 @for_each("name", RECIPES)
-def test_recipe_says_first_what_it_is_for(name: str) -> None:
-    assert find_recipe(name).read_text(encoding="utf-8").startswith("# ")
-
-
-@for_each("name", RECIPES)
-def test_recipe_loads_and_its_data_are_there(name: str) -> None:
-    settings = load_settings(name)
+def test_a_recipe_says_what_it_is_for_names_what_it_changes_and_finds_its_data(name: str) -> None:
+    text, settings = find_recipe(name).read_text(encoding="utf-8"), load_settings(name)
+    assert text.startswith("# ")
+    assert set(keys_in(text)) < set(keys()) or name == "default"
     assert settings.data.csv
-    for entry in settings.data.csv:
-        assert Path(parse_csv_option(entry)[1]).is_file()
-
-
-@for_each("name", RECIPES)
-def test_recipe_names_only_what_it_changes(name: str) -> None:
-    if name == "default":
-        return
-    tree = tomllib.loads(find_recipe(name).read_text(encoding="utf-8"))
-    changed = {f"{section}.{key}" for section, table in tree.items() for key in table}
-    assert changed < set(keys())
-
-
-@for_each("name", [name for name in RECIPES if name != "lab"])
-def test_recipe_purges_and_validates_as_it_should(name: str) -> None:
-    settings = load_settings(name)
-    assert settings.split.method == "chronological"
-    assert settings.purge >= settings.window.horizon
-    assert 0.10 <= settings.split.validation_fraction <= 0.15
+    assert all(Path(parse_csv_option(entry)[1]).is_file() for entry in settings.data.csv)
+    if name != "lab":
+        assert settings.split.method == "chronological"
+        assert settings.purge >= settings.window.horizon
+        assert 0.10 <= settings.split.validation_fraction <= 0.15
 
 
 def test_lab_alone_is_exempt_and_says_so() -> None:
@@ -91,17 +73,3 @@ def test_lab_alone_is_exempt_and_says_so() -> None:
     assert load_settings("lab").split.method == "shuffled"
     assert "with its flaws" in text
     assert "nothing is purged" in " ".join(text.replace("#", " ").split())
-
-
-@for_each(
-    ("setting", "nearest"),
-    [
-        ("train.learning_rates=1", "train.learning_rate"),
-        ("window.contextlength=5", "window.context_length"),
-        ("windows.horizon=5", "window"),
-    ],
-)
-def test_unknown_key_names_the_nearest(setting: str, nearest: str) -> None:
-    with pytest.raises(UsageError, match=r"unknown key .*Did you mean") as caught:
-        load_settings("default", [setting])
-    assert nearest in caught.value.next_step

@@ -23,24 +23,9 @@ import pandas as pd
 from tests.stand_in_site.sitecustomize import redirect
 
 Fault = Literal[
-    "404",
-    "404 page",
-    "429",
-    "500",
-    "503",
-    "html",
-    "truncated",
-    "cut",
-    "reset",
-    "hang",
-    "drip",
-    "empty",
-    "null",
-    "no data",
-    "refused",
-    "ragged",
-    "blank",
-]
+    "404", "404 page", "429", "500", "503", "html", "truncated", "cut", "reset", "hang", "drip",
+    "empty", "null", "no data", "refused", "ragged", "blank",
+]  # fmt: skip
 
 PAGE = b"<html><body>Will be right back...</body></html>"
 
@@ -240,46 +225,39 @@ def _handler(script: StandIn) -> type[BaseHTTPRequestHandler]:
         def _fail(self, fault: Fault, symbol: str, query: dict[str, str]) -> None:
             listing = script.listings.get(symbol, Listing(random_walk(5)))
             whole = _chart(symbol, listing, query)
-            match fault:
-                case "404":
-                    told = "No data found, symbol may be delisted"
-                    self._answer(404, _error("Not Found", told))
-                case "no data":
-                    told = "Data doesn't exist for startDate = 1, endDate = 2"
-                    self._answer(400, _error("Bad Request", told))
-                case "refused":
-                    self._answer(401, _error("Unauthorized", "Invalid Crumb", "finance"))
-                case "404 page" | "429" | "500" | "503":
-                    self._answer(int(fault[:3]), PAGE)
-                case "blank":
-                    self._answer(200, b"")
-                case "html":
-                    self._answer(200, PAGE)
-                case "truncated":
-                    self._answer(200, whole[: len(whole) // 2])
-                case "cut":
-                    self._answer(200, whole[: len(whole) // 2], len(whole))
-                case "null":
-                    self._answer(200, b'{"chart":{"result":null,"error":null}}')
-                case "empty":
-                    bare = Listing(listing.bars[:0], listing.zone, listing.currency)
-                    self._answer(200, _chart(symbol, bare, query))
-                case "ragged":
-                    chart = json.loads(whole)
-                    chart["chart"]["result"][0]["timestamp"].append(1)
-                    self._answer(200, json.dumps(chart).encode())
-                case "reset":
-                    hard = struct.pack("ii", 1, 0)
-                    self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, hard)
-                    self.connection.close()
-                case "hang":
-                    script.closing.wait(30)
-                case "drip":
-                    self._answer(200, b"", len(whole))
-                    for byte in whole:
-                        self.wfile.write(bytes([byte]))
-                        if script.closing.wait(0.05):
-                            return
+            ragged = json.loads(whole)
+            ragged["chart"]["result"][0].setdefault("timestamp", []).append(1)
+            bare = Listing(listing.bars[:0], listing.zone, listing.currency)
+            delisted = "No data found, symbol may be delisted"
+            no_data = "Data doesn't exist for startDate = 1, endDate = 2"
+            answers: dict[Fault, tuple[int, bytes]] = {
+                **{each: (int(each[:3]), PAGE) for each in ("404 page", "429", "500", "503")},
+                "404": (404, _error("Not Found", delisted)),
+                "no data": (400, _error("Bad Request", no_data)),
+                "refused": (401, _error("Unauthorized", "Invalid Crumb", "finance")),
+                "blank": (200, b""),
+                "html": (200, PAGE),
+                "truncated": (200, whole[: len(whole) // 2]),
+                "null": (200, b'{"chart":{"result":null,"error":null}}'),
+                "empty": (200, _chart(symbol, bare, query)),
+                "ragged": (200, json.dumps(ragged).encode()),
+            }
+            if fault in answers:
+                self._answer(*answers[fault])
+            elif fault == "cut":
+                self._answer(200, whole[: len(whole) // 2], len(whole))
+            elif fault == "reset":
+                hard = struct.pack("ii", 1, 0)
+                self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, hard)
+                self.connection.close()
+            elif fault == "hang":
+                script.closing.wait(30)
+            else:  # drip
+                self._answer(200, b"", len(whole))
+                for byte in whole:
+                    self.wfile.write(bytes([byte]))
+                    if script.closing.wait(0.05):
+                        return
 
         def log_message(self, *args: Any) -> None:
             """Say nothing."""

@@ -8,7 +8,15 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal
 
 from lstmcli.api.functions import notes_of, predict, record_all, warn_partial
-from lstmcli.api.given import Day, Folder, as_day, data_folder, session_folder, source_of
+from lstmcli.api.given import (
+    Day,
+    Folder,
+    as_day,
+    check_options,
+    data_folder,
+    session_folder,
+    source_of,
+)
 from lstmcli.api.model import Model
 from lstmcli.api.results import Fetched, Predictions
 from lstmcli.config import given
@@ -45,6 +53,7 @@ def fetch(
     """
     from lstmcli.workflows.fetch import fetch as run
 
+    check_options(interval=interval, rate=rate, max_wait=max_wait, timeout=timeout, wait=wait)
     report = run(
         source_of(symbols, data_dir).symbols,
         data_dir=data_folder(data_dir),
@@ -94,6 +103,7 @@ def forecast(
     """
     from lstmcli.workflows.forecast import forecast as run
 
+    check_options(horizon=horizon, retrain_after=retrain_after, timeout=timeout, wait=wait)
     if isinstance(data, Model):
         home = data_folder(data_dir) if data.data_dir == session_folder() else data.data_dir
         fetched = fetch(data.symbols, timeout=timeout, wait=wait, data_dir=home)

@@ -16,8 +16,10 @@ from lstmcli.api.given import (
     Folder,
     as_change,
     as_day,
+    check_options,
     data_folder,
     session_folder,
+    several,
     source_for,
     source_of,
 )
@@ -96,6 +98,8 @@ def train(
     from lstmcli.workflows.train import read_recipe
     from lstmcli.workflows.train import train as run
 
+    check_options(promote=promote, promote_level=promote_level, freeze=freeze, timeout=timeout)
+    check_options(fine_tune_lr=fine_tune_lr, device=device, workers=workers, wait=wait)
     source = source_of(data, data_dir, symbols, start, **files)
     is_kept = bool(name or data_dir or (source.symbols and not source.is_read))
     source = changed(source, data_dir=data_folder(data_dir) if is_kept else session_folder())
@@ -179,6 +183,7 @@ def predict(
     from lstmcli.workflows import predict as workflow
     from lstmcli.workflows.predict import check_issuable
 
+    check_options(horizon=horizon, max_data_age=max_data_age, device=device, threads=threads)
     check_issuable(record, as_of)
     source = source_for(data, model, data_dir, symbols, **files)
     report = workflow.predict(
@@ -188,7 +193,7 @@ def predict(
         as_of=as_day(as_of),
         max_data_age=max_data_age,
         explained=explain,
-        asked=asked_prices(prices),
+        asked=asked_prices(several(prices)),
         risk=risk,
         ray=ray,
         **given(device=device, number_of_threads=threads),
@@ -228,6 +233,7 @@ def anomalies(
     """
     from lstmcli.workflows import anomalies as workflow
 
+    check_options(steps=steps, probability=probability, device=device, threads=threads)
     report = workflow.anomalies(
         source_for(data, model, data_dir, symbols, **files),
         model=_named(model),
@@ -290,6 +296,10 @@ def evaluate(
     from lstmcli.report.evaluate import caveats
     from lstmcli.workflows.evaluate import evaluate_each
 
+    check_options(horizon=horizon, step_size=step_size, n_windows=n_windows, refits=refits)
+    check_options(refit_window=refit_window, refit=None if refit == "never" else refit)
+    check_options(device=device, threads=threads)
+    models = several(models)
     if isinstance(data, Model):
         models = [data, *models]
         data = None
@@ -307,11 +317,11 @@ def evaluate(
         refits=refits,
         refit_window=refit_window,
         without=without,
-        baselines=tuple(baselines),
+        baselines=tuple(several(baselines)),
         on_windows=lambda *windows: scored.append(windows),
         risk=risk,
         ray=ray,
-        **given(beyond=asked_changes(prices) or None),
+        **given(beyond=asked_changes(several(prices)) or None),
         **given(device=device, number_of_threads=threads),
     )
     failures = tuple(one for each in reports for one in each.failures)

@@ -11,6 +11,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from functools import cache
+from math import inf
+from numbers import Integral, Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack
 
@@ -22,6 +24,21 @@ from lstmcli.printable import first_few
 from lstmcli.sources.source import Source
 
 _FILE = re.compile(r".+\.(csv|tsv|txt|dat|json|jsonl|parquet|feather|xlsx?|gz|xz|zip)", re.I)
+# What numbers the options take, as those of the commands; the first are whole.
+_WHOLE = {
+    "horizon": (1, 1000), "steps": (1, 1000), "step_size": (1, inf), "n_windows": (1, inf),
+    "refit": (1, inf), "refits": (1, inf), "max_data_age": (0, inf), "threads": (0, 1024),
+    "workers": (1, 1000),
+}  # fmt: skip
+_REAL = {
+    "probability": (1e-6, 0.01), "promote_level": (1e-6, 0.2), "fine_tune_lr": (1e-12, 1.0),
+    "timeout": (0.1, inf), "wait": (0, inf), "max_wait": (0, inf), "rate": (0.01, 100),
+    "retrain_after": (0, inf),
+}  # fmt: skip
+_WORDS = {
+    "promote": ("if-better", "always", "never"), "freeze": ("body",), "resample": ("1d",),
+    "refit_window": ("expanding", "rolling"), "interval": ("1d", "1wk", "1mo"),
+}  # fmt: skip
 Day = str | date | None
 Folder = str | Path | None
 if TYPE_CHECKING:
@@ -57,8 +74,16 @@ def source_of(
     from lstmcli.market.columns import Reading, parse_columns
     from lstmcli.market.symbols import split_symbols
 
+    check_options(resample=resample)
     named, files, tables = list[str](), list[str](), list[tuple[str | None, Any]]()
-    for name, each in _entries(data):
+    entries = _entries(data)
+    if data is not None and not entries:
+        raise UsageError(
+            "no symbols",
+            where=f"an empty {type(data).__name__}",
+            next_step="Name some, or give files or frames.",
+        )
+    for name, each in entries:
         if isinstance(each, Path) or (isinstance(each, str) and (name or _is_file(each))):
             path = str(each)
             if not name and path == "-":
@@ -89,6 +114,34 @@ def source_of(
         strict=strict,
         start=as_day(start),
     )
+
+
+def check_options(**options: Any) -> None:
+    """Raise UsageError for a value that the option of the command would not take; None is none."""
+    for name, value in options.items():
+        if value is None:
+            continue
+        if words := _WORDS.get(name):
+            is_right, expected = value in words, " or ".join(words)
+        elif name == "device":
+            is_right = bool(re.fullmatch(r"auto|cpu|cuda(:\d+)?", str(value)))
+            expected = "auto, cpu, cuda or cuda:N"
+        else:
+            low, high = _WHOLE.get(name) or _REAL[name]
+            kind, a_number = (Integral, "a whole number") if name in _WHOLE else (Real, "a number")
+            is_number = isinstance(value, kind) and not isinstance(value, bool)
+            is_right = is_number and bool(low <= value <= high)
+            expected = f"{a_number} of at least {low:g}"
+            expected = expected if high == inf else f"{a_number} from {low:g} to {high:g}"
+        if not is_right:
+            why = f"found {value!r}, expected {expected}"
+            raise UsageError(f"cannot use {name}", why=why, next_step="Correct the value.")
+
+
+def several(given: Any) -> Sequence[Any]:
+    """Return what was given, one or several, as several."""
+    is_one = isinstance(given, str | Path | Real | Model)
+    return (given,) if is_one else tuple(given)
 
 
 def _entries(data: Any) -> list[tuple[str | None, Any]]:
@@ -173,14 +226,15 @@ def _remove(folder: Path, owner: int) -> None:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def as_day(value: Day) -> date | None:
+def as_day(value: Any) -> date | None:
     """Return a day given as text or as a date; UsageError for anything else."""
-    if isinstance(value, datetime):  # a Timestamp is one
-        return value.date()
-    if value is None or isinstance(value, date):
-        return value
+    if value is None:
+        return None
     try:
-        return date.fromisoformat(value)
+        if isinstance(value, date) and value == value:  # NaT is one too
+            return value.date() if isinstance(value, datetime) else value
+        is_numpy = hasattr(value, "astype")
+        return date.fromisoformat(str(value.astype("datetime64[D]")) if is_numpy else value)
     except (TypeError, ValueError) as error:
         raise UsageError(
             "not a day", where=repr(value), why="expected one as 2025-12-31"

@@ -10,7 +10,7 @@ import typer
 from lstmcli.cli import options
 from lstmcli.cli.options import DeviceOptions, PictureOptions, PriceOptions
 from lstmcli.console import journal
-from lstmcli.console.messages import BatchOptions, report_failures
+from lstmcli.console.messages import BatchOptions, check_kind, report_failures
 from lstmcli.console.progress import show_backtest
 from lstmcli.errors import UsageError
 from lstmcli.report import Format
@@ -94,7 +94,8 @@ class ForecastsFile:
     forecasts_of: list[str] | None = None
 
     def __post_init__(self) -> None:
-        """Raise UsageError for --forecasts-of without --forecasts."""
+        """Raise UsageError for a file of another format, or models without a file."""
+        check_kind("--forecasts", self.forecasts, ".csv", ".parquet")
         if self.forecasts_of and self.forecasts is None:
             where, why = (
                 f"--forecasts-of {self.forecasts_of[0]}",

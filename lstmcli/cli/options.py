@@ -256,10 +256,15 @@ def all_symbols(
 ) -> tuple[str, ...]:
     """Return the symbols from the command line and the symbols file, without duplicates.
 
-    split : read `AAPL,MSFT` as two symbols. Names of series in a file may contain commas.
+    Raises UsageError if a file is the only source and is empty, rather than use the model's own
+    symbols. split : read `AAPL,MSFT` as two symbols; names of series in a file may contain commas.
     """
     from lstmcli.market.symbols import read_lines, read_symbols, split_symbols
 
     named = split_symbols(symbols or ()) if split else symbols or ()
     listed = [] if symbols_file is None else read_symbols(read_lines(symbols_file, sys.stdin))
-    return tuple(dict.fromkeys([*named, *listed]))
+    found = tuple(dict.fromkeys([*named, *listed]))
+    if symbols_file is not None and not found:
+        step = "List one symbol per line, or pass symbols as arguments."
+        raise UsageError("no symbols", where=f"--symbols-file {symbols_file}", next_step=step)
+    return found

@@ -10,6 +10,7 @@ import logging
 import math
 import os
 import socket
+import time
 from collections.abc import Iterator
 from concurrent.futures import Future
 from contextlib import AbstractContextManager, closing, contextmanager, nullcontext, suppress
@@ -23,6 +24,8 @@ GPUS = "LSTMCLI_RAY_GPUS"  # GPUs of a task, a fraction or a whole number
 AUTO = "auto"
 _LONGEST_START = 60.0  # seconds; Ray itself would try for minutes
 _LONGEST_ANSWER = 10.0  # seconds
+_LONGEST_LOSS = 40.0  # seconds without the head; after 60 Ray ends the process without a word
+_BETWEEN = 5.0  # seconds between two looks for the head, and that it has to answer
 _LONGEST_END = 8.0  # seconds; a signal ends the process after 10
 
 
@@ -45,13 +48,14 @@ def connected(address: str, *, threads: int = 1, device: str = "auto") -> Iterat
     ------
     UsageError : Ray is not installed, the address is not valid, or the cluster has another version
         of Ray or Python, asks for another token, or has no node for a task of that size.
-    NetworkError : nothing answers at the address. LstmcliError : no local cluster can be started.
+    NetworkError : nothing answers at the address, or its head is lost in the block, where results
+        are waited for. LstmcliError : no local cluster can be started.
     """
     if importlib.util.find_spec("ray") is None:
         step = "Install it: pip install 'lstmcli[ray]'."
         raise UsageError("The package ray is not installed", where="--ray", next_step=step)
     cluster = Cluster(address, _threads(threads), _gpus(device))
-    with _connection(address), _silent():
+    with _connection(address, cluster.lost), _silent():
         cluster.check_size()
         yield cluster
 
@@ -73,7 +77,7 @@ def check_used(address: str | None, option: str, value: object) -> None:
 
 
 @contextmanager
-def _connection(address: str) -> Iterator[None]:
+def _connection(address: str, lost: "Future[None]") -> Iterator[None]:
     import ray
 
     if ray.is_initialized():
@@ -83,7 +87,7 @@ def _connection(address: str) -> Iterator[None]:
     before = {name: text for name, text in os.environ.items() if _is_of_ray(name)}
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     started, over = Future[None](), Event()
-    keeper = Thread(target=_keep_connected, args=(address, started, over), daemon=True)
+    keeper = Thread(target=_keep_connected, args=(address, started, over, lost), daemon=True)
     keeper.start()
     try:
         if error := _result_of(started, address):
@@ -116,8 +120,10 @@ def _silent() -> Iterator[None]:
         worker.print_to_stdstream = before
 
 
-def _keep_connected(address: str, started: "Future[None]", over: Event) -> None:
-    """Connect, and disconnect when it is over."""
+def _keep_connected(
+    address: str, started: "Future[None]", over: Event, lost: "Future[None]"
+) -> None:
+    """Connect, and disconnect when it is over or the head is lost."""
     import ray
     from ray._raylet import GcsClient  # type: ignore[attr-defined]
 
@@ -131,7 +137,17 @@ def _keep_connected(address: str, started: "Future[None]", over: Event) -> None:
         started.set_exception(error)
         return
     started.set_result(None)
-    over.wait()
+    host, port = _host_and_port(_named(address) or ray.get_runtime_context().gcs_address)
+    answered = time.monotonic()
+    while not over.wait(_BETWEEN):
+        with suppress(OSError), socket.create_connection((host, port), _BETWEEN):
+            answered = time.monotonic()
+        if time.monotonic() - answered > _LONGEST_LOSS:
+            why, step = "its head does not answer any more", "Run again when it does."
+            lost.set_exception(
+                NetworkError("lost the Ray cluster", where=address, why=why, next_step=step)
+            )
+            break
     ray.shutdown(wait_for_processes=True)
 
 
@@ -176,10 +192,7 @@ def _check_reachable(address: str) -> None:
     named = _named(address)
     if named is None:
         return
-    host, _, port = named.removeprefix("ray://").rpartition(":")
-    if not (host and port.isdecimal()):
-        why = "expected auto, local, HOST:PORT or ray://HOST:PORT"
-        raise UsageError("no address of a Ray cluster", where=f"--ray {named}", why=why)
+    host, port = _host_and_port(named)
     hosts = [host]
     if host in ("localhost", "127.0.0.1"):
         with suppress(OSError):  # the head listens on the address of its machine
@@ -187,11 +200,19 @@ def _check_reachable(address: str) -> None:
     why = ""
     for each in hosts:
         try:
-            with closing(socket.create_connection((each, int(port)), _LONGEST_ANSWER)):
+            with closing(socket.create_connection((each, port), _LONGEST_ANSWER)):
                 return
         except (OSError, OverflowError) as error:
             why = getattr(error, "strerror", None) or str(error)
     raise _unreachable(address, why)
+
+
+def _host_and_port(named: str) -> tuple[str, int]:
+    host, _, port = named.removeprefix("ray://").rpartition(":")
+    if not (host and port.isdecimal()):
+        why = "expected auto, local, HOST:PORT or ray://HOST:PORT"
+        raise UsageError("no address of a Ray cluster", where=f"--ray {named}", why=why)
+    return host, int(port)
 
 
 def _threads(number: int) -> int:

@@ -5,13 +5,16 @@ function one of a module, or a `partial` of one. Arrays that come by Ray are rea
 the process that asks for the results writes to disk.
 """
 
+import math
 import os
 import platform
 import socket
+import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future
-from dataclasses import dataclass
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from dataclasses import dataclass, field
+from threading import Thread
 from typing import Any, NamedTuple, TypeVar
 
 from lstmcli import __version__
@@ -22,6 +25,7 @@ R = TypeVar("R")
 LOCAL = "local"  # the address of a cluster that is started for this process
 SHARED = "LSTMCLI_RAY_SHARED"
 RETRIES = 5  # of a task whose worker is lost: killed, out of memory, or its machine is gone
+_PAUSE = 0.5  # seconds between two looks for nodes
 _AHEAD = 2  # tasks given out for each that can run at a time, so that no worker waits for its next
 
 
@@ -30,11 +34,13 @@ class Cluster:
     """A connected Ray cluster, and the size of a task on it; see `connection.connected`.
 
     address : as asked for. threads : PyTorch's in a task, and its CPUs. gpus : of one task.
+    lost : raises NetworkError once the cluster's head is lost.
     """
 
     address: str
     threads: int
     gpus: float
+    lost: "Future[None]" = field(default_factory=Future[None])
 
     @property
     def device(self) -> str:
@@ -53,12 +59,15 @@ class Cluster:
         if os.environ.get(SHARED, "0") not in ("", "0"):
             return True
         here = {socket.gethostname()}
-        return self.address == LOCAL and {each["NodeManagerHostname"] for each in _nodes()} == here
+        return (
+            self.address == LOCAL
+            and {each["NodeManagerHostname"] for each in self._nodes()} == here
+        )
 
     @property
     def slots(self) -> int:
         """How many tasks run at a time on the nodes that there are now; at least 1."""
-        nodes = [each["Resources"] for each in _nodes()]
+        nodes = [each["Resources"] for each in self._nodes()]
         slots = sum(each.get("CPU", 0.0) for each in nodes) / self.threads
         if self.gpus:
             slots = min(slots, sum(each.get("GPU", 0.0) for each in nodes) / self.gpus)
@@ -93,18 +102,20 @@ class Cluster:
         ahead : most calls given out and not yielded yet, which bounds the memory needed; None for
             twice as many as run at a time. Pass `len(calls)` where tasks take unequal time.
 
-        Raises UsageError where a worker has another version. What still runs is cancelled when the
-        iterator is closed or an exception, such as a signal's, goes through it.
+        Raises UsageError where a worker has another version, NetworkError where the head is lost.
+        What still runs is cancelled when the iterator is closed or an exception, such as a
+        signal's, goes through it.
         """
         import ray
 
         task = ray.remote(num_cpus=self.threads, num_gpus=self.gpus, max_retries=RETRIES)(_perform)
         waiting: deque[tuple[Any, Future[Any]]] = deque()
-        source, most, broken = iter(calls), 0, None
+        source, most, broken, asked = iter(calls), 0, None, -math.inf
         try:
             while True:
-                if len(waiting) >= most:
+                if time.monotonic() - asked > _PAUSE:
                     most = ahead or _AHEAD * self.slots  # nodes may have joined
+                    asked = time.monotonic()
                 while waiting and (len(waiting) >= most or waiting[0][1].done()):
                     yield self._result(waiting.popleft()[1])
                 try:
@@ -121,7 +132,7 @@ class Cluster:
             if broken is not None:
                 raise broken
         finally:
-            for reference, _ in waiting:
+            for reference, _ in waiting if not self.lost.done() else ():
                 ray.cancel(reference, force=True)
 
     def check_size(self) -> None:
@@ -129,7 +140,7 @@ class Cluster:
 
         A cluster without any CPU yet may be about to start nodes.
         """
-        nodes = [each["Resources"] for each in _nodes()]
+        nodes = [each["Resources"] for each in self._nodes()]
         most = max((each.get("CPU", 0.0) for each in nodes), default=0.0)
         if 0 < most < self.threads:
             why = f"a task takes {self.threads} CPUs, the largest node has {most:g}"
@@ -146,31 +157,53 @@ class Cluster:
         import ray
 
         try:
-            found = future.result()
+            found = self.wait_for(future)
         except ray.exceptions.RayError as error:
             if "No module named 'lstmcli" in str(error):
-                raise self.refused("none") from error
+                raise refused(self.address, "none") from error
             return TaskError("the task failed", where=self.address, why=_reason(error))
         if isinstance(found, _Versions):  # others than expected
-            raise self.refused(found)
+            raise refused(self.address, found)
         return found
 
-    def refused(self, found: object, expected: object = None) -> UsageError:
-        """Return the error of a worker with other versions than expected, those of this process."""
-        return UsageError(
-            "cannot use the Ray cluster",
-            where=self.address,
-            why=f"its workers have {found}, expected {expected or versions()}",
-            next_step="Install the same versions on all nodes.",
-        )
+    def wait_for(self, future: "Future[R]") -> R:
+        """Return the result; raises NetworkError where the head is lost before there is one."""
+        either: list[Future[Any]] = [future, self.lost]
+        wait(either, return_when=FIRST_COMPLETED)
+        if self.lost.done():
+            self.lost.result()
+        return future.result()
+
+    def _nodes(self) -> list[dict[str, Any]]:
+        """Return what Ray knows of each node: its Resources by name, its NodeManagerHostname."""
+        import ray
+
+        nodes = self.wait_for(in_thread(ray.nodes))  # which does not return without the head
+        return [each for each in nodes if each["Alive"]]
 
 
-def _nodes() -> list[dict[str, Any]]:
-    """Return what Ray knows of each node: its Resources by name, its NodeManagerHostname."""
-    import ray
+def in_thread(work: Callable[[], R]) -> "Future[R]":
+    """Call a function in a thread that ends with this process; return its result to be."""
+    found = Future[R]()
 
-    nodes: list[dict[str, Any]] = ray.nodes()  # type: ignore[no-untyped-call]
-    return [each for each in nodes if each["Alive"]]
+    def run() -> None:
+        try:
+            found.set_result(work())
+        except BaseException as error:  # noqa: BLE001 - it is raised where the result is used
+            found.set_exception(error)
+
+    Thread(target=run, daemon=True).start()
+    return found
+
+
+def refused(address: str, found: object, expected: object = None) -> UsageError:
+    """Return the error of a worker with other versions than expected, those of this process."""
+    return UsageError(
+        "cannot use the Ray cluster",
+        where=address,
+        why=f"its workers have {found}, expected {expected or versions()}",
+        next_step="Install the same versions on all nodes.",
+    )
 
 
 class _Versions(NamedTuple):

@@ -8,16 +8,16 @@ which come to it, as the epochs do, through an actor.
 import tempfile
 import time
 from collections.abc import Iterator
+from concurrent.futures import Future, wait
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import partial
-from threading import Thread
 from typing import Any, NamedTuple
 
 import torch
 
 from lstmcli.cluster.connection import connected
-from lstmcli.cluster.tasks import RETRIES, Cluster, versions
+from lstmcli.cluster.tasks import RETRIES, Cluster, in_thread, refused, versions
 from lstmcli.config import Settings
 from lstmcli.errors import LstmcliError, TaskError, UsageError
 from lstmcli.learning.fit import UNWATCHED, Course, Fit, Fitting, fit
@@ -80,8 +80,10 @@ def fit_together(
 
     shared = _Shared(plan, settings, donor, Course(has_time=course.has_time), cluster.threads)
     box = ray.remote(num_cpus=0)(_Box).remote(course.start)
-    ended: list[BaseException | None] = []
-    given = {"box": box, "shared": ray.put(shared), "cluster": cluster, "versions": versions()}
+    given = {
+        **{"box": box, "shared": ray.put(shared), "versions": versions()},
+        **{"address": cluster.address, "gpus": cluster.gpus},
+    }
     with tempfile.TemporaryDirectory(prefix="lstmcli-") as folder:
         trainer = TorchTrainer(
             _take_part,
@@ -100,14 +102,13 @@ def fit_together(
                 failure_config=FailureConfig(max_failures=RETRIES),
             ),
         )
-        # In the main thread Ray Train would take over Ctrl-C.
-        thread = Thread(target=_run, args=(trainer, ended), daemon=True)
-        thread.start()
+        ended = in_thread(trainer.fit)  # in the main thread Ray Train would take over Ctrl-C
         try:
             how = _follow(cluster, box, ended, course)
-            thread.join(_LONGEST_END)
+            wait([ended], _LONGEST_END)
         finally:
-            _stop(box, thread)
+            if not cluster.lost.done():
+                _stop(box, ended)
     if isinstance(how, LstmcliError):
         raise how
     return how
@@ -172,15 +173,15 @@ def _take_part(given: dict[str, Any]) -> None:
         return
     if is_over:
         return
-    cluster, expected = given["cluster"], given["versions"]
+    expected = given["versions"]
     if versions() != expected:
-        ray.get(box.end.remote(cluster.refused(versions(), expected)))
+        ray.get(box.end.remote(refused(given["address"], versions(), expected)))
         return
     plan, settings, donor, course, number = ray.get(given["shared"])
     course = replace(course, group=group, start=start)
     if group.rank == 0:
         course = replace(course, keep=lambda checkpoint: ray.get(box.keep.remote(checkpoint)))
-    device = get_device() if cluster.gpus else torch.device("cpu")
+    device = get_device() if given["gpus"] else torch.device("cpu")
     how: Fit | LstmcliError
     try:
         with on_threads(number):
@@ -192,26 +193,14 @@ def _take_part(given: dict[str, Any]) -> None:
         ray.get(box.end.remote(how))
 
 
-def _run(trainer: Any, ended: list[BaseException | None]) -> None:
-    """Train to the end, and say how that came."""
-    try:
-        trainer.fit()
-    except BaseException as error:  # noqa: BLE001 - it is raised where the result is waited for
-        ended.append(error)
-    else:
-        ended.append(None)
-
-
-def _follow(
-    cluster: Cluster, box: Any, ended: list[BaseException | None], course: Course
-) -> Fit | LstmcliError:
+def _follow(cluster: Cluster, box: Any, ended: "Future[Any]", course: Course) -> Fit | LstmcliError:
     """Keep what is reported until the end, and return that."""
     import ray
 
     while True:
-        is_last = bool(ended)
+        is_last = ended.done()
         try:
-            news: _News = ray.get(box.look.remote())
+            news: _News = cluster.wait_for(box.look.remote().future())
         except ray.exceptions.RayError as error:
             why = str(error).strip().split("\n")[0]
             raise TaskError("training broke down", where=cluster.address, why=why) from error
@@ -221,17 +210,18 @@ def _follow(
         if news.end is not None:
             return news.end
         if is_last:
-            why = str(ended[0]).strip().split("\n")[-1]
-            raise TaskError("training broke down", where=cluster.address, why=why) from ended[0]
+            cause = ended.exception()
+            why = str(cause).strip().split("\n")[-1]
+            raise TaskError("training broke down", where=cluster.address, why=why) from cause
         time.sleep(_PAUSE)
 
 
-def _stop(box: Any, thread: Thread) -> None:
+def _stop(box: Any, ended: "Future[Any]") -> None:
     """Stop processes that still train; those that Ray Train starts in their place end at once."""
     import ray
 
     with suppress(ray.exceptions.RayError):  # of a box that is lost
-        if thread.is_alive():
+        if not ended.done():
             for worker in ray.get(box.stop.remote()):
                 ray.kill(worker)
         ray.kill(box)

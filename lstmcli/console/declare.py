@@ -28,6 +28,7 @@ from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
 import typer
 
+from lstmcli.console.clashes import refuse_clashes
 from lstmcli.errors import LstmcliError
 
 # The environment can set these options, by LSTMCLI_CONFIG and so on.
@@ -48,6 +49,7 @@ def spread(command: Callable[..., None]) -> Callable[..., None]:
 
     @functools.wraps(command)
     def call(**values: Any) -> None:
+        refuse_clashes(values)
         for name, group in groups.items():
             members: list[str] = [each.name for each in fields(group)]
             values[name] = group(**{member: values.pop(member) for member in members})

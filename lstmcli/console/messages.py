@@ -27,6 +27,10 @@ _FORMATS: dict[str, Format] = {
     **{".csv": "csv", ".json": "json", ".jsonl": "jsonl"},
     **{".parquet": "parquet", ".txt": "table"},
 }
+_OTHER_FORMATS = {  # suffixes refused for a table file that lacks this format
+    *(".json", ".jsonl", ".parquet", ".feather", ".xlsx", ".xls", ".html", ".png", ".svg"),
+    *(".gz", ".bz2", ".xz", ".zip"),
+}
 
 
 class Report(Protocol):
@@ -134,6 +138,18 @@ class OutputOptions(LogOptions):
             journal.say(f"lstmcli: wrote {self.output} ({self.form})")
 
 
+def check_kind(option: str, name: str | None, *kinds: str) -> None:
+    """Raise UsageError if the suffix of a table file belongs to an unsupported format."""
+    suffix = Path(name or "").suffix.lower()
+    if suffix in _OTHER_FORMATS and suffix not in kinds:
+        raise UsageError(
+            "unsupported table format",
+            where=f"{option} {name}",
+            why=f"found {suffix}, expected {' or '.join(kinds)}",
+            next_step="Rename the file.",
+        )
+
+
 @dataclass(frozen=True)
 class BatchOptions(OutputOptions):
     """Output options of a command that can fail for some symbols.
@@ -146,6 +162,7 @@ class BatchOptions(OutputOptions):
 
     def check(self, *files: str | None) -> None:
         """Check the --errors file too, like `OutputOptions.check`."""
+        check_kind("--errors", self.errors, ".csv")
         super().check(self.errors, *files)
 
     @contextmanager

@@ -23,7 +23,7 @@ import numpy as np
 
 from lstmcli.arrays import Floats, Ints, Mask
 from lstmcli.errors import DataError
-from lstmcli.features import OwnInput
+from lstmcli.features import BAR_FEATURES, OwnInput
 from lstmcli.market.calendars import closes_of, own_calendar
 from lstmcli.market.prices import STORE, Prices, as_days, bars_of, period_of
 from lstmcli.market.sessions import schedule_for
@@ -139,12 +139,13 @@ def _transformed(prices: Prices, each: OwnInput) -> Floats:
         step = f"Run: lstmcli fetch {each.name}"
         raise DataError(f"no prices of {each.name}, which the model reads", next_step=step)
     if each.column not in prices.frame:
-        raise DataError(
-            f"no column {each.name}, which the model reads",
-            where=source,
-            why=f"found {', '.join(map(str, prices.frame))}",
-            next_step="Give a file that has it with --csv; the store keeps no such columns.",
-        )
+        what, why = f"no column {each.name}", f"found {', '.join(map(str, prices.frame))}"
+        step = "Give a file that has it with --csv; the store keeps no such columns."
+        field = each.name.lower()
+        if field in BAR_FEATURES and field.capitalize() in prices.frame:
+            what, why = f"no column {each.name} besides the bars", "found it among their fields"
+            step = f'Write "{field}" in window.features.'
+        raise DataError(f"{what}, which the model reads", where=source, why=why, next_step=step)
     values = prices.frame[each.column].to_numpy(np.float64).copy()
     values[~np.isfinite(values)] = np.nan
     returns = each.transform == "change" and each.kind == "symbol"

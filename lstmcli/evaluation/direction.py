@@ -131,6 +131,14 @@ def _no_call(n_moved: int, calls: bool, n_unchanged: int) -> str | None:
     return None
 
 
+def most_common(actual: Floats) -> Literal["up", "down"]:
+    """Return the constant answer that is right most often, up of equals: (N,) log moves.
+
+    That of `TwoWay` is best as a mean over dates, which differs where calendars do.
+    """
+    return "up" if np.count_nonzero(actual > 0.0) >= np.count_nonzero(actual < 0.0) else "down"
+
+
 def _best_constant(up: float | None) -> tuple[Literal["up", "down"] | None, float | None]:
     if up is None:
         return None, None

@@ -15,7 +15,7 @@ import numpy as np
 from lstmcli.evaluation.backtest import Backtest
 from lstmcli.evaluation.bands import Band
 from lstmcli.evaluation.comparisons import SIGNIFICANT, Loss, LossTest, SymbolTest
-from lstmcli.evaluation.direction import direction_hits
+from lstmcli.evaluation.direction import direction_hits, most_common
 from lstmcli.evaluation.scores import PAST_MOVES, ModelScores, Scores
 from lstmcli.evaluation.significance import MIN_WINDOWS
 from lstmcli.printable import count_of, first_few
@@ -78,7 +78,7 @@ def summary(result: Backtest, scores: Scores, model: str) -> Summary:
     moves = result.actual[:, -1]
     hits = direction_hits(result.forecasts[model].median[:, -1], moves)
     moved = int(np.count_nonzero(~np.isnan(hits)))
-    constant = moves > 0.0 if own.direction[-1].two_way.always == "up" else moves < 0.0
+    constant = moves > 0.0 if most_common(moves) == "up" else moves < 0.0
     return Summary(
         model=model,
         symbols=scores.n_symbols,

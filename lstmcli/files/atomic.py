@@ -5,6 +5,7 @@ a reader sees the old file or the new one, never a part.
 """
 
 import glob
+import mmap
 import os
 import secrets
 import stat
@@ -23,7 +24,6 @@ if sys.platform != "win32":
 TEMPORARY_SUFFIX = ".lstmcli-tmp"
 WAIT = 60.0  # seconds, far longer than the lines of another run take to reach the disk
 _HEX_BYTES = 4
-_BLOCK = 65536
 _PAUSE = 0.005  # seconds between two tries to get the lock
 
 
@@ -269,15 +269,11 @@ def _lock(path: Path, handle: int, wait: float) -> None:
 
 def _sizes(path: Path) -> tuple[int, int]:
     """Return the bytes of the file, and those up to the end of its last whole line."""
-    size = end = path.stat().st_size
+    size = path.stat().st_size
     if not is_torn(path):
         return size, size
-    with open(path, "rb") as file:
-        while end:
-            start = max(0, end - _BLOCK)
-            file.seek(start)
-            found = file.read(end - start).rfind(b"\n")
-            if found >= 0:
-                return size, start + found + 1
-            end = start
-    return size, 0
+    with (
+        open(path, "rb") as file,
+        mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content,
+    ):
+        return size, content.rfind(b"\n") + 1

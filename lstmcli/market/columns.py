@@ -278,7 +278,9 @@ def _date_field(rows: Sequence[Sequence[str]], taken: Container[int], where: str
     if names[0] == "" and 0 not in taken:  # pandas leaves an unnamed index without a header
         return 0
     advice = "Give a header line with the columns Date and Close"
-    like_dates = [name for name, cell in zip(names, rows[-1], strict=False) if _is_date(cell)]
+    # In every row: below a title stands the header.
+    below = zip(names, *rows[1:], strict=False)
+    like_dates = [name for name, *cells in below if cells and all(map(_is_date, cells))]
     if like_dates and not any(map(_is_date, names)):
         advice = f"Pass --columns date={like_dates[0]}"
     raise column_error("no Date column", names, where, f"{advice}.")

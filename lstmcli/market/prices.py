@@ -302,6 +302,10 @@ def latest_date(today: date, interval: str) -> np.datetime64:
     day = np.datetime64(today, "D")
     if interval == "1mo":
         return max(day + DAY, period_end(np.array([day]), interval)[0])
+    if interval in MONTHS:
+        month = np.array([day]).astype("datetime64[M]") + np.timedelta64(MONTHS[interval], "M")
+        last: Days = np.subtract(month.astype("datetime64[D]"), DAY)
+        return max(day + DAY, last[0])
     # A week may be dated by the Sunday that ends it.
     return day + DAY * max(1, _SUNDAY - today.weekday() if interval == "1wk" else 1)
 

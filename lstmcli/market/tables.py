@@ -20,7 +20,7 @@ from lstmcli.errors import DataError, UsageError
 from lstmcli.market.columns import Layout, Reading, choose_extras, choose_series, read_layout
 from lstmcli.market.headers import Fields
 from lstmcli.market.prices import COLUMNS, Bars, Prices
-from lstmcli.market.sessions import closed_rows
+from lstmcli.market.sessions import closed_rows, schedule_of
 from lstmcli.market.stamps import (
     bars_within_days,
     join_sessions,
@@ -302,10 +302,17 @@ def _session_bars(table: Table, series: str, symbol: str, resample: str, today: 
         return bars
     closed = closed_rows(days, filled, symbol)
     kept = ~closed
+    within_prices = (days >= days[filled].min()) & (days <= days[filled].max())
     if series:
-        kept &= (days >= days[filled].min()) & (days <= days[filled].max())
+        kept &= within_prices
     elif closed.any():
-        bars = bars.noted(f"Empty rows on days without a session are left out: {closed.sum()}.")
+        dates = np.unique(days[filled])
+        ends = closed & ~within_prices & schedule_of(dates, symbol).is_session(days)
+        places = {"on days without a session": closed & ~ends, "before or after all prices": ends}
+        bars = bars.noted(
+            *(f"Empty rows {place} are left out: {each.sum()}." for place, each in places.items()
+              if each.any())
+        )  # fmt: skip
     if is_moved:  # stamps of another exchange on a day that has its own
         kept &= filled | ~np.isin(days, days[filled])
     if within:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import date
+from datetime import date, datetime
 from functools import lru_cache
 from typing import TYPE_CHECKING, Required, TypedDict
 
@@ -13,9 +13,11 @@ import numpy as np
 from lstmcli.arrays import Floats, Mask
 from lstmcli.errors import DataError
 from lstmcli.market.bar_checks import note_jumps, usable_rows
+from lstmcli.market.calendars import SETTLING, Schedule, closes_of
 from lstmcli.market.prices import (
     COLUMNS,
     DAY,
+    MONTHS,
     Bars,
     PriceChoice,
     Prices,
@@ -27,7 +29,7 @@ from lstmcli.market.prices import (
     price_column,
     repeats,
 )
-from lstmcli.market.sessions import note_doubtful, note_odd_days, odd_days
+from lstmcli.market.sessions import note_doubtful, note_odd_days, odd_days, schedule_for
 from lstmcli.printable import Note, count_of
 
 if TYPE_CHECKING:
@@ -38,6 +40,7 @@ MAX_NULL_SHARE = 0.05
 LONG_GAP = np.timedelta64(120, "D")
 LONG_STILL = 20  # last closes that are equal
 _ACTIONS = ("Dividends", "Stock Splits")
+_LONG = {"3mo": "quarter", "6mo": "half-year", "1y": "year"}
 # Two bars of one period are closer than the shortest period is long: four-weekly bars look like
 # monthly ones, and a month may have two of them.
 _CLOSER = {"1wk": np.timedelta64(6, "D"), "1mo": np.timedelta64(27, "D")}
@@ -205,11 +208,12 @@ def _between(bars: Bars, start: date | None, end: date | None) -> Bars:
     kept = (bars.days >= first) & (bars.days <= last)
     if kept.any():
         return bars.keep(kept)
+    asked = {"start": start, "end": end}
     raise DataError(
         "no rows in the range",
         where=bars.where(),
-        why=f"data.start {start} to data.end {end}, the rows run from {bars.days[0]} to "
-        f"{bars.days[-1]}",
+        why=" and ".join(f"data.{name} is {day}" for name, day in asked.items() if day)
+        + f", the rows run from {bars.days[0]} to {bars.days[-1]}",
         next_step="Change data.start or data.end.",
     )
 
@@ -233,13 +237,17 @@ def _drop_null_rows(bars: Bars, targets: Sequence[str]) -> Bars:
 
 
 def _leave_out_unfinished(bars: Bars, interval: str, today: date, kept: date | None) -> Bars:
-    """Leave out rows of a week or month that is not over, and second rows of one that is.
+    """Leave out rows of a period that is not over, and second rows of a week or month that is.
 
     bars : oldest first. kept : date of a row that was stored as unfinished on purpose.
     A week is over after Sunday, or after its last day where most bars are dated on Fridays or
     Saturdays.
     """
-    if interval not in _CLOSER or bars.days.size == 0:
+    if bars.days.size == 0:
+        return bars
+    if interval in _LONG:
+        return _leave_out_running(bars, interval, today)
+    if interval not in _CLOSER:
         return bars
     days, period = bars.days, period_of(bars.days, interval)
     is_open = period_end(days, interval) >= np.datetime64(today, "D")
@@ -257,6 +265,41 @@ def _leave_out_unfinished(bars: Bars, interval: str, today: date, kept: date | N
         which = "a second bar" if count == 1 else f"{count} second bars"
         bars = bars.noted(f"Left out {which} of one {word}, the last of {days[second][-1]}.")
     return bars
+
+
+def _leave_out_running(bars: Bars, interval: str, today: date) -> Bars:
+    """Leave out bars of a quarter, half-year or year that is not over.
+
+    They begin on their dates where most of these are firsts of months, and end on them else.
+    """
+    months = bars.days.astype("datetime64[M]")
+    ends = bars.days
+    if 2 * np.count_nonzero(months.astype("datetime64[D]") == ends) > ends.size:
+        following = (months + np.timedelta64(MONTHS[interval], "M")).astype("datetime64[D]")
+        ends = np.asarray(np.subtract(following, DAY))
+    is_over = ends < np.datetime64(today, "D")
+    if is_over.all():
+        return bars
+    shown = " and ".join(map(str, bars.days[~is_over]))
+    return bars.keep(is_over).noted(
+        f"Left out the bar of {shown}: its {_LONG[interval]} is not over."
+    )
+
+
+def note_last(prices: Prices, now: datetime, schedule: Schedule | None = None) -> str | None:
+    """Say of the last daily bar that its session is not over, or may not be; None where it is.
+
+    Every session is over when its day has passed in UTC.
+    """
+    last, moment = as_days(prices.frame.index)[-1:], np.datetime64(now.replace(tzinfo=None), "s")
+    if prices.interval != "1d" or last[0] < moment.astype("datetime64[D]"):
+        return None
+    names = (schedule or schedule_for(prices)).calendars
+    ends = np.array([closes_of(name, last)[0] for name in names], "datetime64[s]")
+    if ends.size and (moment >= ends + np.timedelta64(SETTLING)).all():
+        return None
+    verb = "is not" if ends.size and (moment < ends).all() else "may not be"
+    return f"the session of the last bar, {last[0]}, {verb} over: its close may change"
 
 
 def _mark_missing(bars: Bars, targets: Sequence[str], odd: dict[str, Mask]) -> Bars:

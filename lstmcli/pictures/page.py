@@ -15,6 +15,7 @@ import numpy as np
 from markupsafe import Markup, escape
 from rich.table import Column
 
+from lstmcli.evaluation.direction import most_common
 from lstmcli.evaluation.significance import MIN_WINDOWS
 from lstmcli.evaluation.verdict import Summary, difference, judged_band, shown_name
 from lstmcli.market.prices import unit_of
@@ -184,8 +185,8 @@ def _head(report: EvaluateReport, found: Summary) -> dict[str, Any]:
 
 def _tiles(report: EvaluateReport, found: Summary) -> list[Tile]:
     own, skill = report.scores.models[found.model], found.skill_naive
-    two_way, band = own.direction[-1].two_way, judged_band(own)
-    known, always = found.direction_windows, f'always "{two_way.always}"'
+    known, band = found.direction_windows, judged_band(own)
+    always = f'always "{most_common(report.backtest.actual[:, -1])}"'
     apart = f"{count_of(found.n_independent, 'date')} that do not overlap"
     if found.symbols > 1:
         apart = f"{found.symbols} symbols, {apart}"
@@ -271,7 +272,8 @@ def _trust(by: Predictor) -> FittedTable | None:
     if found is None:
         return None
     few = found.n_independent < MIN_WINDOWS
-    title = f"Typical error on {count_of(found.n_independent, 'validation window')}"
+    title = f"Typical error{by.other_span} on "
+    title += count_of(found.n_independent, "validation window")
     tested = found.models["network"].p
     rows = (
         {

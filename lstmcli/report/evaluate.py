@@ -9,7 +9,7 @@ import numpy as np
 from rich.console import RenderableType
 from rich.text import Text
 
-from lstmcli.evaluation.direction import direction_hits
+from lstmcli.evaluation.direction import direction_hits, most_common
 from lstmcli.evaluation.significance import MIN_WINDOWS
 from lstmcli.evaluation.trend import CLASSES, actual_trend, predicted_trend
 from lstmcli.learning.walk import Answer
@@ -218,7 +218,7 @@ def _screen(report: EvaluateReport, command: str, beyond: bool) -> Iterator[Rend
     several = scores.n_symbols > 1
     yield from _title(report, unit)
     yield _symbols_table(report) if several else _windows_table(report)
-    yield from score_tables.directions(summary, scores)
+    yield from score_tables.directions(summary, scores, report.backtest.actual[:, -1])
     over = f"all {count_of(report.horizon, unit)}"
     yield from score_tables.errors(summary, scores, over, _own_name(report), in_line=several)
     if beyond and scores.models[scores.model].beyond:
@@ -332,8 +332,8 @@ def _symbols_table(report: EvaluateReport) -> RenderableType:
     """Show one row per symbol, by skill against naive; of many symbols, the best and the worst."""
     result, scores = report.backtest, report.scores
     own, naive = scores.models[scores.model], scores.models["naive"]
-    always = own.direction[-1].two_way.always or "up"
     moves, symbol = result.actual[:, -1], result.symbol
+    always = most_common(moves)
     hits = direction_hits(result.forecasts[scores.model].median[:, -1], moves)
     names = sorted(own.symbols, key=lambda name: -(own.symbols[name].skill["naive"] or 0.0))
     unchanged = bool((moves == 0.0).any())

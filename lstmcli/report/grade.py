@@ -92,12 +92,15 @@ def _tables(grade: Grade, details: bool) -> Iterator[RenderableType]:
     yield _counts(grade)
     yield from _remarks(grade)
     for scores, verdict, summary in zip(grade.scores, grade.verdicts, grade.summaries, strict=True):
-        over = _steps(scores.models[scores.model].steps.step)
+        steps = scores.models[scores.model].steps.step
+        over = _steps(steps)
         if details:
             yield from in_prose(every_table(scores, over))
         yield ""
         yield styled(f"{count_of(scores.n_windows, 'forecast')} over {over}", "bold")
-        yield from directions(summary, scores)
+        assert grade.backtest is not None, "it has scores"
+        moves = grade.backtest.actual[:, grade.backtest.column(steps[-1])]
+        yield from directions(summary, scores, moves)
         yield from errors(summary, scores, over, scores.model)
         yield from verdict_lines(summary, verdict)
 

@@ -267,7 +267,7 @@ def _trust(by: Predictor, *, named: bool) -> RenderableType:
         said = "no validation score"
     else:
         own, n = found.models["network"], found.n_independent
-        errors = [f"typical error {percent(own.rmse)}"]
+        errors = [f"typical error{by.other_span} {percent(own.rmse)}"]
         for name in _QUOTED:
             if name in found.models and (name == "naive" or n >= MIN_WINDOWS):
                 p = own.p.get(name)

@@ -7,7 +7,9 @@ import numpy as np
 from rich.console import RenderableType
 from rich.text import Text
 
+from lstmcli.arrays import Floats
 from lstmcli.evaluation.bands import Band
+from lstmcli.evaluation.direction import most_common
 from lstmcli.evaluation.scores import PAST_MOVES, ModelScores, Scores
 from lstmcli.evaluation.trend import CLASSES, Shares
 from lstmcli.evaluation.verdict import Summary, Verdict, difference, judged_band, shown_name
@@ -79,12 +81,15 @@ _MOVEMENTS: list[Column] = [
 ]
 
 
-def directions(summary: Summary, scores: Scores) -> Iterator[RenderableType]:
-    """Yield the shares of correct directions and trends, and the coverage of the range."""
+def directions(summary: Summary, scores: Scores, moves: Floats) -> Iterator[RenderableType]:
+    """Yield the shares of correct directions and trends, and the coverage of the range.
+
+    moves : (N,) actual moves at the last step, NaN if not known yet.
+    """
     own = scores.models[summary.model]
     last, rows = own.direction[-1], list[list[str]]()
     if windows := summary.direction_windows:
-        called, constant = summary.direction_right, last.two_way.always
+        called, constant = summary.direction_right, most_common(moves)
         always = share_of(summary.always_right, windows)
         rows = [["Direction right", share_of(called, windows), f'  always "{constant}":', always]]
     if (three_way := last.three_way) is not None:

@@ -3,7 +3,6 @@
 It is read without PyTorch, which what grades forecasts need not load.
 """
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -13,12 +12,11 @@ import safetensors.numpy
 from lstmcli.dataset.series import Series
 from lstmcli.evaluation.forecasters import Fitted
 from lstmcli.forecasting.har import Har, har_of
-from lstmcli.records import read_file
 from lstmcli.runs.metadata import (
     WEIGHTS,
     Metadata,
-    check_hash,
     naming_file,
+    read_hashed,
     read_metadata,
     read_settings,
 )
@@ -51,9 +49,7 @@ def _read() -> tuple[Har, Metadata]:
     metadata = read_metadata(folder)
     settings = read_settings(folder, metadata)
     with naming_file(folder / WEIGHTS) as path:
-        data = read_file(path, _MAX_BYTES)
-        check_hash(hashlib.sha256(data).hexdigest(), metadata.weights_sha256)
-        tensors = safetensors.numpy.load(data)
+        tensors = safetensors.numpy.load(read_hashed(path, _MAX_BYTES, metadata.weights_sha256))
         arrays = {
             name.removeprefix(HAR): np.array(values)
             for name, values in tensors.items()

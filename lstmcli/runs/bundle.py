@@ -33,7 +33,6 @@ from lstmcli.forecasting.calibration import Calibration
 from lstmcli.forecasting.har import har_of, har_shapes
 from lstmcli.forecasting.model import TrainedModel, new_network, num_columns
 from lstmcli.printable import first_few
-from lstmcli.records import read_file
 from lstmcli.runs.base_fan import HAR
 from lstmcli.runs.metadata import (
     CONFIG,
@@ -41,8 +40,8 @@ from lstmcli.runs.metadata import (
     SCHEMA_VERSION,
     WEIGHTS,
     Metadata,
-    check_hash,
     naming_file,
+    read_hashed,
     read_metadata,
     read_settings,
 )
@@ -144,8 +143,7 @@ def _read_tensors(path: Path, metadata: Metadata, settings: Settings) -> dict[st
     """Read the tensors that the settings need, checking their types and shapes."""
     expected = _expected_tensors(settings, metadata.har)
     n_bytes = sum(math.prod(each.shape) * each.element_size() for each in expected.values())
-    data = read_file(path, n_bytes + MAX_HEADER_BYTES)
-    check_hash(hashlib.sha256(data).hexdigest(), metadata.weights_sha256)
+    data = read_hashed(path, n_bytes + MAX_HEADER_BYTES, metadata.weights_sha256)
     try:
         found = safetensors.torch.load(data)
     except safetensors.SafetensorError as error:

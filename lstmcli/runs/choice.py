@@ -9,6 +9,7 @@ changes what forecasts a symbol that has one. Read without PyTorch and pandas.
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import chain, count
 from pathlib import Path
 from typing import Literal
 
@@ -20,7 +21,6 @@ from lstmcli.market.prices import are_alike
 from lstmcli.market.symbols import INTERVALS, encode_symbol, inside, price_path
 from lstmcli.printable import count_of, first_few
 from lstmcli.recipes import shipped_names
-from lstmcli.records import read_file
 from lstmcli.runs.metadata import Metadata, read_metadata, read_settings
 from lstmcli.runs.registry import (
     BASE,
@@ -28,6 +28,7 @@ from lstmcli.runs.registry import (
     champion,
     find_model,
     promoted_names,
+    read_names,
     ready_made,
     unknown_model,
     version_of,
@@ -36,7 +37,6 @@ from lstmcli.runs.registry import (
 
 POOLED = "default"
 _IN_USE = ".in-use"  # a file next to the models' folders: a name a line, the latest first
-_MAX_BYTES = 1024**2
 _WAIT = 5.0  # seconds for others who write there, each of which takes milliseconds
 _MOST_LABEL = 48  # characters, so that endings fit
 
@@ -255,13 +255,8 @@ def find_or_only(data_dir: Path, reference: str | None, *, stands_in: bool = Fal
 def names_in_use(data_dir: Path) -> tuple[str, ...]:
     """Return the names that `models use` prefers, the latest first."""
     path = inside(data_dir, data_dir / "models" / _IN_USE)
-    try:
-        return tuple(read_file(path, _MAX_BYTES).decode("ascii").split())
-    except (FileNotFoundError, NotADirectoryError):
-        return ()
-    except (OSError, ValueError) as error:
-        step = "Remove that file, then run lstmcli models use NAME again."
-        raise ModelError("cannot read", where=path, why=str(error), next_step=step) from error
+    step = "Remove that file, then run lstmcli models use NAME again."
+    return tuple(filter(None, read_names(path, step)))
 
 
 def prefer(data_dir: Path, name: str, *, undo: bool = False) -> tuple[str, ...]:
@@ -307,11 +302,8 @@ def name_for(data_dir: Path, symbol: str, interval: str) -> str:
     own = label(symbol)
     if own in (BASE, *shipped_names("configs")):
         own = f"{own}-symbol"
-    number, name = 1, own
-    while not _is_free(data_dir, name, symbol, interval):
-        number += 1
-        name = f"{own}-{number}"
-    return name
+    names = chain([own], (f"{own}-{number}" for number in count(2)))
+    return next(name for name in names if _is_free(data_dir, name, symbol, interval))
 
 
 def _is_free(data_dir: Path, name: str, symbol: str, interval: str) -> bool:

@@ -190,13 +190,20 @@ def describe_looks(looks: Looks | None) -> tuple[str, ...]:
 
 
 def _identity(model: TrainedModel) -> str:
-    """Return a hash of weights, calibration and the settings that shape a forecast."""
+    """Return a hash of weights, linear fan, scales, calibration and settings: all of a forecast."""
     found = hashlib.blake2b(digest_size=8)
     for name, weights in model.network.state_dict().items():
         found.update(name.encode())
         found.update(weights.detach().cpu().contiguous().numpy().tobytes())
     if model.calibration is not None:
         found.update(np.ascontiguousarray(model.calibration.factors).tobytes())
+    if model.har is not None:  # often all that differs: many networks add nothing to it
+        for values in model.har.arrays().values():
+            found.update(np.ascontiguousarray(values).tobytes())
+    for scale in (model.fitted, model.inputs):
+        if scale is not None:
+            for fitted in vars(scale).values():
+                found.update(fitted.detach().cpu().contiguous().numpy().tobytes())
     shape = model.settings.model_dump_json(include={"window", "model", "forecast"})
     found.update(shape.encode())
     return found.hexdigest()

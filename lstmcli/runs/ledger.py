@@ -19,8 +19,6 @@ before the run shows any of them. A last line that a killed run left torn is cut
 """
 
 import json
-import math
-import re
 import zlib
 from array import array
 from collections import Counter
@@ -29,9 +27,8 @@ from dataclasses import dataclass
 from datetime import date
 from functools import lru_cache
 from itertools import chain
-from operator import itemgetter
 from pathlib import Path
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,6 +36,7 @@ from numpy.typing import NDArray
 from lstmcli.errors import file_errors
 from lstmcli.files.atomic import append_lines, is_torn, make_folder
 from lstmcli.market.symbols import inside
+from lstmcli.records import bounded, parse_record
 
 SCHEMA_VERSION = 1
 LEVELS = (0.025, 0.1, 0.25, 0.5, 0.75, 0.9, 0.975)  # recorded, or those that come nearest
@@ -47,11 +45,9 @@ _START = b'{"ledger":'
 _DIGITS = 5
 _TAIL_BYTES = len(b',"crc32":"00000000"}')
 _EPOCH = date(1970, 1, 1).toordinal()
-_PRICES = ("Close", "Adj Close")
-_INTERVAL = re.compile(r"1d|1wk|[136]mo|1y|\d{1,3}D")
 _MOST_ROWS = 10_000  # twice what the settings allow
-_LARGEST_MOVE = 100.0  # in logs
-_NUMBER = frozenset((int, float))
+_Interval = Annotated[str, bounded(pattern=r"^(1d|1wk|[136]mo|1y|[0-9]{1,3}D)$")]
+_Move = Annotated[float, bounded(gt=-100.0, lt=100.0)]  # in logs: no price makes a larger one
 
 
 class Entry(NamedTuple):
@@ -68,15 +64,15 @@ class Entry(NamedTuple):
     model: str
     version: str
     symbol: str
-    interval: str
-    price: str
+    interval: _Interval
+    price: Annotated[str, bounded(pattern="^(Close|Adj Close)$")]
     cutoff: str
-    last_close: float
-    context_length: int
-    steps: Sequence[int]
+    last_close: Annotated[float, bounded(gt=0.0, allow_inf_nan=False)]
+    context_length: Annotated[int, bounded(gt=0, le=_MOST_ROWS)]
+    steps: Annotated[Sequence[int], bounded(min_length=1)]
     dates: Sequence[str]
     levels: Sequence[float]
-    moves: Sequence[Sequence[float]]
+    moves: Sequence[Sequence[_Move]]
     data: str
     weights: str
     lstmcli: str
@@ -85,14 +81,6 @@ class Entry(NamedTuple):
     def reference(self) -> str:
         """The name and version of the model that forecast."""
         return f"{self.model}/{self.version}"
-
-
-_FIELDS = frozenset(Entry._fields)
-_values = itemgetter(*Entry._fields)
-_TYPES = [
-    (*[str] * 7, close, int, *[list] * 4, *[str] * 3)  # of the fields of an Entry
-    for close in (float, int)
-]
 
 
 @dataclass(frozen=True)
@@ -168,7 +156,12 @@ def read_ledger(data_dir: Path) -> Iterator[Entry | Damage]:
                 yield decode(line[:-1])
             except ValueError as error:
                 yield Damage(path, number, str(error))
-                yield from _behind(path, number, line[:-1])
+                # Where the end between two lines was hit, the second begins within this one.
+                for piece in line[1:-1].split(_START)[1:]:
+                    try:
+                        yield decode(_START + piece)
+                    except ValueError as error:
+                        yield Damage(path, number, str(error))
 
 
 def collect(entries: Iterable[Entry]) -> list[Issued]:
@@ -254,18 +247,17 @@ def decode(line: bytes) -> Entry:
     body = line[:-_TAIL_BYTES]
     if line[-_TAIL_BYTES:] != _tail(body):
         raise ValueError("its checksum does not match")
-    try:
-        facts = json.loads(body.decode("ascii") + "}")
-        version = facts.pop("ledger", None)
-        if version != SCHEMA_VERSION:
-            found = json.dumps(version)[:40]
-            raise ValueError(f"it is of schema version {found}, expected {SCHEMA_VERSION}")
-    except RecursionError as error:
-        raise ValueError("it is nested too deep") from error
-    if facts.keys() != _FIELDS:
-        raise ValueError("it lacks some of its fields, or has others")
-    entry = Entry._make(_values(facts))
-    _check(entry)
+    version, _, rest = body.removeprefix(_START).partition(b",")
+    if version.strip() != b"%d" % SCHEMA_VERSION:
+        found = version[:40].decode("ascii", "replace").strip()
+        raise ValueError(f"it is of schema version {found}, expected {SCHEMA_VERSION}")
+    entry = parse_record(Entry, b"{" + rest + b"}")
+    columns = len(entry.levels) or 1
+    fits = len(entry.steps) == len(entry.dates) == len(entry.moves)
+    if not fits or any(len(row) != columns for row in entry.moves):
+        raise ValueError("its steps, dates, levels and moves do not fit")
+    _check_order(tuple(entry.steps), tuple(entry.levels))
+    _check_days(entry.cutoff, *entry.dates)
     return entry
 
 
@@ -288,15 +280,6 @@ def day_number(text: str) -> int:
     return day.toordinal() - _EPOCH
 
 
-def _behind(path: Path, number: int, line: bytes) -> Iterator[Entry | Damage]:
-    """Yield the lines behind a bad one, where the end between the two was hit."""
-    for piece in line[1:].split(_START)[1:]:  # which stands at the start of an entry alone
-        try:
-            yield decode(_START + piece)
-        except ValueError as error:
-            yield Damage(path, number, str(error))
-
-
 def _folder(data_dir: Path) -> Path:
     return inside(data_dir, data_dir / "ledger")
 
@@ -316,28 +299,6 @@ def _lines(path: Path) -> Iterator[bytes]:
 
 def _tail(body: bytes) -> bytes:
     return b',"crc32":"%08x"}' % zlib.crc32(body)
-
-
-def _check(entry: Entry) -> None:
-    """Raise ValueError for values that are of no forecast; quick, since there are many lines."""
-    inner: Sequence[set[type]] = ()
-    if tuple(map(type, entry)) in _TYPES:
-        inner = [set(map(type, each)) for each in (entry.steps, entry.dates, entry.moves)]
-    if inner != [{int}, {str}, {list}] or not _NUMBER.issuperset(map(type, entry.levels)):
-        raise ValueError("some of its fields are of other types than they should be")
-    if entry.price not in _PRICES or not _INTERVAL.fullmatch(entry.interval):
-        raise ValueError("there is no such price column or interval")
-    if not (0 < entry.last_close < math.inf and 0 < entry.context_length <= _MOST_ROWS):
-        raise ValueError("its last_close or context_length is out of range")
-    moves, columns = list(chain.from_iterable(entry.moves)), len(entry.levels) or 1
-    fits = len(entry.steps) == len(entry.dates) == len(entry.moves)
-    if not fits or any(len(row) != columns for row in entry.moves):
-        raise ValueError("its steps, dates, levels and moves do not fit")
-    _check_order(tuple(entry.steps), tuple(entry.levels))
-    _check_days(entry.cutoff, *entry.dates)
-    # An integer may be too large to be a float, but never too large to compare.
-    if not _NUMBER.issuperset(map(type, moves)) or not all(abs(x) < _LARGEST_MOVE for x in moves):
-        raise ValueError("a move is larger than a price can make, or no number")
 
 
 @lru_cache(maxsize=1000)

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Generic, Literal, TypeVar, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,8 +37,8 @@ _UNIT = 1e-6
 _TOLERANCE = round(1e-4 / _UNIT)
 _SAME, _FEWEST = 0.9, 3  # the share of days that agree, and how many can be compared at all
 
+S = TypeVar("S")
 By = Literal["evaluate", "predict", "models promote", "train"]
-_BY: tuple[By, ...] = ("evaluate", "predict", "models promote", "train")
 
 
 @dataclass(frozen=True)
@@ -55,31 +55,23 @@ class Sketch:
 
 
 @dataclass(frozen=True)
-class _Scored:
+class Scored(Generic[S]):
+    """One model scored from the day `first` to `last` of some series: sketches, or their numbers.
+
+    model : a hash of what the model is, so that a copy is the same one. name : for the reader.
+    settings : what changes the scores besides the model and the series.
+    """
+
     model: str
     name: str
     by: By
     settings: str
     first: IsoDate
     last: IsoDate
+    series: tuple[S, ...]
 
 
-@dataclass(frozen=True)
-class Look(_Scored):
-    """One model scored from the day `first` to `last` of some series.
-
-    model : a hash of what the model is, so that a copy is the same one. name : for the reader.
-    settings : what changes the scores besides the model and the series.
-    """
-
-    series: tuple[Sketch, ...]
-
-
-@dataclass(frozen=True)
-class _Entry(_Scored):
-    """A look as it is kept: `series` are numbers of sketches."""
-
-    series: tuple[int, ...]
+Look = Scored[Sketch]
 
 
 @dataclass(frozen=True)
@@ -101,7 +93,7 @@ class _Record:
     """What the file holds. dropped : looks beyond the most. lost : looks that it should hold."""
 
     series: dict[int, Sketch]
-    looks: list[_Entry]
+    looks: list[Scored[int]]
     dropped: Count = 0
     lost: Count = 0
     schema_version: int = SCHEMA_VERSION
@@ -163,13 +155,13 @@ def _hash(days: Ints) -> NDArray[np.uint64]:
     return np.asarray(mixed ^ (mixed >> np.uint64(31)))
 
 
-def _add(record: _Record, look: Look) -> _Entry:
+def _add(record: _Record, look: Look) -> Scored[int]:
     """Keep a look, as one with an equal one whose days it continues."""
     series = look.series
     if len(series) > MOST_SERIES:
         series = tuple(sorted(series, key=lambda each: zlib.crc32(each.symbol.encode())))
     numbers = _numbers(record.series, series[:MOST_SERIES])
-    entry = _Entry(**{**vars(look), "series": numbers})
+    entry = Scored[int](**{**vars(look), "series": numbers})
     for each in list(record.looks):
         same = replace(each, name=entry.name, first=entry.first, last=entry.last) == entry
         if same and _overlap(each, entry):
@@ -223,20 +215,19 @@ def _reach(each: Sketch) -> int:
     return each.days[-1] - each.days[0] if each.days else 0
 
 
-def _overlap(one: _Entry, other: _Entry) -> bool:
+def _overlap(one: Scored[int], other: Scored[int]) -> bool:
     """Return whether two looks saw a day of the same series."""
     in_time = one.first <= other.last and other.first <= one.last
     return in_time and not set(one.series).isdisjoint(other.series)
 
 
-def _at_the_period(record: _Record, entries: Sequence[_Entry]) -> Looks:
+def _at_the_period(record: _Record, entries: Sequence[Scored[int]]) -> Looks:
     """Count what saw any of the days of any of the series of these looks."""
     found = [each for each in record.looks if any(_overlap(each, new) for new in entries)]
     by: dict[str, By] = {}
-    for each in sorted(found, key=lambda look: _BY.index(look.by)):
+    for each in sorted(found, key=lambda look: get_args(By).index(look.by)):
         by.setdefault(each.model, each.by)
-    commands = Counter(by.values())
-    counts: dict[str, int] = {one: commands[one] for one in _BY if one in commands}
+    counts = dict[str, int](Counter(by.values()))
     return Looks(len(by), len(found), counts, bool(record.dropped or record.lost))
 
 

@@ -179,8 +179,7 @@ def read_metadata(folder: Path) -> Metadata:
 def read_settings(folder: Path, metadata: Metadata) -> Settings:
     """Read the settings of a version; raises ModelError where they are missing or changed."""
     with naming_file(folder / CONFIG) as path:
-        data = read_file(path, _MAX_BYTES)
-        check_hash(hashlib.sha256(data).hexdigest(), metadata.config_sha256)
+        data = read_hashed(path, _MAX_BYTES, metadata.config_sha256)
         tree = anchored(read_toml(data.decode("utf-8")), folder)  # `base` names its data so
         tree = with_labels_of_then(tree, "batch_size" in metadata.record)
         settings = check_settings(tree, where=str(path))
@@ -203,6 +202,13 @@ def check_bundle(folder: Path) -> tuple[Metadata, Settings]:
         with open(path, "rb") as file:
             check_hash(hashlib.file_digest(file, "sha256").hexdigest(), metadata.weights_sha256)
     return metadata, settings
+
+
+def read_hashed(path: Path, most: int, expected: str) -> bytes:
+    """Return the bytes of a file, as `records.read_file`; ValueError where their hash differs."""
+    data = read_file(path, most)
+    check_hash(hashlib.sha256(data).hexdigest(), expected)
+    return data
 
 
 def check_hash(found: str, expected: str) -> None:

@@ -143,12 +143,21 @@ def champion(data_dir: Path, name: str) -> ModelRef | None:
 
 def _pointer(folder: Path) -> list[str]:
     """Return the versions in the pointer of a name's folder, the champion's first."""
+    return read_names(folder / CHAMPION)
+
+
+def read_names(path: Path, next_step: str = "") -> list[str]:
+    """Return the lines of a small file of names; none where there is no such file.
+
+    Raises ModelError for one that cannot be read.
+    """
     try:
-        return read_file(folder / CHAMPION, _MAX_BYTES).decode("ascii").strip().split("\n")
+        return read_file(path, _MAX_BYTES).decode("ascii").strip().split("\n")
     except (FileNotFoundError, NotADirectoryError):
         return []
     except (OSError, ValueError) as error:
-        raise ModelError("cannot read the champion", where=folder, why=str(error)) from error
+        why = str(error)
+        raise ModelError("cannot read", where=path, why=why, next_step=next_step) from error
 
 
 def doubtful_paths(model: ModelRef) -> list[Path]:

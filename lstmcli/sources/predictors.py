@@ -11,8 +11,8 @@ from lstmcli.dataset.series import Series
 from lstmcli.errors import Failure
 from lstmcli.evaluation.trend import Thresholds, Yardsticks
 from lstmcli.forecasting.model import TrainedModel
-from lstmcli.market.prices import Prices
-from lstmcli.printable import first_few
+from lstmcli.market.prices import Prices, unit_of
+from lstmcli.printable import count_of, first_few
 from lstmcli.runs.bundle import load_bundle
 from lstmcli.runs.evidence import (
     Span,
@@ -49,6 +49,13 @@ class Predictor:
     symbols: list[str] = field(default_factory=list)
     other_prices: dict[str, str] = field(default_factory=dict)
     scored: list[Span] = field(default_factory=list)
+
+    @property
+    def other_span(self) -> str:
+        """What its validation is over, " over 50 sessions", where it forecasts other steps."""
+        validated = self.model.settings.window.horizon
+        ahead = count_of(validated, unit_of(self.metadata.interval))
+        return "" if self.horizon == validated else f" over {ahead}"
 
     def learned_from(self, series: Series) -> bool:
         """Return whether training saw this price column of the symbol, or of any if not of it."""

@@ -7,7 +7,7 @@ a tail of training moves (`forecasting.tail`), which is fitted where a move lies
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from datetime import date
+from datetime import UTC, date, datetime
 from functools import cache, partial
 from typing import Any
 
@@ -24,6 +24,7 @@ from lstmcli.forecasting.tail import Tail, distances, fit_tail
 from lstmcli.market.columns import Reading
 from lstmcli.market.prices import Prices, as_days, unit_of
 from lstmcli.market.sessions import schedule_for, sessions_behind
+from lstmcli.market.validate import note_last
 from lstmcli.printable import Note, count_of
 from lstmcli.runs.registry import ModelRef
 from lstmcli.sources.loading import stream_prices
@@ -155,6 +156,8 @@ def anomalies(
                 continue
             report.notes += prices.named_notes()
             report.warnings += () if since else _age(prices, source.today)
+            if unfinished := note_last(prices, datetime.now(UTC)):
+                report.warnings.append(Note.of(prices.symbol, unfinished))
             report.watched += [watched] if pictured else []
     raise_if_all_failed(len(report.symbols), report.failures)
     report.found.sort(key=lambda one: (one.probability, -abs(one.move) / (one.high - one.low)))

@@ -20,6 +20,7 @@ from lstmcli.market.prices import COLUMNS, Prices, as_days
 from lstmcli.market.sessions import schedule_of
 from lstmcli.market.store import IMPORTED, read_raw, read_sidecar, source_of, write_stored
 from lstmcli.market.tables import parse_csv_option
+from lstmcli.market.validate import note_last
 from lstmcli.printable import Note
 from lstmcli.sources.loading import load_prices, with_files
 from lstmcli.sources.source import Source
@@ -110,6 +111,8 @@ def import_data(
             else:
                 done.append(found)
                 notes += [*prices.named_notes(), *lost]
+                if unfinished := note_last(prices, now):
+                    notes.append(Note.of(prices.symbol, unfinished))
     raise_if_all_failed(len(done), failures)
     return ImportReport(tuple(done), tuple(notes), tuple(failures))
 

@@ -27,6 +27,7 @@ from lstmcli.forecasting.explain import explain
 from lstmcli.forecasting.model import series_for
 from lstmcli.market.prices import STORE, Prices, as_days, unit_of
 from lstmcli.market.sessions import future_dates, note_unknown, schedule_for, sessions_behind
+from lstmcli.market.validate import note_last
 from lstmcli.printable import Note, first_few
 from lstmcli.runs.evidence import Span, hindsight, warn_shorter
 from lstmcli.runs.ledger import Entry, append, nearest_columns
@@ -252,6 +253,8 @@ def make_ready(
             else "Give newer prices with --csv, or by lstmcli fetch SYMBOL"
         )
         warnings.append(Note(f"the last bar, {last}, is {behind} {unit}s old", remedy=newer))
+    if unfinished := note_last(past_prices, datetime.now(UTC), schedule):
+        warnings.append(unfinished)
     if context_length < whole:
         warnings.append(
             f"{context_length} rows, fewer than the {whole} that the network reads: "

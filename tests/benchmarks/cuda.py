@@ -22,9 +22,9 @@ import torch
 from lstmcli.dataset.series import Series
 from lstmcli.learning.fit import fit
 from lstmcli.recipes import load_settings
-from tests.synthetic import make_plan
+from tests.command_line import PROGRAM
+from tests.synthetic import make_plan, series_of
 
-COMMAND = str(Path(sys.executable).parent / "lstmcli")
 TESTED = ("networks", "training", "forecasting", "dataset", "learning")
 RECIPES = ("lab-corrected", "default")
 
@@ -118,7 +118,7 @@ def _recipe_rows(
 
 def _run(folder: Path, seconds: float, *words: str) -> str:
     done = subprocess.run(
-        [COMMAND, *words], cwd=folder, check=True, capture_output=True, text=True, timeout=seconds
+        [PROGRAM, *words], cwd=folder, check=True, capture_output=True, text=True, timeout=seconds
     )
     return done.stdout
 
@@ -143,22 +143,13 @@ def _epoch(count: int, rows: int, batch: int, device: torch.device) -> str:
 
 def _walks(count: int, rows: int) -> Iterator[Series]:
     generator = np.random.default_rng(0)
-    dates = np.datetime64("2000-01-03") + np.arange(rows)
     for number in range(count):
         volatility = np.full(rows, 0.01)
         drawn = generator.normal(size=rows)
         for day in range(1, rows):
             shock = 0.1 * (volatility[day - 1] * drawn[day - 1]) ** 2
             volatility[day] = np.sqrt(2e-6 + shock + 0.88 * volatility[day - 1] ** 2)
-        prices = np.exp(np.cumsum(volatility * drawn))
-        yield Series(
-            symbol=f"S{number}",
-            dates=dates,
-            values=prices[:, None],
-            last_close=prices,
-            inputs=(0,),
-            price="Close",
-        )
+        yield series_of(np.exp(np.cumsum(volatility * drawn)), symbol=f"S{number}")
 
 
 def _tests(left: Callable[[], float]) -> str:

@@ -6,9 +6,6 @@ scored by CRPS, which no evaluation of as many could do without.
 """
 
 import json
-import os
-import subprocess
-import sys
 import time
 from pathlib import Path
 from statistics import NormalDist
@@ -19,9 +16,10 @@ import pytest
 
 from lstmcli.config import DEFAULT_LEVELS
 from lstmcli.recipes import shipped_file
+from tests.benchmarks.measure import cost
+from tests.command_line import PROGRAM
 
 pytestmark = pytest.mark.slow
-COMMAND = str(Path(sys.executable).parent / "lstmcli")
 PRICES = str(shipped_file("data/us20.csv.gz"))
 SYMBOLS = [
     *("AAPL", "AMD", "BAC", "BBY", "CVX", "GE", "HD", "JNJ", "JPM", "KO"),
@@ -32,12 +30,13 @@ CUTOFFS, HORIZON, FANS = 500, 50, 4
 
 def test_twenty_symbols_and_five_hundred_cutoffs(benchmark: Any, tmp_path: Path) -> None:
     recipe = ["--set", "split.train_end=2012-06-29", "--set", "train.epochs=1", "--name", "fan"]
-    _run("train", *recipe, folder=tmp_path)
+    cost(PROGRAM, "train", *recipe, folder=tmp_path)
     peaks: list[float] = []
 
     def evaluate() -> None:
         options = ["--step-size", "5", "--n-windows", str(CUTOFFS), "--format", "json"]
-        peaks.append(_run("evaluate", *SYMBOLS, "--csv", PRICES, *options, folder=tmp_path))
+        words = ("evaluate", *SYMBOLS, "--csv", PRICES, *options, "--quiet")
+        peaks.append(cost(PROGRAM, *words, folder=tmp_path).peak)
 
     benchmark.pedantic(evaluate, rounds=3, iterations=1)
     found = json.loads((tmp_path / "out").read_text())
@@ -49,16 +48,6 @@ def test_twenty_symbols_and_five_hundred_cutoffs(benchmark: Any, tmp_path: Path)
             f"{seconds:.1f} s, {max(peaks):.0f} MiB at most; four fans drawn and scored in plain "
             f"numpy: {plain:.1f} s, ratio {seconds / plain:.1f}"
         )
-
-
-def _run(*arguments: str, folder: Path) -> float:
-    """Run the command, its result in the file `out`; return its peak memory in MiB."""
-    with (folder / "out").open("wb") as out:
-        child = subprocess.Popen([COMMAND, *arguments, "--quiet"], cwd=folder, stdout=out)
-        _, status, usage = os.wait4(child.pid, 0)
-    child.returncode = os.waitstatus_to_exitcode(status)
-    assert child.returncode == 0
-    return usage.ru_maxrss / 1024
 
 
 def _plain() -> float:

@@ -5,23 +5,17 @@ from process start to exit; then 2,000, for the memory. The yardstick is a bare 
 the same files by pandas.read_csv and writes as many rows of as many numbers by the csv module.
 """
 
-import os
-import subprocess
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import pandas as pd
 import pytest
 
-from lstmcli.market.calendars import sessions_of
-from lstmcli.market.store import write_stored
+from tests.benchmarks.measure import Cost, cost, store
+from tests.command_line import PROGRAM
 
 pytestmark = pytest.mark.slow
-COMMAND = str(Path(sys.executable).parent / "lstmcli")
-FEW, MANY, DISTINCT, ROWS = 500, 2000, 50, 2500
+FEW, MANY, ROWS = 500, 2000, 2500
 YARDSTICK = """
 import csv, glob, random, sys
 import pandas
@@ -34,67 +28,21 @@ with open("yardstick.csv", "w", newline="") as file:
 """
 
 
-@dataclass(frozen=True)
-class Cost:
-    """Seconds of the clock and of the processors, and the most memory in MiB."""
-
-    wall: float
-    cpu: float
-    peak: float
-
-
 @pytest.fixture(scope="module")
 def shelf(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A store of 2,000 symbols, many of them the same file by another name, and a model."""
+    """A store of 2,000 symbols and a model."""
     folder = tmp_path_factory.mktemp("shelf")
-    days = sessions_of("XNYS")
-    index = pd.DatetimeIndex(days[days <= np.datetime64("2026-06-30")][-ROWS:].astype("M8[ns]"))
-    names = [
-        f"S{chr(65 + k // 676)}{chr(65 + k // 26 % 26)}{chr(65 + k % 26)}" for k in range(MANY)
-    ]
-    prices = folder / "data" / "prices" / "1d"
-    for seed, name in enumerate(names[:DISTINCT]):
-        write_stored(folder / "data", name, "1d", bars(index, seed), {})
-    for number, name in enumerate(names[DISTINCT:]):
-        os.link(prices / f"{names[number % DISTINCT]}.csv", prices / f"{name}.csv")
+    names = [f"S{number:04}" for number in range(MANY)]
+    store(folder, names, ROWS)
     for count in (FEW, MANY):
         (folder / f"{count}.txt").write_text("\n".join(names[:count]) + "\n")
-    cost(COMMAND, "train", *names[:20], "--set", "train.epochs=1", "--quiet", folder=folder)
+    cost(PROGRAM, "train", *names[:20], "--set", "train.epochs=1", "--quiet", folder=folder)
     return folder
-
-
-def bars(index: pd.DatetimeIndex, seed: int) -> pd.DataFrame:
-    generator = np.random.default_rng(seed)
-    close = 100 * np.exp(np.cumsum(generator.normal(3e-4, 0.015, len(index))))
-    opened = close * np.exp(generator.normal(0, 0.005, len(index)))
-    columns = {
-        "Open": opened,
-        "High": np.maximum(opened, close) * 1.004,
-        "Low": np.minimum(opened, close) / 1.004,
-        "Close": close,
-        "Adj Close": 0.97 * close,
-        "Volume": np.round(generator.lognormal(15, 0.5, len(index))),
-        "Dividends": 0.0,
-        "Stock Splits": 0.0,
-    }
-    return pd.DataFrame(columns, index=index)
-
-
-def cost(*command: str, folder: Path) -> Cost:
-    """Run a process on two cores to its end."""
-    began = os.times().elapsed
-    with subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL) as child:
-        os.sched_setaffinity(child.pid, sorted(os.sched_getaffinity(0))[:2])
-        _, status, usage = os.wait4(child.pid, 0)
-        child.returncode = os.waitstatus_to_exitcode(status)
-    assert child.returncode == 0
-    seconds = usage.ru_utime + usage.ru_stime
-    return Cost(os.times().elapsed - began, seconds, usage.ru_maxrss / 1024)
 
 
 def batch(folder: Path, count: int, *options: str) -> Cost:
     """Forecast so many symbols, and hold that all rows are there."""
-    command = (COMMAND, "predict", "--format", "csv", "--output", "out.csv", "--quiet", *options)
+    command = (PROGRAM, "predict", "--format", "csv", "--output", "out.csv", "--quiet", *options)
     found = cost(*command, folder=folder)
     with (folder / "out.csv").open("rb") as file:
         assert sum(1 for _ in file) == 1 + 50 * count

@@ -4,39 +4,33 @@ The default recipe on the index that ships, with and without, in turns on the sa
 """
 
 import time
-from datetime import date
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
-from lstmcli.forecasting.model import series_for
 from lstmcli.learning.fit import UNWATCHED, Course, fit
 from lstmcli.recipes import load_settings
 from lstmcli.runs.checkpoint import CHECKPOINT, read_checkpoint, save_checkpoint
-from lstmcli.sources.loading import load_prices
-from lstmcli.sources.source import Source
 from lstmcli.training.device import threads
-from tests.synthetic import make_plan
+from tests.benchmarks.measure import shipped_plan
+from tests.synthetic import CPU
 
 pytestmark = pytest.mark.slow
 ROUNDS = 5
 
 
 def test_a_checkpoint_costs_a_small_part_of_an_epoch(tmp_path: Path) -> None:
-    settings = load_settings("default", ["train.patience=12"])
-    source = Source(Path("data"), date(2026, 1, 1), csv=("data/sp500.csv",))
-    prices, _ = load_prices(source, settings.data)
-    plan = make_plan([series_for(settings, each) for each in prices], settings)
+    settings = load_settings("default", ["train.patience=12", 'data.csv=["data/sp500.csv"]'])
+    plan = shipped_plan(settings)
     keeping = Course(keep=partial(save_checkpoint, tmp_path, {}))
     seconds: dict[str, list[float]] = {"without": [], "with": []}
     with threads(1):
         for _ in range(ROUNDS):
             for name, course in (("without", UNWATCHED), ("with", keeping)):
                 began = time.perf_counter()
-                done = fit(plan, settings, torch.device("cpu"), course)
+                done = fit(plan, settings, CPU, course)
                 seconds[name].append((time.perf_counter() - began) / len(done.history))
     plain, kept = (float(np.median(seconds[name])) for name in ("without", "with"))
     size = (tmp_path / CHECKPOINT).stat().st_size

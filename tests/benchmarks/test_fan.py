@@ -6,8 +6,6 @@ windows copied out beforehand, as a tutorial would write it.
 
 import resource
 import time
-from datetime import date
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,20 +14,17 @@ import torch
 from torch import nn
 
 from lstmcli.config import Settings
-from lstmcli.dataset.series import Series
 from lstmcli.dataset.volatility import volatility_frame
 from lstmcli.dataset.windows import contexts, flat_cutoffs, futures, join
-from lstmcli.forecasting.model import new_member, series_for
+from lstmcli.forecasting.model import new_member
 from lstmcli.learning.fit import Fit, fit
 from lstmcli.learning.plan import Plan
 from lstmcli.recipes import load_settings
-from lstmcli.sources.loading import load_prices
-from lstmcli.sources.source import Source
 from lstmcli.training.device import seeded
-from tests.synthetic import make_plan
+from tests.benchmarks.measure import shipped_plan
+from tests.synthetic import CPU, make_plan, series_of
 
 pytestmark = pytest.mark.slow
-CPU = torch.device("cpu")
 
 
 def test_labels_at_every_bar_against_one_a_window(benchmark: Any) -> None:
@@ -65,18 +60,9 @@ def test_memory_grows_with_rows_and_not_with_windows(benchmark: Any) -> None:
     """500 symbols of 5,000 rows: 2.1 million windows of 250 rows."""
     settings = load_settings("default", ['window.features=["close"]', "train.epochs=1"])
     generator = np.random.default_rng(0)
-    dates = np.datetime64("2000-01-03") + np.arange(5000)
     series = [
-        Series(
-            symbol=f"S{number}",
-            dates=dates,
-            values=prices[:, None],
-            last_close=prices,
-            inputs=(0,),
-            price="Close",
-        )
+        series_of(np.exp(np.cumsum(generator.normal(0, 0.01, 5000))), symbol=f"S{number}")
         for number in range(500)
-        for prices in [np.exp(np.cumsum(generator.normal(0, 0.01, 5000)))]
     ]
     plan = make_plan(series, settings)
     benchmark.pedantic(lambda: fit(plan, settings, CPU), rounds=1, iterations=1)
@@ -89,8 +75,7 @@ def _default(*changes: str) -> tuple[Settings, Plan]:
     settings = load_settings(
         "default", ["split.train_end=2012-12-31", 'window.features=["close"]', *changes]
     )
-    loaded, _ = load_prices(Source(Path("data"), date(2026, 1, 1)), settings.data)
-    return settings, make_plan([series_for(settings, each) for each in loaded], settings)
+    return settings, shipped_plan(settings)
 
 
 def _best_and_seconds(done: Fit) -> tuple[float, float]:

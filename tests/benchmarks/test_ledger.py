@@ -6,8 +6,6 @@ lines: the memory that the whole process takes.
 """
 
 import json
-import subprocess
-import sys
 from collections import defaultdict
 from pathlib import Path
 from statistics import NormalDist
@@ -19,10 +17,10 @@ import pytest
 
 from lstmcli.market.store import write_stored
 from lstmcli.runs.ledger import LEVELS, Entry, encode
-from tests.command_line import sessions
+from tests.benchmarks.measure import Cost, cost
+from tests.command_line import PROGRAM, sessions
 
 pytestmark = pytest.mark.slow
-COMMAND = str(Path(sys.executable).parent / "lstmcli")
 SYMBOLS, ROWS, DAYS, STEPS = 500, 2500, 252, (1, 5, 20, 50)
 MOST_MIB, MOST_BYTES, MOST_MEMORY = 150, 1190, 400
 
@@ -66,7 +64,7 @@ def test_a_year_of_five_hundred_symbols(benchmark: Any, year: Path) -> None:
     size = sum(file.stat().st_size for file in files)
     assert size < MOST_MIB * 1024**2
     assert size < MOST_BYTES * SYMBOLS * DAYS
-    used: list[tuple[float, float]] = []
+    used: list[Cost] = []
     benchmark.pedantic(lambda: used.append(evaluate(year)), rounds=3, iterations=1)
     (found,) = json.loads((year / "out").read_text())["issued"]
     counts = found["counts"]
@@ -77,39 +75,20 @@ def test_a_year_of_five_hundred_symbols(benchmark: Any, year: Path) -> None:
         print(
             f"\n{SYMBOLS} symbols x {DAYS} days: {size / 1e6:.0f} MB in {len(files)} files, "
             f"{size / SYMBOLS / DAYS:.0f} bytes a line; graded in "
-            f"{benchmark.stats.stats.median:.1f} s ({min(used)[0]:.1f} s of processor time), "
-            f"{max(most for _, most in used):.0f} MiB at most"
+            f"{benchmark.stats.stats.median:.1f} s ({min(each.cpu for each in used):.1f} s of "
+            "processor time), "
+            f"{max(each.peak for each in used):.0f} MiB at most"
         )
 
 
 def test_half_a_million_lines_are_graded_in_little_memory(tmp_path: Path) -> None:
-    seconds, most = evaluate(issued(tmp_path, 1000))
-    (found,) = json.loads((tmp_path / "out").read_text())["issued"]
-    assert sum(found["versions"].values()) == 500_000
-    print(f"\n500,000 lines: {most:.0f} MiB at most, {seconds:.1f} s of processor time")
-    assert most < MOST_MEMORY
+    found = evaluate(issued(tmp_path, 1000))
+    (graded,) = json.loads((tmp_path / "out").read_text())["issued"]
+    assert sum(graded["versions"].values()) == 500_000
+    print(f"\n500,000 lines: {found.peak:.0f} MiB at most, {found.cpu:.1f} s of processor time")
+    assert found.peak < MOST_MEMORY
 
 
-# The peak of a process counts that of the one it was forked from, which is to be a small one.
-LAUNCHER = """
-import json, resource, subprocess, sys
-code = subprocess.call(sys.argv[1:])
-used = resource.getrusage(resource.RUSAGE_CHILDREN)
-print(json.dumps([code, used.ru_utime + used.ru_stime, used.ru_maxrss / 1024]), file=sys.stderr)
-"""
-
-
-def evaluate(folder: Path) -> tuple[float, float]:
-    """Grade the ledger of a folder; return the seconds of processor time and the most MiB taken."""
-    command = [COMMAND, "evaluate", "--issued", "--format", "json", "--quiet"]
-    with (folder / "out").open("wb") as out:
-        done = subprocess.run(
-            [sys.executable, "-c", LAUNCHER, *command],
-            cwd=folder,
-            stdout=out,
-            stderr=subprocess.PIPE,
-            check=True,
-        )
-    code, seconds, most = json.loads(done.stderr.splitlines()[-1])
-    assert code == 0, done.stderr
-    return seconds, most
+def evaluate(folder: Path) -> Cost:
+    """Grade the ledger of a folder."""
+    return cost(PROGRAM, "evaluate", "--issued", "--format", "json", "--quiet", folder=folder)

@@ -7,7 +7,6 @@ an empty Python process, and a plain PyTorch loop over materialised windows of t
 import subprocess
 import sys
 import time
-from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -17,24 +16,22 @@ import torch
 from torch import nn
 
 from lstmcli.config import Settings
-from lstmcli.dataset.series import make_series
 from lstmcli.learning.fit import fit
 from lstmcli.learning.plan import Plan
 from lstmcli.recipes import load_settings
-from lstmcli.sources.loading import load_prices
-from lstmcli.sources.source import Source
 from lstmcli.training.device import seeded
-from tests.synthetic import make_plan
+from tests.benchmarks.measure import shipped_plan
+from tests.command_line import PROGRAM
+from tests.synthetic import CPU
 
 pytestmark = pytest.mark.slow
-COMMAND = str(Path(sys.executable).parent / "lstmcli")
 
 
 def test_train_predict_and_evaluate_from_the_shell(benchmark: Any, tmp_path: Path) -> None:
     def job() -> None:
         for arguments in (["train", "--config", "lab-corrected"], ["predict"], ["evaluate"]):
             subprocess.run(
-                [COMMAND, *arguments], cwd=tmp_path, check=True, capture_output=True, timeout=300
+                [PROGRAM, *arguments], cwd=tmp_path, check=True, capture_output=True, timeout=300
             )
 
     benchmark.pedantic(job, rounds=1, iterations=1)
@@ -43,7 +40,7 @@ def test_train_predict_and_evaluate_from_the_shell(benchmark: Any, tmp_path: Pat
 
 def test_help_starts_quickly(benchmark: Any) -> None:
     def start() -> None:
-        subprocess.run([COMMAND, "--help"], check=True, capture_output=True)
+        subprocess.run([PROGRAM, "--help"], check=True, capture_output=True)
 
     empty = _median(lambda: subprocess.run([sys.executable, "-c", "pass"], check=True))
     benchmark.pedantic(start, rounds=7, warmup_rounds=1, iterations=1)
@@ -53,26 +50,16 @@ def test_help_starts_quickly(benchmark: Any) -> None:
 def test_training_keeps_pace_with_a_plain_loop(benchmark: Any) -> None:
     alike = ["train.labels=window", "train.batch_size=64", "train.epochs=2"]
     settings = load_settings("lab-corrected", [*alike, "train.schedule=constant"])
-    plan = _plan(settings)
+    plan = shipped_plan(settings)
     windows = len(plan.train[0])
     plain = _plain_loop(plan, settings)
-    benchmark.pedantic(
-        lambda: fit(plan, settings, torch.device("cpu")), rounds=3, warmup_rounds=1, iterations=1
-    )
+    benchmark.pedantic(lambda: fit(plan, settings, CPU), rounds=3, warmup_rounds=1, iterations=1)
     if benchmark.stats is not None:
         ours = benchmark.stats.stats.median / settings.train.epochs
         print(
             f"\ntraining: {windows / ours:.0f} windows/s with validation, plain loop "
             f"{windows / plain:.0f} without: ratio {plain / ours:.2f}"
         )
-
-
-def _plan(settings: Settings) -> Plan:
-    prices, _ = load_prices(Source(Path("data"), date(2026, 1, 1)), settings.data)
-    features, price = settings.window.features, settings.data.price
-    return make_plan(
-        [make_series(each, features=features, price=price) for each in prices], settings
-    )
 
 
 def _plain_loop(plan: Plan, settings: Settings) -> float:
@@ -83,7 +70,7 @@ def _plain_loop(plan: Plan, settings: Settings) -> float:
     frames = frames[: len(plan.train[0])]
     scaled = torch.tensor(frames / frames[:, :1] - 1, dtype=torch.float32)
     x, y = scaled[:, :-1, None].transpose(0, 1).contiguous(), scaled[:, -1:]
-    with seeded(0, torch.device("cpu")):
+    with seeded(0, CPU):
         first, second, last = nn.LSTM(1, 50), nn.LSTM(50, 100), nn.Linear(100, 1)
         weights = [*first.parameters(), *second.parameters(), *last.parameters()]
         optimizer = torch.optim.Adam(weights, foreach=True)

@@ -7,10 +7,8 @@ S&P 500 of the shipped sample, in seconds on the wall.
 
 import json
 import subprocess
-import sys
 import time
 from collections.abc import Callable
-from datetime import date
 from pathlib import Path
 from typing import get_args
 
@@ -19,19 +17,16 @@ import torch
 from torch import nn
 
 from lstmcli.config import Model
-from lstmcli.forecasting.model import series_for
 from lstmcli.learning import fit as fit_module
 from lstmcli.learning.fit import fit
 from lstmcli.networks.recurrent import PeepholeLSTM
 from lstmcli.recipes import load_settings
-from lstmcli.sources.loading import load_prices
-from lstmcli.sources.source import Source
-from tests.synthetic import make_plan
+from tests.benchmarks.measure import in_turns, shipped_plan
+from tests.command_line import PROGRAM
+from tests.synthetic import CPU
 
 pytestmark = pytest.mark.slow
 NETWORKS = get_args(Model.model_fields["network"].annotation)
-COMMAND = str(Path(sys.executable).parent / "lstmcli")
-CPU = torch.device("cpu")
 SHAPES = {  # windows, rows, features, cells
     "lab recipe, first layer": (64, 50, 1, 50),
     "lab recipe, second layer": (64, 50, 50, 100),
@@ -52,7 +47,9 @@ def test_the_peephole_layer_against_pytorchs_lstm(name: str) -> None:
 
         return run
 
-    theirs, ours = _in_turns(step(nn.LSTM(features, size)), step(PeepholeLSTM(features, size)))
+    theirs, ours = in_turns(
+        step(nn.LSTM(features, size)), step(PeepholeLSTM(features, size)), rounds=25
+    )
     print(
         f"\n{name}: nn.LSTM {1e3 * theirs:.1f} ms forward and backward, "
         f"peephole {1e3 * ours:.1f} ms: {ours / theirs:.2f} times"
@@ -62,7 +59,7 @@ def test_the_peephole_layer_against_pytorchs_lstm(name: str) -> None:
 
 @pytest.mark.parametrize("recipe", ["default", "lab-corrected"])
 def test_training_with_peepholes_against_training_without(recipe: str) -> None:
-    lstm, peephole = _in_turns(
+    lstm, peephole = in_turns(
         *(_training(recipe, f"model.network={network}") for network in ("lstm", "peephole")),
         rounds=3,
     )
@@ -74,7 +71,7 @@ def test_training_with_peepholes_against_training_without(recipe: str) -> None:
 def test_every_network_trains_on_the_index(network: str, tmp_path: Path) -> None:
     began = time.perf_counter()
     subprocess.run(
-        [COMMAND, "train", "--set", f"model.network={network}", "--set", 'data.symbols=["SPX"]'],
+        [PROGRAM, "train", "--set", f"model.network={network}", "--set", 'data.symbols=["SPX"]'],
         cwd=tmp_path,
         check=True,
         capture_output=True,
@@ -112,7 +109,7 @@ def test_the_networks_side_by_side(tmp_path: Path) -> None:
 
 def _run(folder: Path, *words: str) -> str:
     done = subprocess.run(
-        [COMMAND, *words, "--format", "json"],
+        [PROGRAM, *words, "--format", "json"],
         cwd=folder,
         check=True,
         capture_output=True,
@@ -132,7 +129,7 @@ def test_what_it_costs_to_watch_the_gradients(recipe: str, monkeypatch: pytest.M
             patch.setattr(fit_module, "gradient_probe", lambda *given: None)
             train()
 
-    ours, bare = _in_turns(train, unwatched, rounds=4)
+    ours, bare = in_turns(train, unwatched, rounds=4)
     print(
         f"\n{recipe}: training takes {ours:.2f} s, {bare:.2f} s unwatched: {ours / bare - 1:+.1%}"
     )
@@ -143,17 +140,5 @@ def _training(recipe: str, *changes: str) -> Callable[[], object]:
     """Return what trains two epochs of a recipe, on the features that its data have."""
     closes = ['window.features=["close"]'] if recipe == "default" else []
     settings = load_settings(recipe, [*closes, "train.epochs=2", *changes])
-    loaded, _ = load_prices(Source(Path("data"), date(2026, 1, 1)), settings.data)
-    plan = make_plan([series_for(settings, each) for each in loaded], settings)
+    plan = shipped_plan(settings)
     return lambda: fit(plan, settings, CPU)
-
-
-def _in_turns(*runs: Callable[[], object], rounds: int = 25) -> list[float]:
-    """The least CPU seconds of each."""
-    seconds: list[list[float]] = [[] for _ in runs]
-    for _ in range(rounds):
-        for run, found in zip(runs, seconds, strict=True):
-            began = time.process_time()
-            run()
-            found.append(time.process_time() - began)
-    return [min(found) for found in seconds]

@@ -17,6 +17,7 @@ from lstmcli.market.store import read_bars
 from lstmcli.market.symbols import price_path
 from lstmcli.market.tables import read_table
 from lstmcli.reading.raw import Marks, open_table
+from tests.benchmarks.measure import in_turns
 
 ROWS = 10_000_000
 COLUMNS = ("Open", "High", "Low", "Close", "Adj Close", "Volume")
@@ -36,14 +37,9 @@ def read_all(path: Path) -> None:
     table.read([0], range(1, len(table.head[0])))
 
 
-def seconds(work: Callable[[], object], repeats: int = 3) -> float:
-    """Return the processor time of a call, the least of several."""
-    took = []
-    for _ in range(repeats):
-        begun = time.process_time()
-        work()
-        took.append(time.process_time() - begun)
-    return min(took)
+def seconds(work: Callable[[], object], rounds: int = 3) -> float:
+    (found,) = in_turns(work, rounds=rounds)
+    return found
 
 
 def peak(code: str) -> float:
@@ -63,15 +59,15 @@ def test_ten_million_rows(tmp_path: Path, names: tuple[str, ...]) -> None:
     begun = time.perf_counter()
     read_all(path)
     took = time.perf_counter() - begun
-    ratio = seconds(lambda: read_all(path), 2) / seconds(lambda: csv.read_csv(path), 2)
+    ours, theirs = in_turns(lambda: read_all(path), lambda: csv.read_csv(path), rounds=2)
     memory = peak(
         "from lstmcli.reading.raw import Marks, open_table\n"
         f"table = open_table({str(path)!r}, Marks())\n"
         "table.read([0], range(1, len(table.head[0])))"
     )
     print(
-        f"{path.stat().st_size / 1024**2:.0f} MiB in {took:.1f} s, {ratio:.2f} times the time of "
-        f"pyarrow, peak {memory:.0f} MiB"
+        f"{path.stat().st_size / 1024**2:.0f} MiB in {took:.1f} s, {ours / theirs:.2f} times the "
+        f"time of pyarrow, peak {memory:.0f} MiB"
     )
 
 
@@ -103,7 +99,7 @@ def test_a_long_file_of_ten_million_rows(tmp_path: Path) -> None:
         table = pa.table({"date": days.astype("datetime64[D]"), "symbol": owners, "close": closes})
         csv.write_csv(table, path, csv.WriteOptions(quoting_style="none", quoting_header="none"))
         del table, owners, closes
-        took, plain = (seconds(partial(read, path), 2) for read in (read_table, csv.read_csv))
+        took, plain = in_turns(partial(read_table, path), partial(csv.read_csv, path), rounds=2)
         code = f"from lstmcli.market.tables import read_table\nread_table({str(path)!r})"
         print(
             f"{n_symbols} symbols: {took:.1f} s, {took / plain:.2f} times the time of pyarrow, "

@@ -14,14 +14,12 @@ import os
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
 from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
-import torch
 from numpy.typing import NDArray
 
 from lstmcli.evaluation.backtest import Forecaster, one_by_one, run_backtest
@@ -35,9 +33,8 @@ from lstmcli.forecasting.model import series_for
 from lstmcli.learning.fit import fit
 from lstmcli.market.prices import Prices
 from lstmcli.recipes import load_settings
-from lstmcli.sources.loading import load_prices
-from lstmcli.sources.source import Source
-from tests.synthetic import make_plan
+from tests.benchmarks import measure
+from tests.synthetic import CPU, make_plan
 
 pytestmark = pytest.mark.slow
 
@@ -96,7 +93,7 @@ def test_bands_hold_what_they_say() -> None:
         for dates, x, n in known[1:]:
             at = cutoffs(dates, n, year)
             made = np.asarray(linear(har, x, at).quantiles)
-            moves = x[at[:, None] + np.arange(1, HORIZON + 1)] - x[at, None]
+            moves = moves_from(x, at)
             for nominal, low, high in ((80, 1, 3), (95, 0, 4)):
                 inside = (made[..., low] <= moves) & (moves <= made[..., high])
                 for step in (1, 20, 50):
@@ -128,11 +125,10 @@ def test_half_of_the_stocks_serve_the_other_half() -> None:
                 if number == 0 or number in rows:
                     continue
                 at = cutoffs(dates, n, year)
-                moves = x[at[:, None] + np.arange(1, HORIZON + 1)] - x[at, None]
                 made = [linear(har, x, at) for har in fits]
                 made.append(baselines.gaussian_cone(x, at, HORIZON, levels=LEVELS))
                 for into, each in zip(losses, made, strict=True):
-                    into.append(window_crps(np.asarray(each.quantiles), LEVELS, moves).mean())
+                    into.append(crps(each, x, at).mean())
             all_of_them, half, cone = map(np.mean, losses)
             found.append([all_of_them / cone, half / cone])
         print(
@@ -152,7 +148,6 @@ def test_a_long_index() -> None:
             dates, [np.datetime64(f"{year}-01-01"), np.datetime64(f"{min(year + 2, 2013)}-01-01")]
         )
         at = np.arange(first, stop, EVERY)
-        moves = x[at[:, None] + np.arange(1, HORIZON + 1)] - x[at, None]
         bars = first / ((dates[first - 1] - dates[0]) / np.timedelta64(1, "D") / 365.25)
         har = fit_har([x[:first]], horizon=HORIZON, levels=LEVELS, bars_per_year=float(bars))
         made = (
@@ -160,7 +155,7 @@ def test_a_long_index() -> None:
             baselines.scaled_climatology(x, at, HORIZON, levels=LEVELS, fit_rows=int(first)),
             baselines.gaussian_cone(x, at, HORIZON, levels=LEVELS),
         )
-        parts.append([window_crps(np.asarray(each.quantiles), LEVELS, moves) for each in made])
+        parts.append([crps(each, x, at) for each in made])
     own, past, cone = (np.concatenate(each) for each in zip(*parts, strict=True))
     print(f"\nhar {own.mean() / cone.mean():.4f}, past moves {past.mean() / cone.mean():.4f}")
     print("har less past moves:", difference(own, past, cone.mean()))
@@ -191,7 +186,7 @@ def test_the_range_of_the_day() -> None:
             sums = np.zeros((2, len(shown)))
             for dates, x, ranges, n in known:
                 at = cutoffs(dates, n, year)
-                moves = x[at[:, None] + np.arange(1, HORIZON + 1)] - x[at, None]
+                moves = moves_from(x, at)
                 made = linear(har, x, at, None if name == "closes" else ranges)
                 cone = baselines.gaussian_cone(x, at, HORIZON, levels=LEVELS)
                 for row, each in enumerate((made, cone)):
@@ -213,7 +208,7 @@ def score_fold(year: int) -> Fold:
         "default", ['window.features=["close"]', f"split.train_end={year}-12-31"]
     )
     plan = make_plan([series_for(settings, each) for each in shipped()], settings)
-    model = fit(plan, settings, torch.device("cpu")).model
+    model = fit(plan, settings, CPU).model
     assert model.har is not None
     rows = {
         each.symbol: split.fit_rows for each, split in zip(plan.series, plan.splits, strict=True)
@@ -256,8 +251,7 @@ def score_fold(year: int) -> Fold:
 
 @cache
 def shipped() -> tuple[Prices, ...]:
-    source = Source(Path("data"), date(2026, 1, 1))
-    return tuple(load_prices(source, load_settings("default", []).data)[0])
+    return tuple(measure.shipped(load_settings("default")))
 
 
 def fold_prices(year: int) -> list[tuple[NDArray[np.datetime64], Floats, int]]:
@@ -273,6 +267,15 @@ def fold_prices(year: int) -> list[tuple[NDArray[np.datetime64], Floats, int]]:
 def cutoffs(dates: NDArray[np.datetime64], first: int, year: int) -> Rows:
     last = min(LAST, np.datetime64(f"{year + 4}-10-15"))
     return np.arange(first, int(np.searchsorted(dates, last)), EVERY)
+
+
+def moves_from(x: Floats, at: Rows) -> Floats:
+    """Log moves over every step from some rows, (N, H)."""
+    return np.asarray(x[at[:, None] + np.arange(1, HORIZON + 1)] - x[at, None])
+
+
+def crps(made: Forecast, x: Floats, at: Rows) -> Floats:
+    return window_crps(np.asarray(made.quantiles), LEVELS, moves_from(x, at))
 
 
 def linear(har: Har, x: Floats, at: Rows, ranges: Floats | None = None) -> Forecast:

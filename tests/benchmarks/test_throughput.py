@@ -5,29 +5,25 @@ cores. The yardsticks, of the same run: pyarrow reads the same files without a c
 alone computes as many forecasts. Many of the files are links to one.
 """
 
-import os
 import sys
 from datetime import date
 from pathlib import Path
 
-import numpy as np
-import pandas as pd
 import pytest
 
-from lstmcli.market.calendars import sessions_of
-from lstmcli.market.store import write_stored
-from lstmcli.market.symbols import price_path, sidecar_path
-from tests.benchmarks.test_batch import COMMAND, Cost, bars, cost
+from tests.benchmarks.measure import Cost, cost, store
+from tests.command_line import PROGRAM
 
 pytestmark = pytest.mark.slow
-SYMBOLS, READ, FEW, DISTINCT, ROWS = 10_000, 8000, 1000, 50, 5000
+SYMBOLS, READ, FEW, ROWS = 10_000, 8000, 1000, 5000
 TODAY = date(2026, 6, 30)
 OURS = f"""
 import sys
 from datetime import date
 from pathlib import Path
 from lstmcli.config import Data
-from lstmcli.workflows.prices import Source, stream_prices
+from lstmcli.sources.loading import stream_prices
+from lstmcli.sources.source import Source
 symbols = tuple(Path(sys.argv[1]).read_text().split())
 source = Source(Path("data"), date.fromisoformat("{TODAY}"), symbols=symbols)
 assert sum(len(each.frame) for each in stream_prices(source, Data())) == {ROWS} * len(symbols)
@@ -67,15 +63,8 @@ with torch.inference_mode():
 def shelf(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A store of 10,000 symbols, and lists of some of them."""
     folder = tmp_path_factory.mktemp("shelf")
-    days = sessions_of("XNYS")
-    days = days[days <= np.datetime64(TODAY)][-ROWS:]
-    names = [f"S{k:05}" for k in range(SYMBOLS)]
-    data = folder / "data"
-    for seed, name in enumerate(names[:DISTINCT]):
-        write_stored(data, name, "1d", bars(pd.DatetimeIndex(days.astype("M8[ns]")), seed), {})
-    for number, name in enumerate(names[DISTINCT:]):
-        for path in (price_path, sidecar_path):
-            os.link(path(data, names[number % DISTINCT]), path(data, name))
+    names = [f"S{number:05}" for number in range(SYMBOLS)]
+    store(folder, names, ROWS)
     for count in (1, FEW, READ, SYMBOLS):
         (folder / f"{count}.txt").write_text("\n".join(names[:count]) + "\n")
     return folder
@@ -100,8 +89,8 @@ def test_ten_thousand_symbols_are_forecast(shelf: Path, form: str) -> None:
 
     def predict(count: int) -> Cost:
         options = ("--model", "base", "--symbols-file", f"{count}.txt", "--format", form)
-        found = cost(COMMAND, "predict", *options, "--output", "out", "--quiet", folder=shelf)
-        with (shelf / "out").open("rb") as file:
+        found = cost(PROGRAM, "predict", *options, "--output", "rows", "--quiet", folder=shelf)
+        with (shelf / "rows").open("rb") as file:
             assert sum(1 for _ in file) == 50 * count + (form == "csv")
         return found
 

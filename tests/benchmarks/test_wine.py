@@ -8,25 +8,21 @@ United States, which come from the folder that LSTMCLI_BENCHMARK_DATA names, say
 """
 
 import os
-from datetime import date
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import pytest
-import torch
 
 from lstmcli.dataset.series import Series
 from lstmcli.evaluation.backtest import actual_moves
 from lstmcli.forecasting.baselines import seasonal_drift, seasonal_naive
 from lstmcli.forecasting.forecaster import forecast
-from lstmcli.forecasting.model import series_for
 from lstmcli.learning.fit import fit
 from lstmcli.recipes import load_settings
-from lstmcli.sources.loading import load_prices
-from lstmcli.sources.source import Source
+from tests.benchmarks.measure import shipped_plan
 from tests.command_line import document_of, succeed
-from tests.synthetic import make_plan
+from tests.synthetic import CPU
 
 pytestmark = pytest.mark.slow
 
@@ -111,10 +107,9 @@ def one_year(sales: Sales, year: int, overrides: list[str]) -> list[float]:
                 *overrides,
             ],
         )
-        (prices,), _ = load_prices(Source(Path("data"), date(2026, 1, 1)), settings.data)
-        series = series_for(settings, prices)
-        plan = make_plan([series], settings)
-        model = fit(plan, settings, torch.device("cpu")).model
+        plan = shipped_plan(settings)
+        (series,) = plan.series
+        model = fit(plan, settings, CPU).model
         fit_rows = plan.splits[0].fit_rows
         cutoffs = np.arange(fit_rows, fit_rows + 12)
         errors.append(_error(forecast(model, [series], [cutoffs]).median, series, cutoffs))

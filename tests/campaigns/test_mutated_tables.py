@@ -17,6 +17,7 @@ import pytest
 
 from lstmcli.errors import DataError, LstmcliError
 from lstmcli.market.tables import read_prices
+from tests.campaigns.seeds import outcomes
 
 TODAY = date(2026, 1, 1)
 FORMS = (
@@ -191,26 +192,17 @@ def check(rows: list[list[str]], form: Form) -> str:
     return "read" if read else "refused"
 
 
-def run(first: int, count: int) -> dict[str, int]:
-    """Check mutated tables by their seeds; the count of each outcome."""
-    outcomes = {"read": 0, "refused": 0}
-    for seed in range(first, first + count):
-        chance = Random(seed)
-        form = Form.draw(chance)
-        rows = mutate(form.write(chance), form, chance)
-        try:
-            outcomes[check(rows, form)] += 1
-        except Exception as error:
-            raise AssertionError(f"table {seed}: {error!r}, {form}") from error
-    return outcomes
+def one_table(chance: Random) -> str:
+    form = Form.draw(chance)
+    return check(mutate(form.write(chance), form, chance), form)
 
 
 def test_some_mutated_tables_mean_what_they_say_or_are_refused() -> None:
-    outcomes = run(0, 300)
-    assert min(outcomes.values()) > 40, outcomes
+    found = outcomes(one_table, 0, 300)
+    assert min(found["read"], found["refused"]) > 40, found
 
 
 @pytest.mark.slow
 def test_twenty_thousand_mutated_tables_mean_what_they_say_or_are_refused() -> None:
     """Print how many of the tables are read; the others are refused."""
-    print(run(300, 20_000))
+    print(outcomes(one_table, 300, 20_000))

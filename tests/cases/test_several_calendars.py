@@ -2,16 +2,23 @@
 
 import io
 from datetime import date
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 
+import lstmcli as lc
+from lstmcli.api import Evaluation
+from lstmcli.arrays import Floats
 from lstmcli.errors import DataError
+from lstmcli.evaluation.scores import Scores
+from lstmcli.evaluation.verdict import Summary
 from lstmcli.market.calendars import calendar_of, sessions_of
 from lstmcli.market.prices import Prices
 from lstmcli.market.tables import read_prices
+from lstmcli.report.score_tables import directions
 from tests.rows import for_each
 
 TODAY = date(2024, 7, 1)
@@ -146,3 +153,30 @@ def test_a_single_column_on_calendar_days_has_no_rows_on_weekends() -> None:
         assert prices.frame.index.equals(open_days("AAPL"))
         left_out = len(frame) - len(prices.frame)
         assert prices.notes == (f"Empty rows on days without a session are left out: {left_out}.",)
+
+
+def test_empty_rows_on_sessions_at_the_end_are_not_called_days_without_one() -> None:
+    frame = closes(open_days("AAPL")).rename("Close").to_frame()
+    frame.iloc[-5:] = np.nan
+    for name in ("AAPL", "my fund"):
+        [prices] = read(frame, name=name).values()
+        assert prices.notes == ("Empty rows before or after all prices are left out: 5.",)
+
+
+def test_the_constant_answer_next_to_counts_is_that_with_the_most_of_them(tmp_path: Path) -> None:
+    days = pd.date_range("2018-01-01", "2020-12-31", name="Date")
+    step = np.random.default_rng(0).normal(0.0, 1e-3, len(days)).cumsum()
+    coin = np.exp(step - 2e-3 * np.arange(len(days)))  # falls, in more windows than the share has
+    frame = pd.DataFrame({"coin": 100.0 * coin, "AAPL": 100.0 / coin}, index=days)
+    frame.loc[~np.isin(days.to_numpy().astype("datetime64[D]"), sessions_of("XNYS")), "AAPL"] = None
+    found = lc.evaluate(frame, models=["base"], data_dir=tmp_path)
+    falls = int((found.windows["actual"] < found.windows["last_close"]).sum())
+    assert 2 * falls > len(found.windows)
+    assert found.summary["always_right"] == falls
+    screen = "\n".join(map(str, directions(*_scored(found))))
+    assert f'always "down": {falls} of {len(found.windows)}' in screen
+
+
+def _scored(found: Evaluation) -> tuple[Summary, Scores, Floats]:
+    (report,) = found.reports
+    return report.summaries[0], report.scores, report.backtest.actual[:, -1]

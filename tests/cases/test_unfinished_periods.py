@@ -58,6 +58,10 @@ def read(tmp_path: Path, dates: list[str], today: date = TODAY) -> Prices:
         (every_month("first", "2026-11"), "2026-10-01", "2026-11-01: its month is not over"),
         ([*every_month("first", "2026-11"), "2026-11-25"], "2026-10-01", "and 2026-11-25"),
         (every_month("last", "2026-11"), "2026-10-31", "2026-11-30: its month is not over"),
+        (every_month("first", "2026-10")[::3], "2026-07-01", "2026-10-01: its quarter is not over"),
+        (every_month("last", "2026-12")[2::3], "2026-09-30", "2026-12-31: its quarter is not over"),
+        (every_month("first", "2026-01")[::12], "2025-01-01", "2026-01-01: its year is not over"),
+        (every_month("last", "2026-12")[5::6], "2026-06-30", "2026-12-31: its half-year is not"),
     ],
 )  # fmt: skip
 def test_a_period_that_is_not_over_is_left_out_and_named(
@@ -78,6 +82,9 @@ def test_a_period_that_is_not_over_is_left_out_and_named(
         (every_month("first", "2026-10"), TODAY),
         (every_month("last", "2026-10"), date(2026, 11, 1)),
         (every_month("first", "2026-11"), date(2026, 12, 1)),
+        (every_month("first", "2026-10")[::3], date(2027, 1, 1)),
+        (every_month("last", "2026-10")[::3], TODAY),  # of a company's year
+        (every_month("last", "2025-12")[11::12], TODAY),
     ],
 )  # fmt: skip
 def test_a_period_that_is_over_stays(dates: list[str], today: date, tmp_path: Path) -> None:

@@ -60,7 +60,7 @@ def test_a_clean_audit_says_so_and_changes_nothing(home: Path) -> None:
 
 
 def test_a_leak_is_shown_and_named_in_one_line_with_exit_code_1(home: Path, leak: None) -> None:
-    outcome = audit(home)
+    outcome = audit(home, "--n-windows", 2)
     assert outcome.code == 1
     assert "Audit: not clean. 1 of" in outcome.out
     assert "Failed comparisons" in outcome.out
@@ -74,7 +74,7 @@ def test_a_leak_is_shown_and_named_in_one_line_with_exit_code_1(home: Path, leak
 
 
 def test_json_has_what_the_screens_have(home: Path) -> None:
-    options = ("--audit-epochs", 1, "--n-windows", 3)
+    options = ("--audit-epochs", 1, "--n-windows", 2)
     outcome = audit(home, "--format", "json", *options)
     found = json.loads(outcome.out)
     assert (outcome.code, found["clean"], found["audit"]) == (0, True, True)
@@ -89,7 +89,7 @@ def test_json_has_what_the_screens_have(home: Path) -> None:
         for each in counted
         if each["stage"] == "forecast" and each["compared"] != "trend calls"
     ]
-    assert (found["windows"], set(days)) == (3, {3})
+    assert (found["windows"], set(days)) == (2, {2})
     shown = audit(home, *options, "--details").out.splitlines()
     for each in found["comparisons"]:
         assert each["result"] == ("changed" if each["stage"] == "control" else "identical")
@@ -138,7 +138,7 @@ def test_windows_in_fitted_rows_are_reported(home: Path) -> None:
 def test_a_shuffled_recipe_is_reported_to_leak_by_design(home: Path) -> None:
     shuffled = ("--set", "split.method=shuffled", "--set", "window.scaling=relative")
     succeed("train", "--config", "tiny.toml", *shuffled, "--name", "shuffled", folder=home)
-    outcome = audit(home, "--model", "shuffled", "--n-windows", 2)
+    outcome = audit(home, "--model", "shuffled", "--n-windows", 1)
     assert outcome.code == 1
     assert "split.method shuffled leaks by design" in outcome.out
     assert "split.method shuffled leaks by design" in outcome.err

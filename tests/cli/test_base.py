@@ -226,7 +226,7 @@ def test_few_rows_shrink_towards_base_unless_trained_from_scratch(
 def test_a_model_shrunk_towards_base_is_audited(home: Path) -> None:
     trained = run(home, "train", *SHORT, "--name", "own", "--set", "train.epochs=1")
     assert trained.code == 0, trained.err
-    done = run(home, "evaluate", "--audit", "--n-windows", "2", "--quiet")
+    done = run(home, "evaluate", "--audit", "--n-windows", "1", "--quiet")
     assert (done.code, done.err) == (0, "")
     assert "kept" in done.out
     assert "lineage" in done.out

@@ -382,8 +382,11 @@ def test_many_symbols_have_a_row_each_and_of_more_than_fifteen_the_best_and_the_
 TINY = ("--set", "train.epochs=1", "--set", "model.hidden_sizes=[2]")
 
 
+LARGE = "--set=train.batch_size=1024"
+
+
 def test_lab_prints_its_four_numbers(tmp_path: Path) -> None:
-    windows = document_of(tmp_path, "train", "--config", "lab", *TINY)["metadata"]["windows"]
+    windows = document_of(tmp_path, "train", "--config", "lab", *TINY, LARGE)["metadata"]["windows"]
     assert (windows["rows"], windows["train"], windows["test"]) == (4171, 3709, 412)
     found = document(tmp_path)
     assert found["windows"]["evaluated"] == 8
@@ -395,7 +398,7 @@ def test_lab_prints_its_four_numbers(tmp_path: Path) -> None:
 
 
 def test_lab_corrected_gives_the_baselines_of_the_protocol(tmp_path: Path) -> None:
-    succeed("train", "--config", "lab-corrected", *TINY, folder=tmp_path)
+    succeed("train", "--config", "lab-corrected", *TINY, LARGE, folder=tmp_path)
     found = document(tmp_path)
     assert found["windows"]["rows"] == 4697
     assert found["windows"]["evaluated"] == found["scores"]["n_independent"] == 13

@@ -257,7 +257,7 @@ def test_explain_names_the_inputs_and_their_part(honest: Path) -> None:
 
 
 def audit(folder: Path, name: str) -> Outcome:
-    words = ("evaluate", "--audit", "--n-windows", "5", "--quiet", "--model", name)
+    words = ("evaluate", "--audit", "--n-windows", "2", "--quiet", "--model", name)
     return in_process(*words, folder=folder)
 
 

@@ -118,6 +118,18 @@ def test_validation_is_quoted_with_its_tests_and_past_moves(home: Path, tested: 
     ) in words_of(predict(home).out)
 
 
+def test_validation_of_other_steps_than_are_shown_says_of_how_many(home: Path) -> None:
+    path = home / "data/models/tiny/v0001/metadata.json"
+    record = json.loads(path.read_text())
+    models = {"network": {"rmse": 0.03}, "naive": {"rmse": 0.031}}
+    record["validation"] |= {"n_windows": 24, "n_independent": 24, "models": models}
+    path.write_text(json.dumps(record))
+    for horizon, said in ((5, ""), (3, " over 5 sessions"), (8, " over 5 sessions")):
+        text = words_of(predict(home, "--horizon", horizon, "--report", "fan.html").out)
+        assert f"typical error{said} 3.00 %, naive 3.10 %" in text
+        assert f"Typical error{said} on 24 validation windows" in (home / "fan.html").read_text()
+
+
 def test_scale_of_mase_is_that_of_evaluate_and_never_of_bars_after_the_cutoff(home: Path) -> None:
     prices = pd.read_csv(home / "prices.csv")["Close"]
     (early,) = forecasts(home, "--as-of", sessions(300)[100])

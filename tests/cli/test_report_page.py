@@ -18,6 +18,7 @@ import pandas as pd
 import pytest
 
 from lstmcli.evaluation.verdict import difference
+from lstmcli.pictures import page as page_module
 from tests.command_line import Outcome, assert_one_error, in_process, succeed, walk
 
 pytest.importorskip("matplotlib")
@@ -101,6 +102,12 @@ def fan(trained_fan: Path, tmp_path_factory: pytest.TempPathFactory) -> Evaluate
     written = ("--report", "page.html", "--forecasts", "long.csv")
     document = json.loads(evaluate(folder, *written, "--format", "json").out)
     return Evaluated(folder, (folder / "page.html").read_text("utf-8"), document)
+
+
+@pytest.fixture
+def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Draw nothing, where the words are what matters; a page takes a second to draw."""
+    monkeypatch.setattr(page_module, "render", lambda *rest: b"<svg><g/></svg>")
 
 
 def second_model(fan_home: Path) -> None:
@@ -304,7 +311,7 @@ def csv_of(home: Path, *options: str) -> pd.DataFrame:
     return pd.read_csv(io.StringIO(done.out))
 
 
-def test_several_forecasts_have_a_row_each_and_a_part_each(fan_home: Path) -> None:
+def test_several_forecasts_have_a_row_each_and_a_part_each(undrawn: None, fan_home: Path) -> None:
     page = forecast_page(fan_home)
     assert page.of("h1") == ["one, two, next 10 sessions"]
     assert [each.partition(":")[0] for each in page.of("h2")[:2]] == ["one", "two"]
@@ -318,7 +325,7 @@ def test_a_point_forecast_has_no_range_and_past_ones_their_outcome(home: Path) -
     assert "Actual" in page.of("th")
 
 
-def test_hindsight_is_reported_at_the_top(home: Path) -> None:
+def test_hindsight_is_reported_at_the_top(undrawn: None, home: Path) -> None:
     page = page_of(home, "--start", "2018-06-01")
     (said,) = [text for text in page.of("p") if "prove nothing" in text and "start" in text]
     assert page.of("p").index(said) == 1  # below what was evaluated

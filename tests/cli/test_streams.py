@@ -312,3 +312,53 @@ def test_quiet_keeps_the_results_of_predict_and_evaluate(
     done = in_process(*command.split(), "--quiet", folder=home)
     assert (done.code, done.err) == (0, "")
     assert bool(done.out) == result
+
+
+@pytest.mark.parametrize(
+    ("options", "why"),
+    [
+        (["--csv", "own.csv", "--output", "own.csv"], "--csv own.csv reads it"),
+        (["--csv", "A=own.csv", "--errors", "./own.csv"], "--csv A=own.csv reads it"),
+        (["--csv", "own.csv", "--output", "link.csv"], "--csv own.csv reads it"),
+        (["--csv", "tables", "--output", "tables/own.csv"], "--csv tables reads it"),
+        (["--symbols-file", "own.csv", "--plot", "own.csv"], "--symbols-file own.csv reads it"),
+        (["--output", "data/prices/1d/A.csv"], "data/prices is reserved for stored data"),
+        (["--output", "new.csv", "--errors", "new.csv"], "--output writes it too"),
+        (["--output", "new.jsonl", "--log-file", "new.jsonl"], "--log-file writes it too"),
+    ],
+    ids=str,
+)
+def test_no_output_replaces_an_input_or_another_output(
+    home: Path, options: list[str], why: str
+) -> None:
+    (home / "tables").mkdir()
+    text = (home / "prices.csv").read_bytes()
+    for name in ("own.csv", "tables/own.csv"):
+        (home / name).write_bytes(text)
+    (home / "link.csv").symlink_to("own.csv")
+    outcome = in_process("predict", *options, folder=home)
+    assert (outcome.code, outcome.out) == (2, "")
+    assert f"{why}. Choose another file." in outcome.err
+    assert (home / "own.csv").read_bytes() == text
+    assert not (home / "new.csv").exists()
+
+
+def test_a_device_takes_several_outputs(home: Path) -> None:
+    succeed("predict", "--output", "/dev/null", "--errors", "/dev/null", folder=home)
+
+
+@pytest.mark.parametrize(
+    ("option", "name", "expected"),
+    [
+        ("--forecasts", "all.json", "found .json, expected .csv or .parquet"),
+        ("--forecasts", "all.csv.gz", "found .gz, expected .csv or .parquet"),
+        ("--errors", "failed.parquet", "found .parquet, expected .csv"),
+    ],
+)
+def test_a_further_file_is_not_named_as_of_another_format(
+    home: Path, option: str, name: str, expected: str
+) -> None:
+    outcome = in_process("evaluate", option, name, folder=home)
+    assert (outcome.code, outcome.out) == (2, "")
+    assert f"({option} {name}): {expected}." in outcome.err
+    assert not (home / name).exists()

@@ -173,6 +173,7 @@ WRONG = [
     ("fetch --symbols-file none.txt", 2, "no symbols ... --symbols-file"),
     ("fetch --symbols-file bad.txt", 2, "not a ticker (line 2"),
     ("fetch --symbols-file utf16.txt", 2, "not a list of symbols"),
+    ("predict --symbols-file none.txt", 2, "no symbols (--symbols-file none.txt)"),
     ("predict --symbols-file endless.txt", 2, "endless.txt ... more than 1000000 characters"),
     ("predict AAPL", 4, "AAPL ... lstmcli fetch AAPL"),
     ("predict --csv prices.csv AAPL", 4, "AAPL ... prices ... --csv NAME=FILE"),

@@ -17,8 +17,18 @@ from lstmcli.cluster import connection
 from lstmcli.cluster.connection import connected
 from lstmcli.errors import LstmcliError, NetworkError, UsageError
 from tests.cli.test_signals import wait_for
+from tests.cluster.processes import stop_cluster
 from tests.command_line import PROGRAM, assert_one_error, csv_text, environment, in_process, walk
 from tests.rows import for_each
+
+
+@pytest.fixture(autouse=True)
+def unconnected() -> Iterator[None]:
+    """Stop the cluster of other tests, which these would use."""
+    if ray.is_initialized():
+        stop_cluster()
+    yield
+    assert not ray.is_initialized()
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,9 @@ import pytest
 import ray
 from ray.cluster_utils import Cluster as Nodes
 
+from lstmcli.cluster import connection
 from lstmcli.cluster.connection import connected
+from lstmcli.errors import NetworkError
 from tests.cli.test_signals import wait_for
 
 pytestmark = pytest.mark.slow
@@ -43,3 +45,16 @@ def test_tasks_run_on_both_nodes_and_again_where_one_is_lost(nodes: Any) -> None
         assert len(found) == 8
         assert set(found[4:]) == {nodes.head_node.node_id}
         wait_for(lambda: cluster.slots == 1)
+
+
+def test_a_run_ends_with_an_error_where_the_head_is_lost(
+    nodes: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connection, "_LONGEST_LOSS", 2.0)
+    monkeypatch.setattr(connection, "_BETWEEN", 0.5)
+    lost = pytest.raises(NetworkError, match=r"lost the Ray cluster .*: its head does not answer")
+    with lost as caught, connected(nodes.address) as cluster:
+        for number, _ in enumerate(cluster.run(node_of, [(0,)] * 500)):
+            if number == 3:
+                nodes.head_node.kill_all_processes(check_alive=False, allow_graceful=False)
+    assert caught.value.exit_code == 6

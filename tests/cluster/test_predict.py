@@ -4,6 +4,7 @@ import os
 import signal
 from collections.abc import Iterator
 from datetime import date
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from tests.command_line import TINY_RECIPE, Outcome, csv_text, in_process, walk
 from tests.rows import for_each
 from tests.yahoo_stand_in import random_walk, stand_in
 
+pytestmark = pytest.mark.usefixtures("two_workers")
 make_ready = predict.make_ready
 SYMBOLS = ("SA", "SB", "SC", "SD", "SE")
 
@@ -30,26 +32,17 @@ def with_a_bug(prices: Prices, **options: Any) -> Ready:
     return make_ready(prices, **options)
 
 
-def once_killed(prices: Prices, **options: Any) -> Ready:
+def once_killed(mark: Path, prices: Prices, **options: Any) -> Ready:
     """Kill the worker of one batch, the first time."""
-    if prices.symbol == "SC" and not Path(os.environ["MARK"]).exists():
-        Path(os.environ["MARK"]).touch()
+    if prices.symbol == "SC" and not mark.exists():
+        mark.touch()
         os.kill(os.getpid(), signal.SIGKILL)
     return make_ready(prices, **options)
 
 
 @pytest.fixture(scope="module")
-def mark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A file named by the environment that the workers start with."""
-    with pytest.MonkeyPatch.context() as patched:
-        path = tmp_path_factory.mktemp("mark") / "killed"
-        patched.setenv("MARK", str(path))
-        yield path
-
-
-@pytest.fixture(scope="module")
-def home(mark: Path, two_workers: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A store with a series that is too short, a model of one symbol, and two workers."""
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store with a series that is too short, and a model of one symbol."""
     folder = tmp_path_factory.mktemp("home")
     prices = folder / "data" / "prices" / "1d"
     prices.mkdir(parents=True)
@@ -124,10 +117,11 @@ def test_an_error_in_the_middle_comes_after_the_same_rows(home: Path) -> None:
 
 
 def test_the_batch_of_a_killed_worker_is_done_again(
-    home: Path, mark: Path, monkeypatch: pytest.MonkeyPatch
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    mark = tmp_path / "killed"
     expected = in_process("predict", *SYMBOLS, folder=home)
-    monkeypatch.setattr(predict, "make_ready", once_killed)
+    monkeypatch.setattr(predict, "make_ready", partial(once_killed, mark))
     done = in_process("predict", *SYMBOLS, "--ray", "local", folder=home)
     assert mark.exists()
     assert done == expected
@@ -177,7 +171,7 @@ def test_the_same_from_python(home: Path) -> None:
 
 
 @pytest.mark.slow
-def test_forecast_uses_the_cluster_for_its_forecasts(two_workers: None, tmp_path: Path) -> None:
+def test_forecast_uses_the_cluster_for_its_forecasts(tmp_path: Path) -> None:
     with stand_in() as script:
         for number, symbol in enumerate(("AAPL", "MSFT", "YOUNG")):
             script.serve(symbol, random_walk(20 if symbol == "YOUNG" else 300 + number))

@@ -49,6 +49,7 @@ def test_without_refits_no_cluster_is_asked_for(fan: World) -> None:
     assert fan.evaluate(ray="no address").refits == ()
 
 
+@pytest.mark.slow  # test_tasks and test_predict lose a worker each time
 def test_a_worker_killed_in_the_middle_changes_nothing(fan: World) -> None:
     killed: list[int] = []
 

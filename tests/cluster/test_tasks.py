@@ -30,7 +30,7 @@ from lstmcli.market.yahoo import NothingInRange
 
 
 def slowly(number: int) -> int:
-    time.sleep(0.2 if number % 2 else 0.0)
+    time.sleep(0.05 if number % 2 else 0.0)
     return number
 
 

@@ -4,11 +4,13 @@ import os
 import signal
 import time
 from datetime import date
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from ray.train.v2.api.data_parallel_trainer import DataParallelTrainer
 
 from lstmcli.cluster import tasks, training
 from lstmcli.cluster.tasks import Cluster
@@ -41,7 +43,24 @@ def weights(done: Fit) -> dict[str, bytes]:
     return {name: each.numpy().tobytes() for name, each in done.model.network.state_dict().items()}
 
 
-def test_the_version_is_that_of_one_process_within_rounding(tmp_path: Path) -> None:
+@pytest.fixture
+def fewer_processes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Start none of the processes that Ray Train has for data sets and for what it left behind.
+
+    Each takes seconds to start. The slow tests have them.
+    """
+    every = DataParallelTrainer._create_default_callbacks
+    unneeded = {"DatasetsCallback", "PlacementGroupCleanerCallback"}
+
+    def some(self: Any) -> list[Any]:
+        return [each for each in every(self) if type(each).__name__ not in unneeded]
+
+    monkeypatch.setattr(DataParallelTrainer, "_create_default_callbacks", some)
+
+
+def test_the_version_is_that_of_one_process_within_rounding(
+    fewer_processes: None, tmp_path: Path
+) -> None:
     (tmp_path / "prices.csv").write_text(csv_text(walk(300)))
     _, settings = prepared(RECIPE)
 
@@ -70,9 +89,14 @@ def break_down(seconds: float) -> bool:
     raise _BROKEN
 
 
-@pytest.fixture(scope="module")
-def whole(cluster: Cluster) -> dict[str, bytes]:
+@cache
+def trained_whole(cluster: Cluster) -> dict[str, bytes]:
     return weights(together(cluster, Course(), epochs=60))
+
+
+@pytest.fixture
+def whole(cluster: Cluster) -> dict[str, bytes]:
+    return trained_whole(cluster)
 
 
 @pytest.mark.slow

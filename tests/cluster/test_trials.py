@@ -92,6 +92,7 @@ def test_a_search_that_learns_goes_on_to_the_same_end_however_it_was_stopped(
     assert not list((tmp_path / "data/tuning").rglob("*trial-*.lock"))
 
 
+@pytest.mark.slow  # test_tasks and test_predict lose a worker each time
 def test_a_worker_that_dies_costs_no_trial(point: World, tmp_path: Path) -> None:
     dies = Once(tmp_path / "died", die)
     search: dict[str, Any] = {"trials": 3, "pruner": "none", "sampler": "random"}

@@ -182,11 +182,12 @@ def test_the_change_of_a_series_is_its_log_return() -> None:
     np.testing.assert_array_equal(made[1:, 0], np.diff(np.log(close)))
 
 
-@for_each("text", ["column:X:log", "column:Y"])
+@for_each("text", ["column:X:log", "column:Y", "column:Close"])
 def test_what_cannot_be_made_is_an_error_that_names_the_column(text: str) -> None:
     words = {
         "column:X:log": r"cannot take the log of column:X .*found -1 on 2000-01-04",
         "column:Y": r"no column Y, which the model reads \(AAA in AAA.csv\): found Close, column:X",
+        "column:Close": r'found it among their fields. Write "close" in window.features',
     }
     with pytest.raises(DataError, match=words[text]):
         raw_inputs(with_column(np.array([1.0, -1.0, 2.0])), [OwnInput.parse(text)])

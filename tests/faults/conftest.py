@@ -37,3 +37,14 @@ def home(trained_home: Path, place: Path) -> Path:
     shutil.copytree(trained_home, place / "home")
     (place / "home").chmod(0o755)
     return place / "home"
+
+
+def copies(
+    folder: Path, stride: int, most: int, place: Path | None = None
+) -> Iterator[tuple[int, Path]]:
+    """Yield a fresh copy for each step of the disk, as often as they are asked for."""
+    for step in range(stride, most, stride):
+        copy = (place or folder.parent) / f"step-{step}"
+        shutil.copytree(folder, copy)
+        yield step, copy
+        shutil.rmtree(copy)

@@ -6,9 +6,7 @@ goes on where this one ended.
 
 import errno
 import os
-import shutil
 import signal
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -18,6 +16,7 @@ import pytest
 from lstmcli.market.calendars import sessions_of
 from lstmcli.runs.ledger import Damage, read_ledger
 from tests.command_line import assert_one_error, csv_text, succeed, walk
+from tests.faults.conftest import copies
 from tests.forked_runs import DiskFault, ForkServer
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs processes to kill")
@@ -44,15 +43,6 @@ def prices(home: Path) -> Path:
     return home
 
 
-def copies(folder: Path, stride: int) -> Iterator[tuple[int, Path]]:
-    """A fresh copy of a folder for each step of the disk, as often as they are asked for."""
-    for step in range(stride, MOST_STEPS, stride):
-        copy = folder.with_name(f"step-{step}")
-        shutil.copytree(folder, copy)
-        yield step, copy
-        shutil.rmtree(copy)
-
-
 def symbols(folder: Path) -> tuple[list[str], int]:
     """The symbols of every sound line, and how many lines are damaged."""
     found = list(read_ledger(folder / "data"))
@@ -69,7 +59,7 @@ def test_a_recording_killed_at_any_step_keeps_every_earlier_line(
         succeed(*RECORD, folder=prices)
     before = list(NAMES) * earlier
     torn = 0
-    for step, folder in copies(prices, stride):
+    for step, folder in copies(prices, stride, MOST_STEPS):
         run = forks.run(*QUIETLY, folder=folder, fault=DiskFault("kill", step))
         found, damaged = symbols(folder)
         assert found[: len(before)] == before
@@ -95,7 +85,7 @@ def test_a_recording_that_cannot_be_written_says_so_and_leaves_no_part(
 ) -> None:
     succeed(*RECORD, folder=prices)
     failed_in_ledger = 0
-    for step, folder in copies(prices, stride):
+    for step, folder in copies(prices, stride, MOST_STEPS):
         number = ERRORS[step % len(ERRORS)]
         fault = DiskFault("error", step, number, lasting)
         run = forks.run(*QUIETLY, folder=folder, fault=fault)

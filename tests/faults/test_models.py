@@ -10,7 +10,6 @@ import json
 import os
 import shutil
 import signal
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -19,6 +18,7 @@ import torch
 from lstmcli.runs.bundle import load_bundle
 from lstmcli.runs.registry import versions
 from tests.command_line import Outcome, assert_one_error, document_of, in_process, succeed
+from tests.faults.conftest import copies
 from tests.forked_runs import DiskFault, ForkServer
 from tests.store_state import is_free, strays
 from tests.yahoo_stand_in import StandIn, random_walk, split
@@ -57,15 +57,6 @@ def pointer(home: Path) -> list[str]:
     return (home / MODELS / "champion").read_text("ascii").splitlines()
 
 
-def copies(home: Path, place: Path, stride: int) -> Iterator[tuple[int, Path]]:
-    """A fresh copy for each step, as often as they are asked for."""
-    for step in range(stride, MOST_STEPS, stride):
-        copy = place / f"step-{step}"
-        shutil.copytree(home, copy)
-        yield step, copy
-        shutil.rmtree(copy)
-
-
 def assert_sound(home: Path, pointers: list[list[str]], may_be_gone: set[str]) -> None:
     """The pointer is one of these, all it names is there, and every version is whole."""
     assert pointer(home) in pointers
@@ -84,7 +75,7 @@ def test_a_change_killed_at_any_step_leaves_the_old_champion_or_the_new_one(
 ) -> None:
     command, after, may_be_gone = CHANGES[change]
     old, seen = pointer(five), set()
-    for step, folder in copies(five, place, stride):
+    for step, folder in copies(five, stride, MOST_STEPS, place):
         run = forks.run("models", *command, folder=folder, fault=DiskFault("kill", step))
         assert_sound(folder, [old, after], may_be_gone)
         seen.add((pointer(folder)[0], *versions(folder / "data", "tiny")))
@@ -110,7 +101,7 @@ def test_a_change_that_the_disk_refuses_is_told_and_leaves_the_old_or_the_new(
 ) -> None:
     command, after, may_be_gone = CHANGES[change]
     old = pointer(five)
-    for step, folder in copies(five, place, stride):
+    for step, folder in copies(five, stride, MOST_STEPS, place):
         fault = DiskFault("error", step, errno.ENOSPC, lasting=True)
         run = forks.run("models", *command, folder=folder, fault=fault)
         assert_sound(folder, [old, after], may_be_gone)
@@ -157,7 +148,7 @@ def test_prices_that_were_replaced_leave_a_mark_wherever_the_fetch_was_killed(
     yahoo.serve("AAPL", split(bars, "2024-06-24", 4))
     template = place / "template"
     shutil.copytree(place / "data", template / "data")
-    for step, folder in copies(template, place, stride):
+    for step, folder in copies(template, stride, MOST_STEPS):
         run = forks.run(
             "fetch", "AAPL", "--rate", 100, folder=folder, fault=DiskFault("kill", step)
         )

@@ -22,33 +22,6 @@ def test_a_write_makes_the_folders_and_leaves_only_the_file(tmp_path: Path) -> N
     assert list(path.parent.iterdir()) == [path]
 
 
-def test_a_write_replaces_what_was_there(tmp_path: Path) -> None:
-    path = tmp_path / "file"
-    atomic.write_bytes(path, b"a long old text")
-    atomic.write_bytes(path, b"new")
-    assert path.read_bytes() == b"new"
-
-
-@pytest.mark.parametrize("step", ["fsync", "replace"])
-@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), KeyboardInterrupt()])
-def test_a_write_that_breaks_off_leaves_the_old_file(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str, error: BaseException
-) -> None:
-    path = tmp_path / "file"
-    atomic.write_bytes(path, b"old")
-
-    def fail(*_: object) -> None:
-        raise error
-
-    with monkeypatch.context() as patch:
-        patch.setattr(os, step, fail)
-        expected = FileError if isinstance(error, OSError) else KeyboardInterrupt
-        with pytest.raises(expected):
-            atomic.write_bytes(path, b"new")
-    assert path.read_bytes() == b"old"
-    assert list(tmp_path.iterdir()) == [path]
-
-
 @pytest.mark.parametrize("step", ["block", "fsync", "replace"])
 @pytest.mark.parametrize("error", [OSError(28, "No space left on device"), KeyboardInterrupt()])
 def test_a_stream_that_breaks_off_leaves_the_old_file(
@@ -90,15 +63,6 @@ def test_only_the_errors_of_the_file_itself_name_it(
     with pytest.raises(FileError) as named, atomic.writing(path) as file:
         file.write(b"x" * 100_000)
     assert f"({path})" in str(named.value)
-
-
-def test_a_stream_takes_the_place_of_what_was_there(tmp_path: Path) -> None:
-    path = tmp_path / "file"
-    path.write_bytes(b"a long old text")
-    with atomic.replacing(path) as file:
-        file.write(b"new")
-    assert path.read_bytes() == b"new"
-    assert list(tmp_path.iterdir()) == [path]
 
 
 def test_the_bytes_reach_the_disk_before_the_name_does(

@@ -268,7 +268,7 @@ def test_the_recipe_says_how_often_unless_the_call_does(tmp_path: Path) -> None:
     world = World("point", tmp_path, "evaluate.refit=6", "evaluate.refit_window=rolling")
     assert world.evaluate().refits[-1].first > DAYS[0]
     assert world.evaluate(refit="never").refits == ()
-    assert len(world.evaluate(refit=3, refit_window="expanding").refits) == 7
+    assert len(world.evaluate(refit=9, refit_window="expanding").refits) == 2
 
 
 def test_cutoffs_from_a_refit_on_are_none_that_the_model_was_fitted_on(point: World) -> None:

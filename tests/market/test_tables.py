@@ -215,6 +215,8 @@ def test_missing_columns_name_those_found() -> None:
     refused("Day one,Close\n2024-01-02,1\n", "no Date column .*Day one, Close")
     refused("Date,Open,High\n2024-01-02,1,2\n", "no Close column .*Date, Open, High")
     refused("2024-01-02,1\n2024-01-03,2\n", "no Date column .*2024-01-02, 1")
+    refused("Tag,Close\n2024-01-02,1\n2024-01-03,2\n", "--columns date=Tag")
+    refused("Prices of AAPL,\nDate,Close\n2024-01-02,1\n", "Give a header line with")
 
 
 @for_each(

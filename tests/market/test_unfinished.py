@@ -1,12 +1,15 @@
 """Which bars are final at a given moment."""
 
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 
 import pandas as pd
 import pytest
 
 from lstmcli.market.calendars import calendar_of, drop_unfinished, library_calendar
+from lstmcli.market.prices import Prices
 from lstmcli.market.sessions import bars_due
+from lstmcli.market.validate import note_last
 from tests.rows import for_each
 
 
@@ -118,3 +121,29 @@ def test_a_history_is_up_to_date_until_the_next_bar_is_final(
     moment = datetime.fromisoformat(now).replace(tzinfo=UTC)
     due = bars_due(date.fromisoformat(last), symbol, interval, zone, moment)
     assert (due == 0) == expected
+
+
+@for_each(
+    ("last", "symbol", "now", "said"),
+    [
+        ("2026-11-27", "AAPL", "2026-11-27 13:20", "is not over"),  # a half day, to 18:00 in UTC
+        ("2026-11-27", "AAPL", "2026-11-27 18:10", "may not be over"),  # quotes lag
+        ("2026-11-27", "AAPL", "2026-11-27 18:31", ""),
+        ("2026-11-26", "AAPL", "2026-11-27 00:01", ""),
+        ("2026-11-27", "BTC-USD", "2026-11-27 23:59", "is not over"),
+        ("2026-11-28", "7203.T", "2026-11-27 20:00", "may not be over"),  # a Saturday
+        ("2026-11-27", "my fund", "2026-11-27 13:20", "may not be over"),
+    ],
+)
+def test_a_last_bar_is_named_until_its_session_is_over(
+    last: str, symbol: str, now: str, said: str
+) -> None:
+    freq = "D" if symbol == "BTC-USD" else "B"
+    days = pd.date_range("2026-10-05", last, freq=freq).drop("2026-11-26", errors="ignore")
+    days = days.union([pd.Timestamp(last)])
+    frame = pd.DataFrame({"Close": 1.0}, index=days.as_unit("ns").rename("Date"))
+    prices = Prices(symbol, frame, "1d", "own.csv", from_feed=symbol != "my fund")
+    note = note_last(prices, datetime.fromisoformat(now).replace(tzinfo=UTC))
+    text = f"the session of the last bar, {last}, {said}: its close may change"
+    assert note == (text if said else None)
+    assert note_last(replace(prices, interval="1wk"), datetime(2026, 11, 27, tzinfo=UTC)) is None

@@ -15,7 +15,7 @@ from lstmcli.networks.build import (
     count_parameters,
     named_layers,
 )
-from lstmcli.networks.heads import NextStep, QuantileFan
+from lstmcli.networks.heads import NextStep
 from tests.rows import for_each
 
 NETWORKS = get_args(Network)
@@ -57,30 +57,12 @@ def test_a_network_has_the_shapes_and_weights_asked_for(
     body = a_body(network, num_features)
     whole = nn.Sequential(body, NextStep(body.num_outputs, 2, dense_sizes=dense_sizes))
     assert whole(torch.randn(3, 9, num_features)).shape == (3, 2)
+    states = body(torch.randn(2, 12, num_features))
+    assert states.shape == (2, 12 if body.reach == 0 else 4, body.num_outputs)
     expected = expected_weights(network, num_features, (5, 4))
     sizes = [9 * num_features if network == "linear" else 4, *dense_sizes, 2]
     expected += sum(before * after + after for before, after in itertools.pairwise(sizes))
     assert count_parameters(whole) == expected
-
-
-@for_each("network", NETWORKS)
-@for_each("dense_sizes", [(), (7,)])
-def test_a_fan_has_quantiles_of_every_bar_that_a_state_belongs_to(
-    network: Network, dense_sizes: tuple[int, ...]
-) -> None:
-    body = a_body(network)
-    fan = nn.Sequential(
-        body,
-        QuantileFan(
-            body.num_outputs,
-            levels=(0.1, 0.5, 0.9),
-            horizon=6,
-            basis_size=2,
-            dense_sizes=dense_sizes,
-        ),
-    )
-    bars = 12 if body.reach == 0 else 4
-    assert fan(torch.randn(2, 12, 3)).shape == (2, bars, 6, 3)
 
 
 @for_each("network", NETWORKS)
@@ -127,15 +109,3 @@ def test_windows_in_a_batch_do_not_see_each_other(network: Network) -> None:
     x = torch.randn(4, 11, 3)
     alone = torch.cat([body(x[index : index + 1]) for index in range(4)])
     torch.testing.assert_close(body(x), alone)
-
-
-@for_each("network", NETWORKS)
-def test_the_same_seed_draws_the_same_weights_and_another_seed_others(network: Network) -> None:
-    drawn = []
-    for seed in (0, 0, 1):
-        torch.manual_seed(seed)
-        body = a_body(network)
-        drawn.append(nn.Sequential(body, NextStep(body.num_outputs, 2)))
-    first, again, other = (list(each.state_dict().values()) for each in drawn)
-    assert all(map(torch.equal, first, again))
-    assert not all(map(torch.equal, first, other))

@@ -1,4 +1,4 @@
-"""Gates against PyTorch's own hidden states, and against the equations one number at a time."""
+"""Gates and the peephole layer against PyTorch's own, and the equations one number at a time."""
 
 import math
 
@@ -65,6 +65,7 @@ def test_gates_of_an_lstm_are_those_of_its_equations(kind: type[nn.Module]) -> N
     layer = drawn(kind(3, 4))
     x = rows()
     opened, states = layer_gates(layer, x)
+    torch.testing.assert_close(layer(x.transpose(0, 1))[0].transpose(0, 1), states)
     for window in range(len(x)):
         for row, expected in enumerate(twin(layer, x[window])):
             for name, each in {**opened, "h": states}.items():
@@ -130,3 +131,48 @@ def test_a_body_without_gates_gives_none(layer: nn.Module) -> None:
     assert gates(body, rows()) == []
     body.layers = nn.ModuleList()
     assert gates(body, rows()) == []
+
+
+SHAPES = [(1, 1, 1, 1), (7, 3, 2, 4), (40, 2, 1, 3), (16, 2, 3, 2)]  # L, N, F, D
+
+
+def a_layer(num_features: int, size: int) -> PeepholeLSTM:
+    layer = PeepholeLSTM(num_features, size).double()
+    for weight in layer.parameters():
+        nn.init.normal_(weight, std=0.5)
+    return layer
+
+
+def inputs(length: int, n: int, num_features: int, size: int) -> list[Tensor]:
+    """x and the state before, in float64, with gradients."""
+    shapes = (length, n, num_features), (1, n, size), (1, n, size)
+    return [torch.randn(shape, dtype=torch.float64, requires_grad=True) for shape in shapes]
+
+
+def test_no_state_is_a_state_of_zero_and_no_gradient_is_needed() -> None:
+    layer, (x, *_) = a_layer(2, 3), inputs(5, 2, 2, 3)
+    zeros = torch.zeros(1, 2, 3, dtype=torch.float64)
+    with torch.inference_mode():
+        assert torch.equal(layer(x)[0], layer(x, (zeros, zeros))[0])
+    assert torch.equal(layer(x)[0].detach(), layer(x.detach())[0].detach())
+
+
+@for_each("shape", SHAPES)
+def test_without_peepholes_it_is_pytorchs_lstm_forward_and_backward(
+    shape: tuple[int, int, int, int],
+) -> None:
+    layer, given = a_layer(*shape[2:]), inputs(*shape)
+    nn.init.zeros_(layer.peepholes_l0)
+    theirs = nn.LSTM(*shape[2:]).double()
+    weights = dict(layer.named_parameters())
+    with torch.no_grad():
+        for name, weight in theirs.named_parameters():
+            weight.copy_(weights.get(name, torch.zeros_like(weight)))
+    x, h, c = given
+    outputs = [(answer, *state) for answer, state in (layer(x, (h, c)), theirs(x, (h, c)))]
+    slopes = [
+        torch.autograd.grad(found[0].square().sum(), [*given, net.get_parameter("weight_hh_l0")])
+        for found, net in zip(outputs, (layer, theirs), strict=True)
+    ]
+    torch.testing.assert_close(outputs[0], outputs[1], rtol=0, atol=1e-12)
+    torch.testing.assert_close(slopes[0], slopes[1], rtol=1e-10, atol=1e-10)

@@ -13,6 +13,7 @@ from lstmcli.runs import checkpoint as checkpoint_module
 from lstmcli.runs.checkpoint import (
     CHECKPOINT,
     Checkpoint,
+    differences,
     has_checkpoint,
     read_checkpoint,
     remove_checkpoint,
@@ -20,6 +21,7 @@ from lstmcli.runs.checkpoint import (
 )
 from lstmcli.training.loop import Epoch
 from lstmcli.training.trainee import Snapshot
+from tests.rows import for_each
 
 ORIGIN = {"data": "ab12", "train.epochs": 3, "window.features": ["close"], "data.start": None}
 HISTORY = (
@@ -69,13 +71,6 @@ def test_all_of_a_checkpoint_comes_back(tmp_path: Path) -> None:
     assert str(read) == "epoch 1 of member 2"
 
 
-def test_a_run_without_a_failure_has_none_when_it_comes_back(tmp_path: Path) -> None:
-    save_checkpoint(tmp_path, ORIGIN, checkpoint())
-    found = read_checkpoint(tmp_path)
-    assert found is not None
-    assert found[1].error is None
-
-
 def test_there_is_one_file_which_the_next_checkpoint_replaces(tmp_path: Path) -> None:
     assert read_checkpoint(tmp_path) is None
     assert not has_checkpoint(tmp_path)
@@ -84,6 +79,7 @@ def test_there_is_one_file_which_the_next_checkpoint_replaces(tmp_path: Path) ->
         found = read_checkpoint(tmp_path)
         assert found is not None
         assert found[0] == {"data": data}
+        assert found[1].error is None
         assert [path.name for path in tmp_path.iterdir()] == [CHECKPOINT]
     remove_checkpoint(tmp_path)
     assert list(tmp_path.iterdir()) == []
@@ -165,3 +161,23 @@ def test_one_that_cannot_be_removed_is_told(tmp_path: Path) -> None:
     (tmp_path / CHECKPOINT).mkdir()
     with pytest.raises(FileError, match="cannot remove the checkpoint"):
         remove_checkpoint(tmp_path)
+
+
+@for_each(
+    ("kept", "asked", "told"),
+    [
+        ({"a": 1}, {"a": 1}, ""),
+        ({"data": "ab", "a": 1}, {"data": "cd", "a": 2}, "other data; a 1, not 2"),
+        ({"a": 1}, {"b": 2}, "b null, not 2; a 1, not null"),
+        ({}, {"a": 1, "b": 1, "c": 1, "d": 1}, "c null, not 1 and 1 more"),
+        ({}, dict.fromkeys("abcde", 1), "c null, not 1 and 2 more"),
+        ({"a": "x" * 99}, {"a": 1}, "xxx..., not 1"),
+    ],
+)
+def test_differences_are_told_in_few_words(
+    kept: dict[str, object], asked: dict[str, object], told: str
+) -> None:
+    found = differences(kept, asked)
+    assert found.endswith(told)
+    assert bool(found) == bool(told)
+    assert len(found) < 200

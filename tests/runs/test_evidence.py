@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from lstmcli.dataset.scaling import Scale
 from lstmcli.forecasting.calibration import Calibration
 from lstmcli.forecasting.model import TrainedModel
 from lstmcli.learning.promotion import decide
@@ -44,6 +45,15 @@ def test_a_model_is_known_by_what_it_forecasts_with_not_by_its_name() -> None:
     with torch.no_grad():
         next(half.network.parameters()).mul_(1 + 1e-6)
     assert identity(half) != identity(model)
+
+
+def test_models_that_differ_in_their_linear_fan_or_scale_alone_are_two() -> None:
+    model = untrained(settings())
+    assert model.har is not None
+    wider = replace(model, har=replace(model.har, table=2 * model.har.table))
+    scale = Scale(torch.zeros(1), torch.ones(1))
+    scaled = [replace(model, fitted=scale), replace(model, inputs=Scale(scale.scale, scale.scale))]
+    assert len({identity(each) for each in (model, wider, *scaled)}) == 4
 
 
 def test_a_span_runs_from_the_first_cutoff_to_the_last_day_scored() -> None:

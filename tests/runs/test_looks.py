@@ -50,6 +50,9 @@ def test_the_same_model_span_and_settings_are_one_look(tmp_path: Path) -> None:
     assert record(tmp_path, last="2018-09-14") == first
     found = json.loads((tmp_path / "looks.json").read_text())
     assert [each["last"] for each in found["looks"]] == ["2018-09-14"]
+    assert record(tmp_path, first="2016-02-01", last="2018-01-31") == first
+    (kept,) = json.loads((tmp_path / "looks.json").read_text())["looks"]
+    assert (kept["first"], kept["last"]) == ("2016-01-04", "2018-09-14")
     assert len(found["series"]) == 1
 
 

@@ -1,8 +1,11 @@
-"""Names, versions, champions, and what `--model` means."""
+"""Names, versions, champions, what `--model` means, and what another user may have written."""
 
+import os
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from lstmcli.errors import ModelError, NoModelError, UsageError
 from lstmcli.files import atomic
@@ -10,15 +13,20 @@ from lstmcli.runs.registry import (
     ModelRef,
     all_names,
     champion,
+    champions,
     check_name,
     doubtful_paths,
     find_model,
     find_version,
     model_folder,
     next_version,
+    ownership_doubt,
     promote,
     ready_made,
+    remove_version,
+    rollback,
     versions,
+    warn_ownership,
 )
 from tests.rows import for_each
 
@@ -174,3 +182,89 @@ def test_only_a_name_and_a_version_are_a_version(tmp_path: Path, reference: str)
         find_version(tmp_path, reference)
     with pytest.raises(ModelError, match="no such version"):
         find_version(tmp_path, "mine/v0002")
+
+
+def several(data_dir: Path, number: int) -> list[ModelRef]:
+    return [add(data_dir, "mine") for _ in range(number)]
+
+
+def names(data_dir: Path) -> list[str]:
+    return [each.version for each in champions(data_dir, "mine")]
+
+
+def test_a_version_that_is_gone_is_passed_over(tmp_path: Path) -> None:
+    first, second, third = several(tmp_path, 3)
+    for each in (first, second, third):
+        promote(tmp_path, each)
+    remove_version(second)
+    assert not second.folder.exists()
+    assert names(tmp_path) == ["v0003", "v0001"]
+    assert rollback(tmp_path, "mine") == first
+
+
+def test_what_cannot_be_champion_stops_a_rollback(tmp_path: Path) -> None:
+    for each in several(tmp_path, 2):
+        promote(tmp_path, each)
+
+    def check(target: ModelRef) -> None:
+        raise ModelError("not a lstmcli model", where=target)
+
+    with pytest.raises(ModelError, match="mine/v0001"):
+        rollback(tmp_path, "mine", check)
+    assert names(tmp_path) == ["v0002", "v0001"]
+
+
+@pytest.mark.parametrize("text", ["", "\xff", "v0007\nv0001\n", "junk\nv0001\n", "v0001\r\njunk"])
+def test_a_damaged_pointer_is_replaced_by_the_next_champion(tmp_path: Path, text: str) -> None:
+    first, second = several(tmp_path, 2)
+    (model_folder(tmp_path, "mine") / "champion").write_bytes(text.encode("latin-1"))
+    promote(tmp_path, second)
+    assert champion(tmp_path, "mine") == second
+    assert names(tmp_path) in (["v0002"], ["v0002", "v0001"])
+    if "v0001\n" in text:
+        assert rollback(tmp_path, "mine") == first
+
+
+@given(steps=st.lists(st.one_of(st.integers(0, 3), st.just("back")), max_size=12))
+def test_the_pointer_is_a_stack_without_repeats(
+    tmp_path_factory: pytest.TempPathFactory, steps: list[int | str]
+) -> None:
+    data_dir = tmp_path_factory.mktemp("stack")
+    versions = several(data_dir, 4)
+    stack: list[str] = []
+    for step in steps:
+        if isinstance(step, int):
+            name = versions[step].version
+            promote(data_dir, versions[step])
+            stack = [name, *(each for each in stack if each != name)]
+        elif len(stack) > 1:
+            rollback(data_dir, "mine")
+            stack = stack[1:]
+        assert names(data_dir) == stack
+
+
+def test_what_is_ones_own_is_not_doubted(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    assert warn_ownership([tmp_path, tmp_path / "file", tmp_path / "nowhere"]) == ()
+
+
+@pytest.mark.parametrize("mode", [0o777, 0o702, 0o1777])
+def test_what_every_user_may_write_to_is_told(tmp_path: Path, mode: int) -> None:
+    tmp_path.chmod(mode)
+    (note,) = warn_ownership([tmp_path])
+    assert note == f"{tmp_path} may not be yours: every user may write to it"
+    tmp_path.chmod(0o770)
+    assert warn_ownership([tmp_path]) == ()
+
+
+def test_what_belongs_to_another_is_told_unless_it_is_roots(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    uid = tmp_path.stat().st_uid
+    monkeypatch.setattr(os, "geteuid", lambda: uid + 1)
+    told = ownership_doubt(tmp_path)
+    assert told == ("" if uid == 0 else f"it belongs to another user (uid {uid})")
+    found = list(tmp_path.stat())
+    found[4] = 4711
+    monkeypatch.setattr(Path, "stat", lambda path: os.stat_result(found))
+    assert ownership_doubt(tmp_path) == "it belongs to another user (uid 4711)"

@@ -1,6 +1,7 @@
 """The loss of a batch of cutoffs against one window at a time."""
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -8,10 +9,10 @@ import torch
 from torch import nn
 
 from lstmcli.dataset.scaling import Scale, fit_batch_scale, fit_return_scale
-from lstmcli.dataset.windows import contexts, join
+from lstmcli.dataset.windows import Windows, contexts, join
 from lstmcli.networks.heads import NextStep
 from lstmcli.networks.recurrent import Recurrent
-from lstmcli.training.objective import next_step_objective
+from lstmcli.training.objective import Objective, next_step_objective
 from tests.rows import for_each
 from tests.synthetic import random_walk, series_of
 
@@ -34,6 +35,18 @@ def a_scale(scaling: str) -> Scale | None:
     return None
 
 
+def objective(windows: Windows = WINDOWS, **changes: Any) -> Objective:
+    """The objective of a network that reads prices and volumes."""
+    options: dict[str, Any] = {
+        "context_length": LENGTH,
+        "inputs": (0, 1),
+        "scaling": "relative",
+        "fitted": None,
+        "loss": "mse",
+    }
+    return next_step_objective(windows, **{**options, **changes})
+
+
 @for_each("burn_in", [0, 2, LENGTH - 1])
 @for_each("loss", ["mse", "huber"])
 def test_the_loss_of_a_sequence_is_the_mean_over_its_windows_one_at_a_time(
@@ -42,16 +55,8 @@ def test_the_loss_of_a_sequence_is_the_mean_over_its_windows_one_at_a_time(
     """The window up to each bar is a shorter one that starts at the same bar."""
 
     def loss_of(length: int, cutoffs: torch.Tensor, burn_in: int | None = None) -> float:
-        objective = next_step_objective(
-            WINDOWS,
-            context_length=length,
-            inputs=(0, 1),
-            scaling="relative",
-            fitted=None,
-            loss=loss,
-            burn_in=burn_in,
-        )
-        return float(objective(network, cutoffs).detach())
+        own = objective(context_length=length, loss=loss, burn_in=burn_in)
+        return float(own(network, cutoffs).detach())
 
     network = a_network()
     single = [loss_of(bar + 1, INDEX - LENGTH + 1 + bar) for bar in range(burn_in, LENGTH)]
@@ -67,9 +72,6 @@ def test_the_loss_is_the_mean_over_windows_scaled_one_at_a_time(
 ) -> None:
     fitted = a_scale(scaling)
     network = a_network(len(inputs)).eval()
-    objective = next_step_objective(
-        WINDOWS, context_length=LENGTH, inputs=inputs, scaling=scaling, fitted=fitted, loss="mse"
-    )
     table = WINDOWS.values.numpy()
     errors = []
     for cutoff in INDEX.tolist():
@@ -86,7 +88,8 @@ def test_the_loss_is_the_mean_over_windows_scaled_one_at_a_time(
             x, y = (x - loc) / size, (y - loc) / size
         window = torch.tensor(x[None][:, :, list(inputs)], dtype=torch.float32)
         errors.append((network(window)[0].detach().numpy() - y) ** 2)
-    assert objective(network, INDEX).item() == pytest.approx(np.mean(errors), rel=1e-5)
+    found = objective(inputs=inputs, scaling=scaling, fitted=fitted)(network, INDEX).item()
+    assert found == pytest.approx(np.mean(errors), rel=1e-5)
 
 
 def test_months_are_judged_against_the_year_before_with_the_season_beside_them() -> None:
@@ -94,9 +97,6 @@ def test_months_are_judged_against_the_year_before_with_the_season_beside_them()
     fitted = fit_return_scale(windows.values, [range(30)], lag=12)
     loc, size = fitted.loc.numpy(), fitted.scale.numpy()
     network = a_network(4).eval()
-    objective = next_step_objective(
-        windows, context_length=16, inputs=(0, 1), scaling="seasonal", fitted=fitted, loss="mse"
-    )
     table, days = windows.values.numpy(), series_of(PRICES).dates
     errors = []
     for cutoff in (15, 20, 33):
@@ -110,21 +110,15 @@ def test_months_are_judged_against_the_year_before_with_the_season_beside_them()
         y = (np.log(table[cutoff + 1] / table[cutoff - 11]) - loc) / size
         answer = network(torch.tensor(x[None], dtype=torch.float32))[0].detach().numpy()
         errors.append((answer - y) ** 2)
-    found = objective(network, torch.tensor([15, 20, 33])).item()
+    own = objective(windows, context_length=16, scaling="seasonal", fitted=fitted)
+    found = own(network, torch.tensor([15, 20, 33])).item()
     assert found == pytest.approx(np.mean(errors), rel=1e-5)
 
 
 def test_batch_scaling_trains_on_its_own_batch_and_scores_on_the_fitted_scale() -> None:
     def loss(fitted: Scale | None, *, training: bool) -> float:
-        objective = next_step_objective(
-            WINDOWS,
-            context_length=LENGTH,
-            inputs=(0, 1),
-            scaling="batch",
-            fitted=fitted,
-            loss="mse",
-        )
-        return objective(network.train(training), INDEX).item()
+        own = objective(scaling="batch", fitted=fitted)
+        return own(network.train(training), INDEX).item()
 
     network = a_network()
     own = fit_batch_scale(contexts(WINDOWS, INDEX, LENGTH))
@@ -137,16 +131,9 @@ def test_batch_scaling_trains_on_its_own_batch_and_scores_on_the_fitted_scale() 
 @for_each("hole", [math.nan, 0.0])
 def test_a_volume_that_is_missing_takes_no_part_in_the_loss(scaling: str, hole: float) -> None:
     windows = join([series_of(PRICES, np.where(np.arange(40) % 3 == 0, hole, VOLUMES))])
-    objective = next_step_objective(
-        windows,
-        context_length=LENGTH,
-        inputs=(0, 1),
-        scaling=scaling,
-        fitted=a_scale(scaling),
-        loss="huber",
-    )
+    own = objective(windows, scaling=scaling, fitted=a_scale(scaling), loss="huber")
     network = a_network()
-    loss = objective(network, torch.arange(LENGTH - 1, 39))
+    loss = own(network, torch.arange(LENGTH - 1, 39))
     loss.backward()
     assert loss.isfinite()
     assert all(w.grad is not None and w.grad.isfinite().all() for w in network.parameters())

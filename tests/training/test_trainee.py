@@ -108,28 +108,6 @@ def test_training_imports_nothing_of_the_compiler() -> None:
     assert subprocess.run([sys.executable, "-c", script], cwd=root, timeout=60).returncode == 0
 
 
-def test_a_snapshot_is_a_copy_that_training_on_leaves_alone() -> None:
-    with seeded(0, CPU):
-        trainee = begin()
-        snapshot = trainee.snapshot()
-        before = {name: value.clone() for name, value in snapshot.tensors.items()}
-        run(trainee)
-    assert all(value.equal(before[name]) for name, value in snapshot.tensors.items())
-    assert snapshot.numbers["epoch"] == 0
-
-
-def test_one_that_has_stopped_trains_no_further_and_has_its_best_weights() -> None:
-    with seeded(0, CPU):
-        trainee = begin(epochs=2)
-        _, (_, last) = run(trainee)
-        again = begin(epochs=2)
-        again.restore(last)
-        assert again.stopped == "epochs"
-        assert run(again) == ([], [])
-    for one, other in zip(trainee.network.parameters(), again.network.parameters(), strict=True):
-        assert torch.equal(one, other)
-
-
 def test_it_stops_for_want_of_epochs_or_of_patience() -> None:
     trainee = begin(epochs=4, patience=2, schedule="constant")
     said = []

@@ -35,7 +35,7 @@ from lstmcli.workflows.audit import AuditReport, audit
 from lstmcli.workflows.train import train
 from tests.synthetic import CPU, make_prices, random_walk, tiny_settings
 
-ROWS = 360
+ROWS = 300
 FITTED = ("training", "kept", "fit")
 FEATURES = ["close", "open", "high", "low", "volume"]
 CHUNKS = {"chunk_length": 60, "burn_in": 30, "learning_rate": 1e-2}
@@ -54,15 +54,19 @@ SETTINGS = {
     "recursive": tiny_settings(window={"features": ["close", "volume"]}),
     "zscore": tiny_settings(window={"scaling": "zscore"}, model={"network": "linear"}),
     "batch": tiny_settings(window={"scaling": "batch"}, model={"network": "gru"}),
-    # Validation ends the training of this early and lowers its rate.
-    "steered": tiny_settings(
-        train={"epochs": 12, "patience": 4, "schedule": "plateau", "learning_rate": 0.3}
-    ),
-    "fan": fan_settings(),
     "windows": fan_settings("peephole", labels="window"),
     "stateful": fan_settings("rnn", stateful=True, members=2),
 }
-CLEAN = [name for name in SETTINGS if name not in ("fan", "steered")]
+# Of one symbol, for what is planted.
+ALONE = {
+    "point": SETTINGS["recursive"],
+    "fan": fan_settings(),
+    "overlapping": fan_settings(labels="window"),
+    # Validation ends the training of this early and lowers its rate.
+    "steered": tiny_settings(
+        train={"epochs": 8, "patience": 3, "schedule": "plateau", "learning_rate": 0.3}
+    ),
+}
 
 
 @pytest.fixture(scope="module")
@@ -73,6 +77,8 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
         bars(seed, ROWS).to_csv(folder / f"{symbol}.csv")
     for name, settings in SETTINGS.items():
         train(settings, source(folder, "AAA", "BBB"), name=name)
+    for name, settings in ALONE.items():
+        train(settings, source(folder, "AAA"), name=name)
     return folder
 
 
@@ -117,7 +123,7 @@ def message(report: AuditReport) -> str:
 @pytest.fixture(scope="module")
 def clean(home: Path) -> AuditReport:
     """The audit of every honest model at once."""
-    return audit(source(home), models=CLEAN, n_windows=2)
+    return audit(source(home), models=[*SETTINGS], n_windows=2)
 
 
 def test_a_model_of_any_kind_is_clean(clean: AuditReport) -> None:
@@ -125,14 +131,14 @@ def test_a_model_of_any_kind_is_clean(clean: AuditReport) -> None:
     assert clean.failures == ()
     forecasts = [each.model for each in clean.comparisons if each.stage == "forecast"]
     cones = ["gaussian_cone", "ewma_cone", "scaled_climatology", "har"]
-    every = [f"{name}/v0001" for name in CLEAN] + ["naive", "drift", *cones]
+    every = [f"{name}/v0001" for name in SETTINGS] + ["naive", "drift", *cones]
     assert list(dict.fromkeys(forecasts)) == ["all", *every, "always_up"]
-    assert clean.epochs == {f"{name}/v0001": SETTINGS[name].train.epochs for name in CLEAN}
+    assert clean.epochs == {f"{name}/v0001": each.train.epochs for name, each in SETTINGS.items()}
     assert all(each.numbers for each in clean.comparisons)
     clean.raise_if_leaking()
 
 
-@pytest.mark.parametrize("name", CLEAN)
+@pytest.mark.parametrize("name", SETTINGS)
 def test_each_stage_compares_all_that_it_can(clean: AuditReport, name: str) -> None:
     kinds: dict[str, list[str]] = {}
     for each in clean.comparisons:
@@ -160,11 +166,11 @@ def test_the_bars_rewritten_are_those_after_some_cutoffs_and_after_the_fitted_ro
     home: Path,
 ) -> None:
     days = bars(0, ROWS).index.to_numpy().astype("datetime64[D]")
-    report = run(home, "recursive", n_windows=30, step_size=1)
+    report = run(home, "point", n_windows=12, step_size=1)
     after = {each.stage: each.after for each in report.comparisons if each.kind != "trend calls"}
-    assert report.n_windows == 60
+    assert report.n_windows == 12
     assert len(after["forecast"]) == 8
-    assert (after["forecast"][0], after["forecast"][-1]) == (days[-34], days[-5])
+    assert (after["forecast"][0], after["forecast"][-1]) == (days[-16], days[-5])
     assert after["kept"] == (days[round(0.85 * ROWS) - 1],)
     assert after["training"] == (days[round(0.85 * ROWS) - round(0.15 * 0.85 * ROWS) - 1],)
 
@@ -199,7 +205,7 @@ def test_prices_restated_since_training_leave_the_kept_weights_unchecked(alone: 
     frame = bars(0, ROWS)
     frame.iloc[3] *= 1.01
     frame.to_csv(alone / "AAA.csv")
-    report = run(alone, "recursive")
+    report = run(alone, "recursive", n_windows=1)
     assert leaks(report) == []
     assert {each.stage for each in report.comparisons if each.kind == "weights"} == {"fit"}
     (note,) = [each for each in report.notes if "kept weights" in each]
@@ -233,13 +239,13 @@ def test_kept_weights_are_those_that_training_gives_but_for_rounding(alone: Path
 def test_a_model_that_started_from_another_is_fitted_again_from_there(alone: Path) -> None:
     donor = find_donor(alone, "recursive", fine_tune_lr=1e-3)
     train(SETTINGS["recursive"], source(alone, "AAA"), name="tuned", donor=donor)
-    report = run(alone, "tuned")
+    report = run(alone, "tuned", n_windows=1)
     assert leaks(report) == []
     assert "kept" in {each.stage for each in report.comparisons if each.kind == "weights"}
 
 
 def test_one_window_says_what_it_cannot_show(home: Path) -> None:
-    report = run(home, "recursive", n_windows=1)
+    report = run(home, "point", n_windows=1)
     assert leaks(report) == []
     assert "not audited, scores: no bar follows the windows" in report.notes
     assert any(each.startswith("not audited, refit: there is one cutoff") for each in report.notes)
@@ -252,7 +258,7 @@ def test_a_symbol_that_cannot_be_audited_is_a_failure_and_the_others_go_on(
     bars(1, ROWS).iloc[-90:].to_csv(tmp_path / "NEW.csv")  # enough to forecast, none to fit
     bars(2, ROWS).iloc[-9:].to_csv(tmp_path / "TINY.csv")
     some = replace(source(tmp_path, "AAA", "NEW", "TINY"), data_dir=home)
-    report = audit(some, models=["recursive"])
+    report = audit(some, models=["recursive"], n_windows=1)
     assert leaks(report) == []
     assert report.symbols == ("AAA", "NEW")
     assert [each.symbol for each in report.failures] == ["TINY"]
@@ -267,9 +273,9 @@ def test_scaler_fitted_on_all_rows(home: Path, monkeypatch: pytest.MonkeyPatch) 
         return honest(values, [range(len(values))], lag)
 
     monkeypatch.setattr(fit, "fit_return_scale", leaky)
-    report = run(home, "recursive")
+    report = run(home, "point", n_windows=1)
     assert {("training", "scaler"), ("fit", "scaler"), ("fit", "weights")} <= set(leaks(report))
-    assert "training stage, cutoff 2000-12-29, scaler of recursive/v0001, loc[0]" in message(report)
+    assert "training stage, cutoff 2000-10-31, scaler of point/v0001, loc[0]" in message(report)
 
 
 def test_calibration_on_the_test_span(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -280,7 +286,7 @@ def test_calibration_on_the_test_span(home: Path, monkeypatch: pytest.MonkeyPatc
         return honest(model, replace(rows, validation=test))
 
     monkeypatch.setattr(learn, "calibrated", leaky)
-    found = leaks(run(home, "fan"))
+    found = leaks(run(home, "fan", n_windows=1))
     # The fan's median is calibrated to itself, so that its errors and calls stay the same.
     assert found[0] == ("fit", "calibration")
     assert set(found) == {("fit", "calibration"), ("fit", "validation scores")}
@@ -293,7 +299,7 @@ def test_purge_of_zero_with_overlapping_labels(home: Path, monkeypatch: pytest.M
         return honest(series, borders, **{**options, "purge": 0})
 
     monkeypatch.setattr(plan, "split_series", leaky)
-    found = leaks(run(home, "windows"))
+    found = leaks(run(home, "overlapping", n_windows=1))
     assert found[0] == ("training", "training losses")
     assert ("fit", "validation losses") in found
 
@@ -306,7 +312,7 @@ def test_epoch_chosen_on_the_test_span(home: Path, monkeypatch: pytest.MonkeyPat
         return replace(honest(rows, parts, *rest), validation=flat_cutoffs(rows, test))
 
     monkeypatch.setattr(fit, "make_samples", leaky)
-    report = run(home, "steered", epochs=12)
+    report = run(home, "steered", epochs=8, n_windows=1)
     found = leaks(report)
     assert found[0] == ("fit", "validation losses")
     assert ("fit", "epochs") in found
@@ -321,7 +327,7 @@ def test_baseline_fitted_on_all_rows(home: Path, monkeypatch: pytest.MonkeyPatch
         return Forecast(np.tile(daily * np.arange(1, horizon + 1), (len(cutoffs), 1)))
 
     monkeypatch.setattr(baselines, "drift", leaky)
-    report = run(home, "recursive")
+    report = run(home, "point")
     assert leaks(report)[0] == ("forecast", "drift")
     assert "forecasts of drift, median" in message(report)
 
@@ -339,4 +345,4 @@ def test_a_run_that_is_not_repeatable_proves_nothing(
 
     monkeypatch.setattr(fit, "new_member", unseeded)
     with pytest.raises(LeakError, match=r"proves nothing here .*the same prices gave .* and then"):
-        run(home, "recursive")
+        run(home, "point")
