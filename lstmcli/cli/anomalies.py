@@ -20,10 +20,10 @@ def anomalies(
     prices: options.PriceOptions,
     out: BatchOptions,
 ) -> None:
-    """List moves that the forecast of the day before held nearly impossible.
+    """List moves that the previous day's forecast considered nearly impossible.
 
-    Judges the last session of each symbol, or all since a day. Days that the model was fitted on
-    are left out.
+    Checks the last session of each symbol, or all sessions since a date. Sessions that the model
+    was fitted on are left out.
 
     Examples:
         lstmcli anomalies AAPL
@@ -31,13 +31,13 @@ def anomalies(
         lstmcli anomalies AAPL --since 2025-01-01 --output anomalies.csv
 
     Forecast:
-        --since DATE: First day judged, as 2025-12-31. [the last session]
-        --steps N: Judge moves over N sessions.
-        --probability P: List moves with a smaller chance, both sides together.
+        --since DATE: First day checked, e.g. 2025-12-31. [the last session]
+        --steps N: Check moves over N sessions.
+        --probability P: List moves with a two-sided probability below P.
 
     Output:
-        --fail: Exit with 7 if a move is found.
-        --plot FILE: Draw to a .png or .svg file (-: the terminal).
+        --fail: Exit with code 7 if a move is found.
+        --plot FILE: Plot to a .png or .svg file (-: the terminal).
     """
     with show_work(out.quiet), out.failures_listed():
         from lstmcli.report.anomalies import anomalies_view, describe_found

@@ -1,10 +1,10 @@
 """The command `lstmcli`: its subcommands, and the one place that turns errors into exit codes.
 
-A signal stops a run soon, whatever it waits for, and leaves no temporary files. Python runs its
-handlers between two steps of the main thread. A signal that comes just before a step that waits,
-for a pipe or a lock, is seen when that wait ends, which may be never. So a thread reads of each
-signal from a pipe, wakes the main thread until it has seen it, and ends the process where that does
-not help.
+A signal stops a run promptly, even during a blocking call, and leaves no temporary files. Python
+runs signal handlers in the main thread, between bytecode instructions. If a signal arrives just
+before a blocking call (a pipe or a lock), its handler runs only after that call returns, which may
+be never. A thread therefore reads each signal from a pipe, interrupts the main thread until the
+handler has run, and ends the process if that does not help.
 """
 
 import errno
@@ -41,20 +41,20 @@ from lstmcli.printable import printable_stream
 
 _EXIT_CODES = """
 Exit codes: 0 done; 1 failed; 2 usage or configuration; 3 some symbols failed; 4 no or unsuitable
-data; 5 another run holds the lock; 6 network or rate limit; 7 something was found; 129, 130, 143
-stopped by SIGHUP, SIGINT (Ctrl-C), SIGTERM.
+data; 5 another run holds the lock; 6 network or rate limit; 7 a move was found (anomalies --fail);
+129, 130, 143 stopped by SIGHUP, SIGINT (Ctrl-C), SIGTERM.
 
 Environment: LSTMCLI_DATA_DIR, LSTMCLI_CONFIG, LSTMCLI_MODEL, LSTMCLI_DEVICE, LSTMCLI_THREADS,
-LSTMCLI_SEED, LSTMCLI_RAY, LSTMCLI_LOG_FILE and LSTMCLI_FORMAT set the options of that name;
+LSTMCLI_SEED, LSTMCLI_RAY, LSTMCLI_LOG_FILE and LSTMCLI_FORMAT set the options with these names;
 NO_COLOR turns colours off. Options override the environment, which overrides the recipe, which
-overrides the defaults. Durations are 90s, 15m, 26h or 8d.
+overrides the defaults. Write durations as 90s, 15m, 26h or 8d.
 """
 _START = """\
 Forecast stock prices with an LSTM, and measure how good the forecasts are.
 
 Start: lstmcli forecast AAPL    fetch prices, forecast the next 50 sessions
-       lstmcli train AAPL       train a model of its own on them
-       lstmcli evaluate AAPL    compare past forecasts with what happened
+       lstmcli train AAPL       train the symbol's own model on them
+       lstmcli evaluate AAPL    compare past forecasts with the actual prices
 
 Your own prices: lstmcli predict --csv prices.csv
 Help:            lstmcli --help, or lstmcli help predict
@@ -62,11 +62,11 @@ Help:            lstmcli --help, or lstmcli help predict
 
 # A closed terminal, Ctrl-C, and the end of a job or the machine.
 _STOPPING = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM)
-_WAKING = signal.SIGURG  # ignored wherever it is not handled
-_LONGEST_END = 10.0  # seconds after a signal, to write what must be kept
+_WAKING = signal.SIGURG  # ignored by default, so it does no harm without a handler
+_LONGEST_END = 10.0  # seconds after a signal in which the run may save its work
 _PAUSE = 0.05  # seconds
 
-# A forked process must not write to the pipe of the one that forked it.
+# A forked process must not write to its parent's pipe.
 os.register_at_fork(after_in_child=lambda: signal.set_wakeup_fd(-1))
 
 app = Program(name="lstmcli", epilog=_EXIT_CODES)
@@ -110,36 +110,36 @@ def main() -> NoReturn:
     if not sys.warnoptions:  # set by python -W and PYTHONWARNINGS
         warnings.simplefilter("ignore")
     logging.lastResort = logging.NullHandler()  # drops the logs of libraries that have no handler
-    # PyTorch brings some 400,000 objects that stay. Searching them for garbage during the imports
-    # took a third of a short run's CPU time; `OutputOptions.check` turns the collector on again.
+    # Importing PyTorch creates some 400,000 permanent objects. Scanning them for garbage took a
+    # third of a short run's CPU time; `OutputOptions.check` enables the collector again.
     gc.disable()
-    # NumPy's products are small here: a second thread of OpenBLAS waited more than it computed,
-    # a tenth of the CPU time of `train`. PyTorch has threads of its own (`train.threads`).
+    # NumPy's matrix products are small here: a second OpenBLAS thread mostly waited, which cost a
+    # tenth of the CPU time of `train`. PyTorch has its own threads (`train.threads`).
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     try:
         with stoppable():
             code = journal.whole_run(_run)
     except StoppedError as stop:
-        # The interpreter's own exit would wait for threads that wait for an answer.
+        # A normal exit would wait for threads that are blocked on the network.
         os._exit(stop.code)
     finally:
-        gc.unfreeze()  # of a run inside another program, such as the tests
+        gc.unfreeze()  # for a run inside another program, such as the tests
         gc.enable()
     sys.exit(code)
 
 
 class StoppedError(SystemExit):
-    """A signal has stopped the run."""
+    """Raised when a signal stops the run."""
 
     code: int
 
 
 @contextmanager
 def stoppable() -> Iterator[None]:
-    """Raise StoppedError in the block when a signal stops it; after the block a signal ends all.
+    """Raise StoppedError inside the block on a signal; after it, restore the default actions.
 
-    For the main thread. A signal that is ignored stays ignored: a shell does so for a job in the
-    background, and nohup for a closed terminal.
+    Call this from the main thread. Signals that are ignored stay ignored: shells ignore SIGINT for
+    background jobs, and nohup ignores SIGHUP.
     """
     seen: list[int] = []
 
@@ -167,18 +167,18 @@ def stoppable() -> Iterator[None]:
 
 
 def _run() -> int:
-    """Run the command and write all of its output; return the exit code."""
+    """Run the command, flush its output and return the exit code."""
     code = 0
     try:
         code = _dispatch()
         sys.stdout.flush()
     except BrokenPipeError:
-        # The reader closed the pipe (`| head`), which is no error.
+        # The reader closed the pipe (`| head`), which is not an error.
         _discard_output()
     except SystemExit as end:
         if end.code != 1:  # a signal
             raise
-        _discard_output()  # typer and rich exit so if the pipe closes while they write
+        _discard_output()  # typer and rich exit with 1 if the pipe closes while they write
     except OSError as error:
         _discard_output()
         what = f"cannot use ({error.filename})" if error.filename else "cannot write the output"
@@ -203,30 +203,30 @@ def _dispatch() -> int:
     except (KeyboardInterrupt, typer.Abort):
         return 130
     except SystemExit as stop:
-        for note in getattr(stop, "__notes__", ()):  # what the stopped run has kept
+        for note in getattr(stop, "__notes__", ()):  # lists the work that the run saved
             journal.say(f"lstmcli: {note}")
             journal.log("note", message=note)
         raise
 
 
 def _load_torch_elsewhere() -> None:
-    """Load PyTorch from another folder if the current one is gone, where it ends the process.
+    """Import PyTorch from the root folder if the current folder was deleted, to avoid a crash.
 
-    Relative paths stay relative to the folder that is gone, and are not found.
+    Afterwards relative paths still refer to the deleted folder and are not found.
     """
     try:
         os.getcwd()
     except FileNotFoundError:
         here = os.open(".", os.O_RDONLY)
         os.chdir(os.sep)
-        import torch._dynamo  # noqa: F401 - optimizers import it, and it asks for the folder
+        import torch._dynamo  # noqa: F401 - optimizers import it, and it reads the current folder
 
         os.fchdir(here)
         os.close(here)
 
 
 def _discard_output() -> None:
-    """Send what the interpreter flushes at exit to the null device."""
+    """Redirect stdout to the null device, so that the flush at exit cannot fail."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
@@ -239,10 +239,10 @@ def _fail(error: BaseException, text: str, code: int) -> int:
 
 
 def _watch(reader: int, heeded: list[signal.Signals], seen: list[int]) -> None:
-    """Wait for a signal that stops the run, and end the process if the run does not end itself."""
+    """Wait for a signal, and end the process if the run does not stop in time."""
     main = threading.main_thread().ident
     assert main is not None
-    # Open to the end: waking the main thread writes to the pipe too.
+    # Keep the pipe open until the end, because interrupting the main thread writes to it too.
     with open(reader, "rb", buffering=0) as numbers:
         while (found := numbers.read(1)) and found[0] not in heeded:
             pass

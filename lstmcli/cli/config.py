@@ -1,4 +1,4 @@
-"""`lstmcli config`: which settings exist, what they mean and which values are in force."""
+"""`lstmcli config`: list the settings with their meaning and current values."""
 
 from typing import Any
 
@@ -28,7 +28,7 @@ def show(
     Settings:
         key KEY: A setting (train.epochs) or a section (train). [all]
         --config -c RECIPE: default, lab, lab-corrected, wine or a TOML file.
-        --set KEY=VALUE: Change a setting, as in train.epochs=30; repeatable.
+        --set KEY=VALUE: Change a setting, e.g. train.epochs=30; repeatable.
     """
     from lstmcli.config import nearest_key
     from lstmcli.recipes import explain_settings, load_settings
@@ -48,7 +48,7 @@ def show(
 
 
 def _view(rows: list[dict[str, Any]]) -> View:
-    """Show a row a setting, and of a single one all that there is to say."""
+    """Show one row per setting, or a single setting in full."""
 
     def tables() -> list[Any]:
         from lstmcli.report.tables import make_table
@@ -63,14 +63,14 @@ def _view(rows: list[dict[str, Any]]) -> View:
             for row in rows
         ]
         table = make_table("", columns, cells, left=4, drop=("Default",))
-        table.columns[-1].no_wrap = False  # a meaning goes on below itself
+        table.columns[-1].no_wrap = False  # wrap long meanings within the column
         return [table]
 
     return View(tables, lambda: make_document("config show", settings=rows), lambda: rows)
 
 
 def _first(text: str) -> str:
-    """Return the first sentence."""
+    """Return the first sentence of a text."""
     return f"{text.rstrip('.')}. ".partition(". ")[0] + "."
 
 

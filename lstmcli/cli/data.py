@@ -26,7 +26,7 @@ def list_(
     data_dir: options.DataDir = DEFAULT_DATA_DIR,
     out: messages.OutputOptions,
 ) -> None:
-    """List the stored series with their rows, dates, age and source.
+    """List stored series with their rows, dates, age and source.
 
     Examples:
         lstmcli data list
@@ -60,7 +60,7 @@ def show(
 
     Options:
         symbol SYMBOL: A stored symbol.
-        --rows N: How many of the last bars.
+        --rows N: Number of bars to show.
     """
     from lstmcli.report.data import show_view
     from lstmcli.workflows.data import show_data
@@ -80,9 +80,9 @@ def check(
 ) -> None:
     """Check stored prices for faults that make forecasts unreliable.
 
-    Missing sessions, moves that look like unadjusted splits or another unit, impossible bars, 20 or
-    more equal closes at the end, damaged or foreign files. Exits 0 without faults, 3 if some series
-    have one, 4 if all have. A restated history is no fault.
+    Faults are missing sessions, moves that look like unadjusted splits or a change of unit,
+    impossible bars, 20 or more equal closes at the end, and damaged or unknown files. A restated
+    history is not a fault. Exits with 0 if no series has faults, 3 if some do, 4 if all do.
 
     Examples:
         lstmcli data check
@@ -90,7 +90,7 @@ def check(
         lstmcli data check --format csv --output faults.csv
 
     Options:
-        symbols SYMBOL: What to check. [all]
+        symbols SYMBOL: Symbols to check. [all]
     """
     from lstmcli.report.data import check_view
     from lstmcli.workflows.data import check_data
@@ -112,7 +112,7 @@ def remove(
     wait: options.Wait = 0.0,
     out: messages.LogOptions,
 ) -> None:
-    """Remove stored prices. Asks first.
+    """Remove stored prices, after asking for confirmation.
 
     Examples:
         lstmcli data remove AAPL
@@ -120,8 +120,8 @@ def remove(
         lstmcli data remove ^GSPC --interval 1wk
 
     Options:
-        symbols SYMBOL: What to remove.
-        --yes -y: Do not ask.
+        symbols SYMBOL: Symbols to remove.
+        --yes -y: Do not ask for confirmation.
     """
     from lstmcli.workflows.data import remove_data
 
@@ -150,8 +150,8 @@ def import_(
 ) -> None:
     """Import your own price files, so that other commands find them by symbol.
 
-    The symbol is the file's name, the column's name in a wide file, or as given. A newer file of
-    the same symbol replaces the older one. `fetch` leaves imported symbols alone.
+    The symbol is NAME if given, else the column's name in a wide file, else the file's name. A
+    newer file for the same symbol replaces the older one. `fetch` does not change imported symbols.
 
     Examples:
         lstmcli data import FUND.csv
@@ -160,8 +160,8 @@ def import_(
 
     Options:
         files [NAME=]FILE: CSV, Parquet or JSON files (-: stdin).
-        --interval: Expected length of the bars. [by their dates]
-        --replace: Also replace bars from Yahoo, and more rows by fewer.
+        --interval: Expected length of the bars. [detected from the dates]
+        --replace: Also replace bars from Yahoo, and longer series with shorter ones.
     """
     from lstmcli.report.data import import_view
     from lstmcli.workflows.data_import import import_data

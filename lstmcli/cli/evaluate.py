@@ -1,4 +1,4 @@
-"""`lstmcli evaluate`: scores of a backtest, the leak audit, and grades of issued forecasts."""
+"""`lstmcli evaluate`: backtest scores, the leak audit, and scores of issued forecasts."""
 
 import shlex
 from collections.abc import Iterator, Mapping
@@ -15,22 +15,22 @@ from lstmcli.console.progress import show_backtest
 from lstmcli.errors import UsageError
 from lstmcli.report import Format
 
-_OF_ONE_MODEL = ("forecasts", "report", "plot")  # files of a result
+_OF_ONE_MODEL = ("forecasts", "report", "plot")  # output files, each for a single model
 _SAME_DATA = (  # parameters of the command that `_command` repeats
     *("models", "horizon", "end", "refit_window", "baselines", "device", "threads"),
     *("symbols", "symbols_file", "csv", "sep", "decimal", "columns", "date_format"),
     *("resample", "strict", "data_dir"),
 )
-_NEEDS_WALK = (  # parameters that --issued does not use
+_NEEDS_WALK = (  # parameters of a backtest, which --issued does not run
     *("horizon", "step_size", "n_windows", "refit", "refits", "without", "refit_window"),
     *("baselines", "price", "report", "plot", "audit", "audit_epochs", "device", "threads", "ray"),
 )
 _NOT_ISSUED = dict.fromkeys(_NEEDS_WALK, "--issued grades forecasts as they were issued")
 _NOT_AUDITED = {
-    "price": "--audit scores no chances",
-    **dict.fromkeys(_OF_ONE_MODEL, "--audit compares forecasts and writes none"),
-    "refits": "--audit takes its windows from --start on",
-    "without": "--audit compares forecasts of the model alone",
+    "price": "--audit does not score probabilities",
+    **dict.fromkeys(_OF_ONE_MODEL, "--audit compares forecasts but does not write them"),
+    "refits": "--audit uses the windows from --start on",
+    "without": "--audit compares forecasts of the model only",
 }
 
 
@@ -44,20 +44,20 @@ def _parse_refit(text: str) -> int | Literal["never"]:
 
 @dataclass(frozen=True)
 class WalkOptions:
-    """The models, cutoffs and baselines of a backtest, as arguments of the workflows.
+    """Options for the models, cutoffs and baselines of a backtest.
 
     Forecast:
-        --start DATE: First forecast date. [of the test span]
-        --end DATE: Last forecast date, as 2025-12-31.
-        --step-size N: Sessions between these dates. [the horizon]
-        --n-windows N: Only the latest N forecast dates.
+        --start DATE: First forecast date. [start of test span]
+        --end DATE: Last forecast date, e.g. 2025-12-31.
+        --step-size N: Sessions between forecasts. [the horizon]
+        --n-windows N: Use only the latest N forecast dates.
         --refit K|never: Refit after every K forecast dates. [never]
         --refits N: Score refits of the recipe on N separate windows.
-        --without FEATURE: Test whether a feature, as column:RSI, helps.
+        --without FEATURE: Test whether a feature, e.g. column:RSI, helps.
 
     Advanced:
-        --refit-window ROWS: Refit on all rows (expanding) or as many.
-        --baselines NAME: Add a baseline: gjr_garch; repeatable.
+        --refit-window ROWS: expanding (all rows) or rolling (a fixed number).
+        --baselines NAME: Add a baseline (gjr_garch); repeatable.
     """
 
     models: options.Models = None
@@ -74,32 +74,32 @@ class WalkOptions:
     ray: options.Ray = None
 
     def __post_init__(self) -> None:
-        """Raise if no date can lie between the first and the last."""
+        """Raise UsageError if the start is after the end."""
         if self.start and self.end and self.start > self.end:
             where, why = f"--start {self.start} --end {self.end}", "the start is after the end"
             step = "Pass an earlier --start or a later --end."
-            raise UsageError("no day to evaluate", where=where, why=why, next_step=step)
+            raise UsageError("no dates to evaluate", where=where, why=why, next_step=step)
 
 
 @dataclass(frozen=True)
 class ForecastsFile:
-    """A file with every forecast of a backtest.
+    """Options for writing every forecast of a backtest to a file.
 
     Output:
         --forecasts FILE: Write all forecasts to a .csv or .parquet file.
-        --forecasts-of NAME: Only those of a model; repeatable.
+        --forecasts-of NAME: Write only this model's forecasts; repeatable.
     """
 
     forecasts: str | None = None
     forecasts_of: list[str] | None = None
 
     def __post_init__(self) -> None:
-        """Raise if models are chosen for no file, or its name is of another format."""
+        """Raise UsageError for a file of another format, or models without a file."""
         check_kind("--forecasts", self.forecasts, ".csv", ".parquet")
         if self.forecasts_of and self.forecasts is None:
             where, why = (
                 f"--forecasts-of {self.forecasts_of[0]}",
-                "it chooses what --forecasts writes",
+                "it has no effect without --forecasts",
             )
             step = "Pass --forecasts FILE."
             raise UsageError("nothing to write", where=where, why=why, next_step=step)
@@ -122,8 +122,8 @@ def evaluate(
 ) -> None:
     """Backtest a model and compare it with simple baselines.
 
-    Forecasts from past dates are compared with what happened. Without symbols or --csv the data
-    that the model was trained on are used.
+    Makes forecasts from past dates and compares them with the actual prices. Without symbols or
+    --csv, it uses the data that the model was trained on.
 
     Examples:
         lstmcli evaluate AAPL
@@ -131,15 +131,15 @@ def evaluate(
         lstmcli evaluate AAPL --report aapl.html --plot aapl.png
 
     Forecast:
-        --issued: Instead grade the forecasts of `predict --record`.
-        --audit: Instead check that forecasts use no later bars.
-        --price CHANGE: Score the chance of such a move, as -10%; repeatable.
+        --issued: Instead, score the forecasts of `predict --record`.
+        --audit: Instead, check that forecasts use no later bars.
+        --price CHANGE: Score the chance of a move, e.g. -10%; repeatable.
 
     Output:
         --details: Show every table.
 
     Advanced:
-        --audit-epochs N: Epochs of the audit's refits.
+        --audit-epochs N: Epochs of each refit in the audit.
     """
     from lstmcli.config import given
 
@@ -152,18 +152,19 @@ def evaluate(
             _grade(prices, walk, file, details, out)
         elif audit:
             _check_unused(context, _NOT_AUDITED)
-            asked.pop("ray", None)  # its few refits are quicker here
+            asked.pop("ray", None)  # the audit's few refits are faster in this process
             _audit(prices, asked, audit_epochs, details, out)
         else:
             from lstmcli.evaluation.risk import asked_changes
 
-            asked |= {"risk": True} if details or pictures.report else {}  # a page has every table
+            # A report shows every table, so it needs the risk scores too.
+            asked |= {"risk": True} if details or pictures.report else {}
             asked |= {"beyond": asked_changes(price)} if price else {}
             _score(prices, asked, file, pictures, details, _command(context), out)
 
 
 def _typed(context: typer.Context) -> Iterator[tuple[Any, Any]]:
-    """Yield each parameter that the command line gives, not the environment, and its value."""
+    """Yield each parameter given on the command line, not by the environment, and its value."""
     for each in context.command.params:
         source = context.get_parameter_source(each.name or "")
         if source is not None and source.name == "COMMANDLINE":
@@ -171,7 +172,7 @@ def _typed(context: typer.Context) -> Iterator[tuple[Any, Any]]:
 
 
 def _check_unused(context: typer.Context, unused: Mapping[str, str]) -> None:
-    """Raise UsageError for an option on the command line that would do nothing."""
+    """Raise UsageError for an option on the command line that would have no effect."""
     for each, _ in _typed(context):
         if each.name in unused:
             option, why = each.opts[0], unused[each.name]
@@ -204,7 +205,7 @@ def _score(
     command: str,
     out: BatchOptions,
 ) -> None:
-    """Score a backtest."""
+    """Run a backtest and show its scores."""
     with show_backtest(out.quiet, out.verbose) as on_part:
         from lstmcli.pictures.fans import walks
         from lstmcli.pictures.page import write_page
@@ -250,7 +251,10 @@ def _audit(
 def _grade(
     prices: PriceOptions, walk: WalkOptions, file: ForecastsFile, details: bool, out: BatchOptions
 ) -> None:
-    """Grade the ledger. Damaged lines are named and do not fail the run: no rerun restores them."""
+    """Score the forecasts in the ledger.
+
+    Damaged lines are reported but do not fail the run, because no rerun can restore them.
+    """
     from lstmcli.report.grade import forecasts_view, grade_view
     from lstmcli.report.long_table import is_parquet
     from lstmcli.report.output import emit

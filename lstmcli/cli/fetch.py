@@ -33,8 +33,8 @@ def fetch(
 ) -> None:
     """Download prices from Yahoo Finance.
 
-    Only bars that are missing are asked for, and stored bars are never harmed. After a stop the
-    same command continues. Yahoo's data are for personal use.
+    Requests only missing bars and never damages stored ones. Run the same command again to
+    continue after a stop. Yahoo's data are for personal use only.
 
     Examples:
         lstmcli fetch AAPL
@@ -44,15 +44,15 @@ def fetch(
     Data:
         symbols SYMBOL: Yahoo's symbols: AAPL, ^GSPC, BTC-USD, 0700.HK.
         --interval: Length of the bars.
-        --start DATE: First day, as 2010-01-01. [the first there is]
-        --end DATE: Last day, included. [today]
+        --start DATE: First day, e.g. 2010-01-01. [the earliest]
+        --end DATE: Last day, inclusive. [today]
         --full: Download the whole history again.
         --include-partial: Keep the bar of a session that is still open.
         --dry-run: Show what would be requested; request nothing.
 
     Advanced:
         --rate N: Maximum requests per second.
-        --max-wait TIME: Longest pause in total while Yahoo refuses. [10m]
+        --max-wait TIME: Maximum total pause while Yahoo refuses requests. [10m]
     """
     from lstmcli.report.data import fetch_view, format_pause
     from lstmcli.workflows.fetch import fetch as run
@@ -91,9 +91,9 @@ def fetch(
 
 
 def _read_by_models(data_dir: Path, symbols: Sequence[str], interval: str) -> dict[str, str]:
-    """Return the other series that models of the symbols read, with the model's name."""
+    """Return the further series that the symbols' models read, each with its model's name."""
     if not (data_dir / "models").is_dir():
-        return {}  # what reads models takes a while to import
+        return {}  # avoids a slow import
     from lstmcli.runs.choice import symbols_read
 
     return symbols_read(data_dir, symbols, interval=interval)

@@ -38,10 +38,10 @@ def forecast(
     device: options.DeviceOptions,
     out: BatchOptions,
 ) -> None:
-    """Bring prices up to date and forecast with the best model that there is.
+    """Update prices and forecast with the best model available.
 
-    That is the symbol's own model, else one trained on it among others, else base. Where prices
-    cannot be refreshed, the stored ones are used, and the exit code is 3, or 6 if none could be.
+    That is the symbol's own model, else one trained on it among others, else base. If a symbol's
+    prices cannot be updated, it uses the stored ones and exits with 3, or 6 if no update succeeds.
 
     Examples:
         lstmcli forecast AAPL
@@ -49,7 +49,7 @@ def forecast(
         lstmcli forecast --symbols-file symbols.txt --output forecast.csv
 
     Forecast:
-        --retrain-after AGE: Train models that are older, as 7d. [never]
+        --retrain-after AGE: Retrain models older than this, e.g. 7d. [never]
         --record: Keep the forecasts for `evaluate --issued`.
 
     Data:
@@ -120,7 +120,7 @@ def _log_version(trained: "TrainReport") -> None:
 
 
 def _report(report: "ForecastReport") -> None:
-    """Log and print what failed and what is not up to date, and count it for the run's end."""
+    """Log, print and count the symbols that failed or are not up to date."""
     made, incomplete = report.made, report.incomplete
     messages.log_failures(made.failures, len(made.symbols))
     messages.print_failures(made.failures)

@@ -19,7 +19,7 @@ def list_(
     data_dir: options.DataDir = DEFAULT_DATA_DIR,
     out: messages.OutputOptions,
 ) -> None:
-    """List every model version: champion, validation scores, stale or damaged.
+    """List every model version with its state and validation scores.
 
     Examples:
         lstmcli models list
@@ -72,9 +72,10 @@ def promote(
     wait: options.Wait = 0.0,
     out: messages.BatchOptions,
 ) -> None:
-    """Make a version the champion, the one that its model's name means.
+    """Make a version the champion, which its model's name refers to.
 
-    With --if-better it is judged on its own training data and later bars, or on the prices given.
+    With --if-better, compares both on the version's training data and later bars, or on the given
+    prices.
 
     Examples:
         lstmcli models promote lab-corrected/v0002
@@ -82,8 +83,8 @@ def promote(
         lstmcli models promote mine/v0003 --if-better --csv prices.csv
 
     Options:
-        version VERSION: The version to promote, as NAME/VERSION.
-        --if-better: Only if it beats the champion on windows that neither saw.
+        version VERSION: The version to promote: NAME/VERSION.
+        --if-better: Only if it beats the champion on windows new to both.
     """
     from lstmcli.report.models import pointer_view
     from lstmcli.workflows.models import promote_model
@@ -107,15 +108,15 @@ def use(
 ) -> None:
     """Prefer a model for the symbols that it was trained on.
 
-    It also serves commands that name no data. Otherwise each symbol is forecast by the model that
-    was trained on it alone, else on it among others, else by default, else by base.
+    Commands without symbols or files use it too. Without a preferred model, the order is: the
+    model trained on the symbol alone, one trained on it among others, default, base.
 
     Examples:
         lstmcli models use lab-corrected
         lstmcli models use lab-corrected --undo
 
     Options:
-        --undo: No longer prefer that model.
+        --undo: Stop preferring this model.
     """
     from lstmcli.report.models import use_view
     from lstmcli.workflows.models import use_model
@@ -132,7 +133,7 @@ def rollback(
     wait: options.Wait = 0.0,
     out: messages.OutputOptions,
 ) -> None:
-    """Make the previous champion champion again; repeat it to go back further.
+    """Restore the previous champion. Repeat to go back further.
 
     Examples:
         lstmcli models rollback lab-corrected
@@ -157,7 +158,7 @@ def prune(
     wait: options.Wait = 0.0,
     out: messages.OutputOptions,
 ) -> None:
-    """Delete old versions, but never the champion nor the one before it.
+    """Delete old versions, but never the champion or the previous champion.
 
     Examples:
         lstmcli models prune lab-corrected --keep 10
@@ -165,7 +166,7 @@ def prune(
         lstmcli models prune mine --keep 1 --quiet
 
     Options:
-        --keep N: How many of the newest to keep.
+        --keep N: Number of newest versions to keep.
         --dry-run: Show what would be deleted; delete nothing.
     """
     from lstmcli.report.models import prune_view

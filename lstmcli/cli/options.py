@@ -1,4 +1,4 @@
-"""Options that several commands share, each declared once, and the values that they take."""
+"""Options that several commands share, and the parsers of their values."""
 
 import math
 import os
@@ -25,20 +25,21 @@ _CENTURY = 36_525 * 86_400
 
 
 def parse_day(text: str) -> date:
-    """Return the day that an option names."""
+    """Parse the date given to an option."""
     try:
         return datetime.strptime(text, "%Y-%m-%d").date()
     except ValueError as error:
-        why = f"found {quoted(text)}, expected a day as 2025-12-31"
+        why = f"found {quoted(text)}, expected a date such as 2025-12-31"
         raise typer.BadParameter(why) from error
 
 
 def parse_duration(text: object) -> float:
-    """Return the seconds of a duration: `90s`, `15m`, `26h`, `8d`; a bare number is of seconds."""
+    """Return a duration in seconds: `90s`, `15m`, `26h`, `8d`; a bare number means seconds."""
     found = re.fullmatch(r"(\d{1,9}(?:\.\d{1,9})?)([smhd]?)", str(text))
     seconds = float(found[1]) * _SECONDS[found[2]] if found else math.inf
     if seconds > _CENTURY:
-        raise typer.BadParameter(f"found {quoted(text)}, expected a time as 90s, 15m, 26h or 8d")
+        why = f"found {quoted(text)}, expected a duration such as 90s, 15m, 26h or 8d"
+        raise typer.BadParameter(why)
     return seconds
 
 
@@ -67,7 +68,7 @@ _FOLDER = "Folder of prices and models. [data]"
 DataDir = Annotated[Path, option("--data-dir FOLDER", _FOLDER, "Data", parser=_parse_folder)]
 _LISTED = "More symbols, one per line (-: stdin)."
 SymbolsFile = Annotated[str | None, option("--symbols-file FILE", _LISTED, "Data")]
-_LOCK = "Longest wait for another run's lock. [none]"
+_LOCK = "Maximum wait for another run's lock. [none]"
 Seconds = Annotated[float, dict(parser=parse_duration)]
 Wait = Annotated[float, option("--wait TIME", _LOCK, "Advanced", parser=parse_duration)]
 _MODEL = "--model -m MODEL"
@@ -75,31 +76,31 @@ _ONE = "NAME, NAME/VERSION or folder. [each symbol's]"
 Model = Annotated[str | None, option(_MODEL, _ONE, "Forecast")]
 _EACH = "NAME, NAME/VERSION or folder; repeatable."
 Models = Annotated[list[str] | None, option(_MODEL, _EACH, "Forecast")]
-_LEVEL = "Level of the test for if-better."
+_LEVEL = "Level of the if-better test."
 PromoteLevel = Annotated[float, option("--promote-level P", _LEVEL, "Advanced", min=1e-6, max=0.2)]
 _AHEAD = "Sessions (or months) ahead. [as trained]"
 Horizon = Annotated[int | None, option("--horizon N", _AHEAD, "Forecast", min=1, max=1000)]
 _WHERE = "auto, cpu, cuda or cuda:N. [auto]"
 Device = Annotated[str | None, option("--device DEVICE", _WHERE, "Advanced", parser=_parse_device)]
-_STOP = "Stop after this time (15m, 8h); keep what is done."
+_STOP = "Stop after this time (15m, 8h) and keep finished work."
 Timeout = Annotated[float | None, option("--timeout TIME", _STOP, "Advanced", parser=_parse_limit)]
 _CLUSTER = "Ray cluster: local, auto or HOST:PORT. [none]"
 Ray = Annotated[str | None, option("--ray ADDRESS", _CLUSTER, "Advanced")]
-_FIRST = "First day used, as 2010-01-01."
+_FIRST = "First day used, e.g. 2010-01-01."
 Start = Annotated[date | None, option("--start DATE", _FIRST, "Data", parser=parse_day)]
 
 
 @dataclass(frozen=True)
 class FileOptions:
-    """How CSV files are read, and the data folder.
+    """Options for reading CSV files, and the data folder.
 
     Advanced:
-        --sep CHARACTER: Column separator: , ; | or tab. [found out]
-        --decimal CHARACTER: Decimal mark, a point or a comma. [found out]
-        --columns FIELD=NAME: Columns of other names, as close=Price,date=Datum.
-        --date-format FORMAT: Format of the dates, as %d/%m/%Y.
-        --resample: Make daily bars of intraday ones.
-        --strict: Refuse prices with missing or extra sessions.
+        --sep CHARACTER: Column separator: , ; | or tab. [detected]
+        --decimal CHARACTER: Decimal mark, a point or a comma. [detected]
+        --columns FIELD=NAME: Names of columns, e.g. close=Price,date=Datum.
+        --date-format FORMAT: Format of the dates, e.g. %d/%m/%Y.
+        --resample: Combine intraday bars into daily ones.
+        --strict: Reject prices with missing or extra sessions.
     """
 
     sep: str = ""
@@ -113,7 +114,7 @@ class FileOptions:
     def source(
         self, csv: Sequence[str] | None, symbols: tuple[str, ...] = (), start: date | None = None
     ) -> "Source":
-        """Return the prices of files, or of symbols, from a first day on."""
+        """Return the source of prices, from files or stored symbols, beginning at `start`."""
         from lstmcli.market.columns import Reading, parse_columns
         from lstmcli.sources.source import Source
 
@@ -133,7 +134,7 @@ class FileOptions:
 
 @dataclass(frozen=True)
 class PriceOptions(FileOptions):
-    """The prices that a command works on.
+    """Options that select the prices for a command.
 
     Data:
         symbols SYMBOL: Stored symbols, or series in the --csv files.
@@ -145,7 +146,7 @@ class PriceOptions(FileOptions):
     symbols_file: SymbolsFile = None
 
     def chosen(self, start: date | None = None) -> "Source":
-        """Return the chosen prices from a first day on; UsageError for a file among the symbols."""
+        """Return the selected prices from `start` on; UsageError if a symbol is a file name."""
         files = [each for each in self.symbols or () if each.lower().endswith((".csv", ".csv.gz"))]
         if files and not self.csv:
             raise UsageError("not a symbol", where=files[0], next_step="Pass a file with --csv.")
@@ -153,9 +154,9 @@ class PriceOptions(FileOptions):
         return self.source(self.csv, symbols, start)
 
     def typed(self, model: str | None = None, symbols: bool = True) -> str:
-        """Return the options that name the prices, and a model, for a command to type next.
+        """Return the options that select these prices and a model, for a suggested command.
 
-        symbols : whether the prices are named; if not, the data folder alone.
+        symbols : whether to include the prices; if not, only the data folder and the model.
         """
         words = list(self.symbols or ()) if symbols else []
         options = [("--csv", each) for each in (self.csv or ()) if symbols]
@@ -169,7 +170,7 @@ class PriceOptions(FileOptions):
 
 @dataclass(frozen=True)
 class DeviceOptions:
-    """Where and on how many threads to compute.
+    """Options for the device and the number of CPU threads.
 
     Advanced:
         --threads N: CPU threads, 0 for all cores. [1]
@@ -180,14 +181,14 @@ class DeviceOptions:
 
     @property
     def chosen(self) -> dict[str, Any]:
-        """The arguments of a workflow that computes without a recipe."""
+        """The given options, as arguments of a workflow that needs no recipe."""
         from lstmcli.config import given
 
         return given(device=self.device, number_of_threads=self.threads)
 
     @property
     def given(self) -> dict[str, Any]:
-        """The settings of `train` that are given."""
+        """The given options, as settings of the section `train`."""
         from lstmcli.config import given
 
         return given(device=self.device, threads=self.threads)
@@ -195,11 +196,11 @@ class DeviceOptions:
 
 @dataclass(frozen=True)
 class RecipeOptions(DeviceOptions):
-    """The settings of a training.
+    """Options for the training settings.
 
     Training:
         --config -c RECIPE: A TOML file, default, lab, lab-corrected or wine.
-        --set KEY=VALUE: Change a setting of `config show`; repeatable.
+        --set KEY=VALUE: Change a setting (see `config show`); repeatable.
         --seed N: Random seed. [0]
     """
 
@@ -209,16 +210,16 @@ class RecipeOptions(DeviceOptions):
 
     @property
     def changes(self) -> list[str]:
-        """The changes of settings that the options are, as `KEY=VALUE`, --set last."""
+        """The settings changed by the options, as `KEY=VALUE`; --set comes last and wins."""
         from lstmcli.config import given
 
         options = given(**self.given, seed=self.seed)
         return [*(f"train.{key}={value}" for key, value in options.items()), *(self.set_ or ())]
 
     def typed(self, origin: str | None) -> str:
-        """Return the options that name the recipe and its changes, for a command to type next.
+        """Return the options that select this recipe and its changes, for a suggested command.
 
-        origin : the model that training starts from.
+        origin : the model whose weights training starts from.
         """
         options = [("--config", self.config), ("--from", origin)]
         options += [("--set", each) for each in self.set_ or ()]
@@ -227,11 +228,11 @@ class RecipeOptions(DeviceOptions):
 
 @dataclass(frozen=True)
 class PictureOptions:
-    """The page and the picture of a result.
+    """Options for the HTML report and the plot of a result.
 
     Output:
-        --report FILE: Write a page with charts to a .html file.
-        --plot FILE: Draw to a .png or .svg file (-: the terminal).
+        --report FILE: Write a report with charts to an .html file.
+        --plot FILE: Plot to a .png or .svg file (-: the terminal).
     """
 
     report: str | None = None
@@ -239,11 +240,11 @@ class PictureOptions:
 
     @property
     def asked(self) -> bool:
-        """Whether there is anything to draw."""
+        """Whether a report or a plot is requested."""
         return self.report is not None or self.plot is not None
 
     def check(self, form: "Format") -> None:
-        """Raise before any work is done if they could not be written later; form: the result's."""
+        """Raise before the work starts if a file cannot be written; form: of the result."""
         from lstmcli.report.output import check_page, check_plot
 
         check_plot(self.plot, form)
@@ -253,10 +254,10 @@ class PictureOptions:
 def all_symbols(
     symbols: Sequence[str] | None, symbols_file: str | None = None, *, split: bool = True
 ) -> tuple[str, ...]:
-    """Return the symbols of the command line and of the file, without repetition.
+    """Return the symbols from the command line and the symbols file, without duplicates.
 
-    Raises UsageError where a file is all that is given and names none: they are not those of a
-    model. split : read `AAPL,MSFT` as two symbols; the names of series in a file may hold commas.
+    Raises UsageError if a file is the only source and is empty, rather than use the model's own
+    symbols. split : read `AAPL,MSFT` as two symbols; names of series in a file may contain commas.
     """
     from lstmcli.market.symbols import read_lines, read_symbols, split_symbols
 
@@ -264,6 +265,6 @@ def all_symbols(
     listed = [] if symbols_file is None else read_symbols(read_lines(symbols_file, sys.stdin))
     found = tuple(dict.fromkeys([*named, *listed]))
     if symbols_file is not None and not found:
-        step = "List one a line, or name some as arguments."
+        step = "List one symbol per line, or pass symbols as arguments."
         raise UsageError("no symbols", where=f"--symbols-file {symbols_file}", next_step=step)
     return found

@@ -13,11 +13,11 @@ from lstmcli.console.progress import show_work
 
 @dataclass(frozen=True)
 class WatchOptions:
-    """Which symbols are shown first.
+    """Options for the order of the symbols.
 
     Output:
-        --sort KEY: Sort symbols by symbol, range, downside or age. [as given]
-        --top N: Show the first N of the sorted symbols. [all]
+        --sort KEY: Sort by symbol, range, downside or age. [as given]
+        --top N: Show only the first N of the sorted symbols. [all]
     """
 
     sort: str | None = None
@@ -42,9 +42,9 @@ def predict(
     prices: options.PriceOptions,
     out: BatchOptions,
 ) -> None:
-    """Forecast the next sessions, in prices, with their dates.
+    """Forecast the prices of the next sessions, with their dates.
 
-    Without symbols or --csv the data that the model was trained on are used.
+    Without symbols or --csv, uses the data that the model was trained on.
 
     Examples:
         lstmcli predict AAPL
@@ -52,17 +52,17 @@ def predict(
         lstmcli predict --symbols-file symbols.txt --sort downside --top 20
 
     Forecast:
-        --as-of DATE: Forecast from that day on, as 2025-12-31.
+        --as-of DATE: Forecast from this day on, e.g. 2025-12-31.
         --record: Keep the forecasts for `evaluate --issued`.
-        --explain: Show which bars and gates made the forecast.
-        --price PRICE: Chance of a close below and above it, 180 or -10%; repeatable.
-        --risk: Show the loss that is exceeded with 5 %.
+        --explain: Show the bars and gates behind the forecast.
+        --price PRICE: Chance of a close below or above this price (180 or -10%); repeatable.
+        --risk: Show the loss exceeded with a probability of 5 %.
 
     Output:
         --all-steps: Show every step.
 
     Advanced:
-        --max-data-age N: Warn if the last bar is older. [3 sessions]
+        --max-data-age N: Warn if the last bar is older than N sessions. [3]
     """
     with ExitStack() as at_work, out.failures_listed():
         at_work.enter_context(show_work(out.quiet))

@@ -19,10 +19,10 @@ def status(
     data_dir: options.DataDir = DEFAULT_DATA_DIR,
     out: OutputOptions,
 ) -> None:
-    """Check that prices, models and jobs are up to date, and what to do if not.
+    """Check that prices, models and jobs are up to date, and suggest fixes.
 
-    A good run did its work for at least some of the symbols. Exits 4 if the last good run is older
-    than --max-age, 0 otherwise, whatever is found.
+    A run is good if it succeeded for at least some symbols. Exits with 4 if the last good run is
+    older than --max-age, otherwise with 0, even if it finds problems.
 
     Examples:
         lstmcli status
@@ -30,9 +30,9 @@ def status(
         lstmcli status forecast --max-age 26h
 
     Options:
-        commands COMMAND: Whose last good run: fetch, train, predict, forecast or evaluate.
+        commands COMMAND: Commands whose runs to check: fetch, train, predict, forecast or evaluate.
             [fetch and predict, if ever run here, else forecast]
-        --max-age AGE: Exit 4 if the last good run is older, as 90m, 26h, 8d.
+        --max-age AGE: Exit with 4 if the last good run is older, e.g. 26h.
     """
     from lstmcli.report.data import status_view
     from lstmcli.workflows.status import status as run

@@ -31,10 +31,10 @@ def train(
     wait: options.Wait = 0.0,
     out: BatchOptions,
 ) -> None:
-    """Train a network on prices and keep it as a new model version.
+    """Train a network on prices and save it as a new model version.
 
-    One network learns all the symbols given; without symbols or --csv the recipe's own data. With
-    --from, a series too short to validate is trained for as many epochs as were best before.
+    One network learns all given symbols or, without symbols and --csv, the recipe's own data. With
+    --from, a series too short for validation is trained for that model's best number of epochs.
 
     Examples:
         lstmcli train AAPL
@@ -44,16 +44,16 @@ def train(
     Training:
         --name NAME: The model's name. [the symbol's, else the recipe's]
         --from MODEL: Start from a model's weights and settings.
-        --freeze body: Train only a new head on that model.
-        --fine-tune-lr RATE: Learning rate once a new head is trained.
-        --scratch: Do not start from base where a series is short.
+        --freeze body: With --from, train only a new head.
+        --fine-tune-lr RATE: Learning rate after the new head is trained.
+        --scratch: Do not start from base even if a series is short.
         --replace: Replace a champion trained on other symbols.
-        --promote WHEN: Make it champion if-better, always or never.
+        --promote WHEN: Make it the champion: if-better, always or never.
         --resume: Continue a stopped run.
         --force: Train even if nothing has changed.
 
     Advanced:
-        --workers N: With --ray, processes that share a batch. [2]
+        --workers N: With --ray, processes sharing a batch. [2]
     """
     with out.failures_listed(), show_epochs(out.quiet, out.verbose) as on_epoch:
         from lstmcli.report.train import train_view
@@ -94,6 +94,6 @@ def train(
     journal.log("version", model=str(report.model), **asdict(report.decision))
     in_use = report.decision.promoted or report.unchanged
     model = report.model.name if in_use else str(report.model)
-    named = in_use and name is None and len(prices.symbols or ()) == 1  # it is that symbol's model
+    named = in_use and name is None and len(prices.symbols or ()) == 1  # the symbol's own model
     view = train_view(report, typed=prices.typed(None if named else model, named))
     out.finish(view, report, len(report.metadata.symbols), unless_quiet=True)

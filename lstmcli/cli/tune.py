@@ -30,8 +30,8 @@ def tune(
 ) -> None:
     """Search for better settings and write them as a recipe for train.
 
-    Settings are tried on validation spans; the test span is not used. The recipe itself is trial 0.
-    Finished trials are kept: the same command continues, also in several processes at once.
+    Tries settings on validation spans and never uses the test span. Trial 0 is the recipe itself.
+    Finished trials are kept: run the same command to continue, also in parallel processes.
 
     Examples:
         lstmcli tune AAPL --trials 20
@@ -40,18 +40,18 @@ def tune(
 
     Training:
         --space SPACE: Search space: default or a TOML file.
-        --sampler HOW: Propose by tpe, random or grid.
-        --pruner: Whether to stop a trial worse than the median.
-        --trials N: Trials in total, old ones included.
+        --sampler HOW: Sampler: tpe, random or grid.
+        --pruner: Whether to stop trials worse than the median.
+        --trials N: Total trials, including old ones.
         --folds N: Validation spans, each as long as the recipe's.
-        --name NAME: The study's name. [the recipe's]
-        --fresh: Remove the study of that name and start again.
+        --name NAME: Name of the study. [the recipe's]
+        --fresh: Remove the study of this name and start again.
 
     Advanced:
-        --at-once N: Trials at a time with --ray. [those that fit]
+        --at-once N: With --ray, parallel trials. [all that fit]
 
     Output:
-        --recipe FILE: The recipe to write. [in the study's folder]
+        --recipe FILE: Where to write the recipe. [in the study's folder]
     """
     with out.failures_listed(), show_trials(out.quiet, out.verbose) as on_trial:
         out.check(recipe)

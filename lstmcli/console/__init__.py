@@ -1,1 +1,1 @@
-"""What every command says and asks: options declared, help, messages, event log, progress."""
+"""The terminal side of every command: options, help, messages, event log, progress."""

@@ -1,6 +1,6 @@
-"""Refuse outputs that would overwrite what a run reads, what is stored, or each other.
+"""Refuse outputs that would overwrite a run's inputs, stored data, or each other.
 
-A file that is named twice by mistake is a loss that no message after it mends.
+The check comes first, because no later message can restore an overwritten file.
 """
 
 import os
@@ -12,27 +12,27 @@ from typing import Any
 from lstmcli.errors import UsageError
 
 _OUTPUTS = ("output", "errors", "forecasts", "report", "plot")
-_TABLES = _OUTPUTS[:3]  # which a folder of price files may hold
+_TABLES = _OUTPUTS[:3]  # may be mistaken for price files in a folder of them
 _INPUTS = ("csv", "symbols_file", "config")
 _STORED = ("prices", "models")  # in the data folder
 
 
 def refuse_clashes(values: Mapping[str, Any]) -> None:
-    """Raise UsageError for a clash among the options of a command, by parameter name."""
+    """Raise UsageError if options of a command clash; values : by parameter name."""
     outputs = {name: Path(values[name]) for name in _OUTPUTS if values.get(name) not in (None, "-")}
     log = values.get("log_file")
     before = {"log-file": str(log)} if log else {}
     for name, file in outputs.items():
-        # Unlike methods of paths, these raise nothing: what is wrong with a name is said later.
+        # Unlike the methods of Path, these never raise; later checks report invalid names.
         if os.path.exists(file) and not os.path.isfile(file):
-            continue  # a pipe or a device can take several, a folder is refused later
+            continue  # pipes and devices accept several outputs; later checks refuse folders
         for option, source in _inputs(values):
             if _is_same(file, source) or (name in _TABLES and _is_in(file, source)):
                 raise _clash(name, file, f"{option} reads it")
         real = os.path.realpath(file)
         for folder in (Path(values.get("data_dir") or "data") / kind for kind in _STORED):
             if Path(os.path.realpath(folder)) in Path(real).parents:
-                raise _clash(name, file, f"{folder} is for what lstmcli stores")
+                raise _clash(name, file, f"{folder} is reserved for stored data")
         for other, earlier in before.items():
             if os.path.realpath(earlier) == real:
                 raise _clash(name, file, f"--{other} writes it too")
@@ -40,7 +40,7 @@ def refuse_clashes(values: Mapping[str, Any]) -> None:
 
 
 def _inputs(values: Mapping[str, Any]) -> Iterator[tuple[str, Path]]:
-    """Yield the files and folders that options name, each with its option."""
+    """Yield the input files and folders, each with its option."""
     for name in _INPUTS:
         given = values.get(name) or ()
         for text in [given] if isinstance(given, str) else given:
@@ -57,10 +57,10 @@ def _is_same(file: Path, other: Path) -> bool:
 
 
 def _is_in(file: Path, folder: Path) -> bool:
-    """Return whether a file is one of those in a folder of tables."""
+    """Return whether a file exists in a folder of tables."""
     return os.path.isfile(file) and os.path.isdir(folder) and _is_same(file.parent, folder)
 
 
 def _clash(name: str, file: Path, why: str) -> UsageError:
     where = f"--{name} {file}"
-    return UsageError("cannot write there", where=where, why=why, next_step="Name another file.")
+    return UsageError("cannot write there", where=where, why=why, next_step="Choose another file.")

@@ -1,14 +1,14 @@
-"""Declare the options of a command from its docstring, with what parses and completes them.
+"""Declare the options of a command from its docstring, with their parsing and shell completion.
 
-A group is a frozen dataclass. A command takes the whole group as one parameter, `spread` declares
-its fields as options of their own. Names, help and panels stand in the docstrings:
+A group of options is a frozen dataclass. A command takes the whole group as one parameter, and
+`spread` declares each field as a separate option. The docstrings hold names, help and panels:
 
     Output:
         --output -o FILE: Write the result to a file. [standard output]
 
-is the help of the parameter `output`, in the panel Output of the help page; in brackets is the
-default in words, where the value itself says too little. Without dashes (`symbols SYMBOL: ...`) it
-is an argument. A Python keyword as a name has an underscore at the end.
+describes the parameter `output` in the panel Output of the help page. The brackets hold the default
+in words, if the value alone is unclear. Without dashes (`symbols SYMBOL: ...`) it is an argument.
+If the name is a Python keyword, the parameter ends with an underscore.
 """
 
 import copy
@@ -31,7 +31,7 @@ import typer
 from lstmcli.console.clashes import refuse_clashes
 from lstmcli.errors import LstmcliError
 
-# An option of such a name can be set by LSTMCLI_CONFIG and so on.
+# The environment can set these options, by LSTMCLI_CONFIG and so on.
 _IN_ENVIRONMENT = (
     *("config", "data-dir", "device", "format", "log-file", "model", "ray", "seed", "threads"),
 )
@@ -39,7 +39,7 @@ DEFAULT_DATA_DIR = Path("data")
 
 
 def spread(command: Callable[..., None]) -> Callable[..., None]:
-    """Declare a command's options from its docstring, and those of each group of them."""
+    """Return the command with the options of its own docstring and of its groups declared."""
     hints = get_type_hints(command).items()
     groups: dict[str, Any] = {name: hint for name, hint in hints if is_dataclass(hint)}
     text, own = _declared(command, inspect.signature(command).parameters.values())
@@ -63,20 +63,20 @@ def spread(command: Callable[..., None]) -> Callable[..., None]:
 
 @functools.cache
 def _members(group: Any) -> list[inspect.Parameter]:
-    """Return the options of a group, its own before inherited ones."""
+    """Return the options of a group, its own before the inherited ones."""
     own = [each for each in fields(group) if each.name in inspect.get_annotations(group)]
     inherited = [each for base in group.__bases__ if base is not object for each in _members(base)]
     return [*_declared(group, own)[1], *inherited]
 
 
 def _declared(source: Any, parameters: Iterable[Any]) -> tuple[str, list[inspect.Parameter]]:
-    """Return the docstring without its options, and the parameters with the options' types.
+    """Return the docstring without its options, and the parameters typed as options.
 
-    A parameter has a name and a default. Its type may be annotated with further arguments of
-    `option`, in a dict.
+    Each parameter has a name and a default. A dict in its annotation holds further arguments of
+    `option`.
     """
     if source.__doc__ is None:
-        sys.exit("lstmcli: error: its options are described in docstrings: run without python -OO")
+        sys.exit("lstmcli: error: cannot run with python -OO: it removes the docstrings. Omit -OO.")
     hints = get_type_hints(source, include_extras=True)
     text, *parts = re.split(r"\n\n([A-Z][a-z]+):\n(?=    )", inspect.cleandoc(source.__doc__))
     described = {}
@@ -105,9 +105,9 @@ def _declared(source: Any, parameters: Iterable[Any]) -> tuple[str, list[inspect
 def option(usage: str, text: str, panel: str = "Options", **more: Any) -> Any:
     """Declare an option, or an argument.
 
-    usage : its names, and for one with a value the metavar, as in `--output -o FILE`. The name of
-        an argument has no dashes.
-    text : its help, with the default in brackets at the end if the value says too little.
+    usage : the names, followed by the metavar if it takes a value, e.g. `--output -o FILE`. The
+        name of an argument has no dashes.
+    text : the help, with the default in brackets at the end if the value alone is unclear.
     """
     *names, last = usage.split()
     more |= {"help": text, "rich_help_panel": panel, "show_default": False}
@@ -122,7 +122,7 @@ def option(usage: str, text: str, panel: str = "Options", **more: Any) -> Any:
 
 
 def _typed(name: str, hint: Any, declared: Any, default: Any) -> Any:
-    """Return the type of an option, with what reads its values, completes them and shows them."""
+    """Return the type of an option, annotated with its parser, completion and help."""
     info, kind = copy.copy(declared), _kind_of(hint)
     words, _, shown = info.help.removesuffix("]").partition(" [")
     if not shown and isinstance(default, str | int | float) and not isinstance(default, bool):
@@ -153,7 +153,7 @@ def _parse_choice(choices: tuple[str, ...], text: str) -> str:
 
 
 def _parse_number(kind: type, least: float | None, most: float | None, text: object) -> float:
-    """Return the number; `text` may be the default itself."""
+    """Return the number; `text` may also be the default, which is not a string."""
     try:
         number: float = kind(text)
     except ValueError:
@@ -168,7 +168,7 @@ def _parse_number(kind: type, least: float | None, most: float | None, text: obj
 
 
 def quoted(text: object) -> str:
-    """Return a value as an error shows it, cut where it is long."""
+    """Return a value quoted for an error message, shortened if it is long."""
     shown = repr(str(text))
     return shown if len(shown) <= 80 else f"{shown[:80]}..."
 
@@ -176,7 +176,7 @@ def quoted(text: object) -> str:
 def _completion(
     names: Callable[[Path], Iterable[str]],
 ) -> Callable[[typer.Context, str], list[str]]:
-    """Return what completes a word from the names in a data folder."""
+    """Return a callback that completes a word from the names in a data folder."""
 
     def complete(ctx: typer.Context, incomplete: str) -> list[str]:
         try:

@@ -1,7 +1,7 @@
-"""Help pages in panels, and one line for each way to mistype a command.
+"""Help pages in panels, and one-line errors for mistyped commands and options.
 
-The pages are laid out here: typer's own need rich's markdown, which takes as long to import as all
-the rest of `--help`. Words that people try are answered with the command that does it.
+This module formats the pages itself: typer's formatter needs rich's markdown, whose import takes as
+long as all the rest of `--help`. Common wrong guesses are answered with the right command.
 """
 
 import shutil
@@ -17,17 +17,17 @@ from lstmcli.console.declare import spread
 from lstmcli.errors import UsageError, did_you_mean
 from lstmcli.printable import first_few
 
-# The public name of typer's usage errors is that of a subclass; they share this base.
+# typer exports only subclasses of its usage error; this is their common base.
 TyperUsageError: type[Exception] = typer.BadParameter.__mro__[1]
 
 _LAST_PANELS = ("Data", "Output", "Advanced")
 _WIDEST_NAME = 22
 _MOST_TEXT = 100  # columns of a paragraph
-# Options that may stand before the command, with the number of words each one has.
+# Options allowed before the command, with the number of words each takes.
 _GENERAL = dict.fromkeys(("--data-dir", "--format", "--log-file"), 2) | dict.fromkeys(
     ("--json", "--quiet", "-q", "--verbose", "-v", "--debug"), 1
 )
-# What people type, after the command that they want.
+# Maps the right command to the words that people type instead.
 _COMMANDS = {
     "anomalies SYMBOL": "alert, alerts, anomaly, outliers, surprises",
     "config show": "config list, settings",
@@ -52,7 +52,7 @@ _COMMANDS = {
     "train SYMBOL": "fit, learn, retrain",
     "tune": "optimize, search",
 }
-# What people type in place of an option.
+# Maps the options that people type to the right ones.
 _OPTIONS = {
     "--cpu": "--device cpu",
     "--date": "--as-of",
@@ -78,7 +78,7 @@ class Command(TyperCommand):
     """A command with our help page."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Parse the arguments; `--json` stands for `--format json`."""
+        """Parse the arguments; `--json` is short for `--format json`."""
         if "--format" in _options_of(self):
             args = ["--format=json" if each == "--json" else each for each in args]
         return _parse(super().parse_args, ctx, args)
@@ -89,10 +89,10 @@ class Command(TyperCommand):
 
 
 class Group(TyperGroup):
-    """A group of commands with our help page; `help` and `version` are words for options."""
+    """A group of commands with our help page; accepts `help` and `version` as words."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Parse the arguments; general options may stand before the command."""
+        """Parse the arguments; general options may precede the command."""
         given, rest = [], list(args)
         while rest and (length := _GENERAL.get(rest[0].partition("=")[0], 0)):
             length -= length == 2 and "=" in rest[0]
@@ -105,7 +105,7 @@ class Group(TyperGroup):
         return _parse(super().parse_args, ctx, [*rest[:1], *given, *rest[1:]] if rest else [])
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
-        """Return the command of the first word; raise UsageError if there is none."""
+        """Return the command named by the first word; raise UsageError if it is unknown."""
         word = args[0]
         if word not in self.commands and not word.startswith("-") and not ctx.resilient_parsing:
             path = ctx.command_path.partition(" ")[2]
@@ -122,7 +122,7 @@ class Group(TyperGroup):
 
 
 class Program(typer.Typer):
-    """A typer program of these groups and commands."""
+    """A typer program that uses `Group` and `Command`."""
 
     def __init__(self, **more: Any) -> None:
         super().__init__(
@@ -140,7 +140,7 @@ class Program(typer.Typer):
 
 
 def explain_usage(error: Any) -> UsageError:
-    """Return a usage error of typer in our own words."""
+    """Convert a usage error of typer into ours."""
     ctx: Any = getattr(error, "ctx", None)
     param = getattr(error, "param", None)
     if getattr(error, "option_name", "") and hasattr(error, "possibilities"):
@@ -157,7 +157,7 @@ def explain_usage(error: Any) -> UsageError:
 
 
 def _parse(parse: Any, ctx: Any, args: list[str]) -> list[str]:
-    """Parse, and see to it that an error knows its command and the words that were given."""
+    """Parse the arguments; attach the context to a usage error that lacks it."""
     try:
         found: list[str] = parse(ctx, args)
     except TyperUsageError as error:
@@ -167,7 +167,7 @@ def _parse(parse: Any, ctx: Any, args: list[str]) -> list[str]:
 
 
 def _option_advice(ctx: Any, name: str) -> str:
-    """Return what to type in place of an option that the command does not have."""
+    """Return advice for an option that the command does not have."""
     from lstmcli.config import keys
 
     known = _options_of(ctx.command)
@@ -194,7 +194,7 @@ def _options_of(command: Any) -> list[str]:
 
 
 def _commands(ctx: Any) -> Iterator[tuple[str, Any]]:
-    """Yield every command with its words: `data list`."""
+    """Yield every command with its full name, e.g. `data list`."""
     for name, command in ctx.find_root().command.commands.items():
         verbs = getattr(command, "commands", None)
         yield from ((f"{name} {verb}", each) for verb, each in (verbs or {}).items())
@@ -203,7 +203,7 @@ def _commands(ctx: Any) -> Iterator[tuple[str, Any]]:
 
 
 def _value_of(name: str) -> str:
-    """Return the value that was given to an option of the command line."""
+    """Return the value given to an option on the command line, or VALUE if there is none."""
     words = sys.argv[1:]
     for word, following in zip(words, [*words[1:], "-"], strict=True):
         if word.startswith(f"{name}="):
@@ -225,7 +225,7 @@ def _name_of(param: Any) -> str:
 
 
 def _page(ctx: Any) -> Iterator[str]:
-    """Yield the lines of a help page, as wide as the terminal."""
+    """Yield the parts of a help page, as wide as the terminal."""
     command, width = ctx.command, shutil.get_terminal_size().columns
     usage = " ".join(["Usage:", ctx.command_path, *command.collect_usage_pieces(ctx)])
     yield from textwrap.wrap(usage, width, subsequent_indent=" " * 7)
@@ -247,7 +247,7 @@ def _wrapped(text: str, width: int) -> list[str]:
 
 
 def _panels(ctx: Any) -> dict[str, list[tuple[str, str]]]:
-    """Return the rows of each panel, a name and its help each."""
+    """Return the rows of each panel: pairs of a name and its help."""
     panels: dict[str, list[tuple[str, str]]] = {}
     for name, command in getattr(ctx.command, "commands", {}).items():
         first = " ".join((command.help or "").partition("\n\n")[0].split())
@@ -266,7 +266,7 @@ def _panels(ctx: Any) -> dict[str, list[tuple[str, str]]]:
 
 
 def _panel(title: str, rows: list[tuple[str, str]], left: int, width: int) -> Iterator[str]:
-    """Yield the lines of a panel: in a box on a terminal that can draw it, else below its title."""
+    """Yield the lines of a panel: boxed if the terminal can draw a box, else below a title."""
     boxed = sys.stdout.isatty() and (sys.stdout.encoding or "").lower().startswith("utf")
     lines = []
     for name, text in rows:

@@ -1,9 +1,10 @@
-"""The events of this process's run, one JSON line each in --log-file, and how the run ended.
+"""The event log of a run: JSON lines in --log-file, messages on stderr, and the run's outcome.
 
-A process is one run, so the run is global to this module, which also prints to standard error. The
-end of a fetch, train, predict, forecast or evaluate is recorded in the data folder, for `status`.
-A log that cannot be written is an error at the start and one warning later: the work continues. A
-log that another process keeps locked is a warning at any time, and is waited for only once.
+A process is one run, so the run is global to this module. When a fetch, train, predict, forecast or
+evaluate ends, its outcome is recorded in the data folder for `status`.
+
+If the log cannot be written at the start, the run fails; later it only warns once and continues. If
+another process holds the log's lock, the run waits once and then warns.
 """
 
 import json
@@ -29,7 +30,7 @@ from lstmcli import __version__
 from lstmcli.errors import FileError, LockedError, UsageError
 from lstmcli.printable import json_text, printable, wrapped
 
-_LOG_WAIT = 10.0  # seconds for the lines of other runs, which take milliseconds
+_LOG_WAIT = 10.0  # seconds; other runs hold the lock for milliseconds
 
 
 @dataclass
@@ -48,21 +49,21 @@ _run = _Run()
 _events = logging.getLogger("lstmcli.events")
 _events.setLevel(logging.INFO)
 _events.propagate = False
-_URL = r"(\w:/+|//)"  # a path has lost one of the slashes
+_URL = r"(\w:/+|//)"  # `Path` collapses the two slashes into one
 _USER = re.compile(_URL + "(.*)@", re.DOTALL)
 _CUT_USER = re.compile(_URL + r"(?!\*\*\*@)[^/\s:]+:(?!\d{1,5}(?!\w))\S+")
 _SECRET_FIELD = re.compile(
     r"([?&;][^?&;=\s]*(?:auth|crumb|key|pass|pwd|secret|sig|token)[^?&;=\s]*=)([^&;#\s]+)",
     re.IGNORECASE,
 )
-_SHORTEST = 3  # characters of a secret that is masked outside its URL too
+_SHORTEST = 3  # characters; shorter secrets are masked only inside their URL
 
 
 class JsonFormatter(logging.Formatter):
     """Format an event, the record's `msg` and `facts`, as one line of printable JSON."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """Return the line, without the password of any URL in it."""
+        """Return the line, with the passwords in URLs masked."""
         head = {
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "run_id": _run.run_id,
@@ -74,7 +75,7 @@ class JsonFormatter(logging.Formatter):
 
 
 class _LogFile(logging.Handler):
-    """Collects events until `append` writes them under one lock."""
+    """Handler that collects events until `append` writes them under one lock."""
 
     def __init__(self, path: Path) -> None:
         super().__init__()
@@ -83,7 +84,7 @@ class _LogFile(logging.Handler):
         self.setFormatter(JsonFormatter())
 
     def append(self) -> int:
-        """Append the events, all on the disk on return; return the bytes of a torn line cut."""
+        """Append the events and sync them to disk; return the bytes of a removed partial line."""
         lines, self.lines = self.lines, []
         return _append(self.path, lines) if lines else 0
 
@@ -93,11 +94,11 @@ class _LogFile(logging.Handler):
 
 
 def whole_run(work: Callable[[], int]) -> int:
-    """Do the work of a new run, and record how it ended, whatever ended it."""
+    """Do the work of a new run, and record its outcome however it ends."""
     global _run
     _run = _Run()
     _events.handlers.clear()
-    code = 1  # that of an error of our own, which leaves a traceback
+    code = 1  # for an unexpected exception, i.e. a bug
     try:
         code = work()
     except SystemExit as end:  # a signal
@@ -109,13 +110,13 @@ def whole_run(work: Callable[[], int]) -> int:
 
 
 def open_log(context: typer.Context, name: str | None) -> str | None:
-    """Start the log as soon as its option is read. Raises FileError if that is impossible."""
+    """Open the log as soon as its option is parsed. Raises FileError if it cannot be written."""
     if name is None or context.resilient_parsing:
         return name
     log = _LogFile(Path(name))
     if _is_foreign(log.path):
         raise UsageError(
-            "not a log", where=name, why="it holds something else", next_step="Name another file."
+            "not a log", where=name, why="it holds other content", next_step="Pass another file."
         )
     _run.command = context.command_path.partition(" ")[2]
     start = {"version": __version__, "arguments": sys.argv[1:], "environment": _variables()}
@@ -127,7 +128,7 @@ def open_log(context: typer.Context, name: str | None) -> str | None:
         _warn_missing(error)
     _events.addHandler(log)
     if torn:
-        warn(f"{name}: removed a last line that was cut short, {torn} bytes")
+        warn(f"{name}: removed an incomplete last line ({torn} bytes)")
     return name
 
 
@@ -143,7 +144,7 @@ def log(event: str, **facts: Any) -> None:
 
 
 def log_each(event: str, rows: Iterable[Mapping[str, Any]]) -> None:
-    """Log one event per row, all on the disk on return."""
+    """Log one event per row, and sync them to disk."""
     for row in rows:
         _events.info(event, extra={"facts": row})
     for log in _events.handlers:
@@ -155,7 +156,7 @@ def log_each(event: str, rows: Iterable[Mapping[str, Any]]) -> None:
 
 
 def logged(event: str, show: Callable[..., None]) -> Callable[..., None]:
-    """Wrap a callback so that its first argument, a dataclass, is logged first."""
+    """Wrap a callback to log its first argument, a dataclass, before each call."""
 
     def call(fact: Any, *rest: Any) -> None:
         log(event, **asdict(fact))
@@ -165,13 +166,13 @@ def logged(event: str, show: Callable[..., None]) -> Callable[..., None]:
 
 
 def count(*, error: str = "", **numbers: float) -> None:
-    """Record numbers for the run's end, as `done` and `failed` symbols, and the first error."""
+    """Record counts for the run's end, e.g. `done` and `failed` symbols, and the first error."""
     _run.counts |= numbers
     _run.error = _run.error or _without_passwords(error)
 
 
 def fail(text: str) -> None:
-    """Log an error and record it for the run's end, unless there is an earlier one."""
+    """Log an error, and record it for the run's end unless an earlier one is recorded."""
     log("error", message=text)
     count(error=text)
 
@@ -183,7 +184,7 @@ def warn(text: str) -> None:
 
 
 def say(line: str, *, end: str = "\n") -> None:
-    """Print one line to stderr, with control characters escaped, and fitted to a terminal."""
+    """Print one line to stderr, with control characters escaped, wrapped at a terminal's width."""
     text = printable(line)
     if end == "\n" and sys.stderr.isatty():
         text = wrapped(text, shutil.get_terminal_size().columns, rest="  ")
@@ -191,14 +192,14 @@ def say(line: str, *, end: str = "\n") -> None:
 
 
 def _warn_missing(error: Exception) -> None:
-    """Warn of events that cannot be logged, once in a run."""
+    """Warn once per run about events that cannot be logged."""
     if not _run.has_warned:
         _run.has_warned = True
-        say(f"lstmcli: warning: events are missing in the log: {error}")
+        say(f"lstmcli: warning: events are missing from the log: {error}")
 
 
 def _is_foreign(path: Path) -> bool:
-    """Return whether the file exists and is no log of events."""
+    """Return whether the file exists and is not an event log."""
     with suppress(OSError):
         if path.is_file():
             with open(path, "rb") as file:
@@ -214,7 +215,7 @@ def _end(code: int) -> None:
 
 
 def _record(data_dir: Path, code: int) -> None:
-    """Record the end in the data folder. A read-only folder only costs the record."""
+    """Record the outcome in the data folder. If the folder is read-only, only log a warning."""
     from lstmcli.runs.last_runs import RunEnd, note_end
 
     started, ended = (
@@ -236,10 +237,10 @@ def _append(path: Path, lines: list[str]) -> int:
 
 
 def _without_passwords(value: Any) -> Any:
-    """Mask users and passwords of URLs in every text, rather too much than too little.
+    """Mask the users and passwords of URLs in every text; if in doubt, mask too much.
 
-    They end at the last @ of the text: a password may hold any character, escaped or not. A URL
-    that was cut before its @ has a colon and no port.
+    The mask extends to the last @ of the text, because a password may contain any character,
+    escaped or not. A URL truncated before its @ is recognised by a colon without a port.
     """
     if isinstance(value, dict):
         return {key: _without_passwords(each) for key, each in value.items()}
@@ -256,9 +257,10 @@ def _without_passwords(value: Any) -> Any:
 
 @lru_cache(maxsize=1)
 def _secrets_of(texts: tuple[str, ...]) -> re.Pattern[str] | None:
-    """Return a pattern of the run's passwords, for messages that show a part of a URL.
+    """Return a pattern that matches the run's passwords, for messages with a part of a URL.
 
-    `--csv NAME=FILE` is split at its first =, and the store percent-encodes file names.
+    It also matches the parts around each =, because `--csv NAME=FILE` is split there, and the
+    percent-encoded form, because the store encodes file names.
     """
     found = [user.partition(":")[2] for text in texts for _, user in _USER.findall(text)]
     found += [secret for text in texts for _, secret in _SECRET_FIELD.findall(text)]

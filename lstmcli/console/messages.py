@@ -1,6 +1,6 @@
-"""The options for results and messages, and what they print: notes, failed symbols, the result.
+"""The output options of a command, and the printing of notes, failed symbols and results.
 
-Notes and failures go to standard error and, with --log-file, to the log.
+Notes and failures go to stderr and, with --log-file, to the log.
 """
 
 import gc
@@ -22,19 +22,19 @@ if TYPE_CHECKING:
     from lstmcli.workflows.predict import PredictReport
 
 _MOST_NOTES = 5
-_MOST_ALIKE = 3  # failed symbols with one reason that have a line each
+_MOST_ALIKE = 3  # failed symbols with the same reason that get one line each
 _FORMATS: dict[str, Format] = {
     **{".csv": "csv", ".json": "json", ".jsonl": "jsonl"},
     **{".parquet": "parquet", ".txt": "table"},
 }
-_OTHER_FORMATS = {  # than that of tables written besides a result
+_OTHER_FORMATS = {  # suffixes refused for a table file that lacks this format
     *(".json", ".jsonl", ".parquet", ".feather", ".xlsx", ".xls", ".html", ".png", ".svg"),
     *(".gz", ".bz2", ".xz", ".zip"),
 }
 
 
 class Report(Protocol):
-    """What a workflow returns: notes and the symbols that failed, and sometimes `warnings`."""
+    """The result of a workflow: notes, failed symbols and, for some, `warnings`."""
 
     @property
     def notes(self) -> Sequence[str]: ...
@@ -45,10 +45,10 @@ class Report(Protocol):
 
 @dataclass(frozen=True)
 class LogOptions:
-    """How much a command says besides its result.
+    """Options for messages and the log.
 
     Output:
-        --quiet -q: Print results and failures only.
+        --quiet -q: Print only results and failures.
         --verbose -v: Print every epoch, refit, trial and note.
 
     Advanced:
@@ -62,14 +62,14 @@ class LogOptions:
     debug: bool = False
 
     def announce(self, lines: Sequence[str]) -> None:
-        """Print lines that are no notes on the result, at once."""
+        """Print lines at once, without logging them as notes on the result."""
         for line in lines if not self.quiet else ():
             journal.say(f"lstmcli: {line}")
 
     def note(self, lines: Sequence[str], *, every: bool = False) -> None:
-        """Log lines and print them once for all their symbols, the first few or with `every` all.
+        """Log notes and print the first few, grouping those that differ only in the symbol.
 
-        With --verbose each is printed, with details.
+        every : print all groups. With --verbose, each note is printed on its own, with details.
         """
         journal.log_each("note", [{"message": line} for line in lines])
         if self.quiet:
@@ -86,7 +86,7 @@ class LogOptions:
 
 @dataclass(frozen=True)
 class OutputOptions(LogOptions):
-    """Where a result goes and in which format.
+    """Options for the destination and format of a result.
 
     Output:
         --format FORMAT: table, json (--json), jsonl, csv or parquet.
@@ -98,15 +98,15 @@ class OutputOptions(LogOptions):
 
     @property
     def form(self) -> Format:
-        """The format: that asked for, or that of the file's name."""
+        """The requested format, or else the format of the file's suffix."""
         suffix = Path(self.output or "").suffix.lower()
         return self.format_ or _FORMATS.get(suffix, "table")
 
     def check(self, *files: str | None) -> None:
-        """Start the work: raise if a result or further file could not be written later.
+        """Raise before the work starts if the result or another file cannot be written.
 
-        The collector, off during the imports before it (see `main`), is on from here. Imported
-        objects stay for the whole run and are never searched.
+        Also enables the garbage collector, which `main` disables during the imports. Imported
+        objects are frozen, since they live for the whole run.
         """
         from lstmcli.report.output import check_file, check_output
 
@@ -115,19 +115,19 @@ class OutputOptions(LogOptions):
         suffix = Path(self.output or "").suffix.lower()
         if self.format_ is None and suffix and suffix not in _FORMATS:
             raise UsageError(
-                "not a kind of output",
+                "unsupported output format",
                 where=f"--output {self.output}",
                 why=f"found {suffix}, expected {', '.join(_FORMATS)}",
-                next_step="Name the file so, or pass --format.",
+                next_step="Rename the file, or pass --format.",
             )
         check_output(self.output, self.form)
         for file in files:
             check_file(file)
 
     def emit(self, view: View, *, unless_quiet: bool = False) -> None:
-        """Write the result, and say on stderr which file holds it.
+        """Write the result, and report the output file on stderr.
 
-        unless_quiet : the result only says that the work is done; --quiet leaves out its table.
+        unless_quiet : omit the table with --quiet, for a result that only confirms the work.
         """
         from lstmcli.report.output import emit
 
@@ -139,35 +139,35 @@ class OutputOptions(LogOptions):
 
 
 def check_kind(option: str, name: str | None, *kinds: str) -> None:
-    """Raise UsageError where a file's name says that it is of another format than will be in it."""
+    """Raise UsageError if the suffix of a table file belongs to an unsupported format."""
     suffix = Path(name or "").suffix.lower()
     if suffix in _OTHER_FORMATS and suffix not in kinds:
         raise UsageError(
-            "not a kind of table",
+            "unsupported table format",
             where=f"{option} {name}",
             why=f"found {suffix}, expected {' or '.join(kinds)}",
-            next_step="Name the file so.",
+            next_step="Rename the file.",
         )
 
 
 @dataclass(frozen=True)
 class BatchOptions(OutputOptions):
-    """The output of a command that can fail for some symbols.
+    """Output options of a command that can fail for some symbols.
 
     Output:
-        --errors FILE: List failed symbols with reasons, as CSV.
+        --errors FILE: Write failed symbols and their reasons as CSV.
     """
 
     errors: str | None = None
 
     def check(self, *files: str | None) -> None:
-        """Start the work, as `OutputOptions.check`."""
+        """Check the --errors file too, like `OutputOptions.check`."""
         check_kind("--errors", self.errors, ".csv")
         super().check(self.errors, *files)
 
     @contextmanager
     def failures_listed(self) -> Iterator[None]:
-        """Write the file of failed symbols also if all of them failed."""
+        """Write the --errors file even if all symbols fail in the block."""
         try:
             yield
         except AllFailedError as error:
@@ -184,7 +184,7 @@ class BatchOptions(OutputOptions):
         emit(View(list, dict, lambda: failures, columns), "csv", self.errors)
 
     def show_notes(self, report: Report) -> None:
-        """Write the file of failed symbols and print the notes, before the result."""
+        """Write the --errors file and print the notes, before the result."""
         self.list_failures(report.failures)
         self.note(getattr(report, "warnings", ()), every=True)
         self.note(report.notes)
@@ -197,7 +197,7 @@ class BatchOptions(OutputOptions):
 
 
 def before_end(report: "PredictReport", *acts: Callable[[], object]) -> "PredictReport":
-    """Return the report as a stream that acts when all is made: before a result is shown."""
+    """Return the report with callbacks that run after its last forecast, before it is shown."""
 
     def forecasts() -> Iterator["SymbolForecast"]:
         yield from report.forecasts
@@ -214,7 +214,7 @@ def confirm(question: str) -> bool:
 
 
 def report_failures(failures: Sequence[Failure], done: int) -> None:
-    """Log and print the symbols that failed; raise PartialError if there are any."""
+    """Log and print the failed symbols; raise PartialError if there are any."""
     log_failures(failures, done)
     if failures:
         print_failures(failures)
@@ -222,7 +222,7 @@ def report_failures(failures: Sequence[Failure], done: int) -> None:
 
 
 def fail_if_found(asked: bool, found: str, failures: Sequence[Failure], done: int) -> None:
-    """Raise FoundError where that was asked for; failed symbols are printed before it."""
+    """With --fail, print failed symbols and raise FoundError if moves were found."""
     if asked and found:
         log_failures(failures, done)
         print_failures(failures)
@@ -230,7 +230,7 @@ def fail_if_found(asked: bool, found: str, failures: Sequence[Failure], done: in
 
 
 def print_failures(failures: Sequence[Failure], kind: str = "failed") -> None:
-    """Print a line for every symbol that failed; one for many that failed alike."""
+    """Print one line per failed symbol, or one line for many with the same reason."""
     alike: dict[str, list[Failure]] = {}
     for each in failures:
         reason = re.sub(rf"(?<!\w){re.escape(each.symbol)}(?!\w)", "SYMBOL", each.reason)
@@ -246,13 +246,13 @@ def print_failures(failures: Sequence[Failure], kind: str = "failed") -> None:
 
 
 def log_failures(failures: Sequence[Failure], done: int) -> None:
-    """Log the symbols that failed, and count them for the end of the run."""
+    """Log the failed symbols, and count them for the end of the run."""
     journal.log_each("symbol", [{"status": "failed", **asdict(each)} for each in failures])
     count_failures(failures, done)
 
 
 def count_failures(failures: Sequence[Failure], done: int) -> None:
-    """Record for the end of the run how many symbols failed, and the first reason."""
+    """Record the number of failed symbols and the first reason for the end of the run."""
     journal.count(done=done, failed=len(failures))
     if failures:
         first = f"first {failures[0].symbol}: {failures[0].reason}"

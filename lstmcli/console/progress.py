@@ -1,4 +1,4 @@
-"""The progress of long work: a bar on a terminal's stderr, lines with --verbose."""
+"""Progress of long work: a bar on stderr if it is a terminal, or lines with --verbose."""
 
 from __future__ import annotations
 
@@ -16,28 +16,28 @@ if TYPE_CHECKING:
     from lstmcli.training.loop import Epoch
     from lstmcli.workflows.tune import Trial
 
-_WITH_TEXT, _NARROW = 100, 60  # columns; in fewer the text goes, then the time left
+_WITH_TEXT, _NARROW = 100, 60  # columns; narrower terminals omit the text, then the time left
 _BAR = 40
-_SETS = 6  # of windows: those shown, and those at other phases
+_SETS = 6  # sets of windows in a backtest: the one shown, and those at other phases
 
 OnEvent = AbstractContextManager[Callable[..., None]]
 """Yields the callback that is called with each event."""
 _Described = tuple[str, dict[str, Any]]
-"""An event as a line, and as what it changes about the bar."""
+"""An event as a line of text, and as updates of the progress bar."""
 
 
 def show_work(quiet: bool) -> OnEvent:
-    """Show that work without events goes on."""
+    """Show that work without events is in progress."""
     return _show("", lambda: ("", {}), quiet, False)
 
 
 def show_symbols(total: int, quiet: bool) -> OnEvent:
-    """Show how many symbols are done."""
+    """Show the number of finished symbols."""
     return _show("symbol", lambda: ("", {"advance": 1, "total": total}), quiet, False)
 
 
 def show_epochs(quiet: bool, verbose: bool) -> OnEvent:
-    """Show each epoch of a training, given with the `total` that there may be."""
+    """Show each epoch of a training, called with (epoch, total)."""
 
     def describe(epoch: Epoch, total: int) -> _Described:
         layers = ", ".join(f"{name} {norm:.3g}" for name, norm in epoch.gradient_norms.items())
@@ -54,14 +54,14 @@ def show_epochs(quiet: bool, verbose: bool) -> OnEvent:
             f"{kept}{epoch.seconds:.2f} s" + (", the best so far" if epoch.best else "")
         )
         text = f"loss {epoch.loss:.3g}  validation {'-' if loss is None else f'{loss:.3g}'}"
-        # A resumed run starts later.
+        # Set `completed` rather than advance it, because a resumed run starts at a later epoch.
         return line, {"completed": epoch.epoch, "total": total, "text": text}
 
     return _show("epoch", describe, quiet, verbose)
 
 
 def show_backtest(quiet: bool, verbose: bool) -> OnEvent:
-    """Show each refit of a backtest, and without arguments each set of windows."""
+    """Show each refit of a backtest; a call without arguments marks a finished set of windows."""
 
     def describe(refit: Refit | None = None, number: int = 0, total: int = 0) -> _Described:
         if refit is None:
@@ -103,9 +103,9 @@ def _show(
     *,
     total: int | None = None,
 ) -> Iterator[Callable[..., None]]:
-    """Print a line per event that has one, or update a bar, or do nothing.
+    """Yield a callback that prints a line per event, updates a bar, or does nothing.
 
-    The bar is there at once, without a count until the first event: what is loaded takes seconds.
+    The bar appears at once, without a count until the first event, since imports take seconds.
     """
     if verbose and not quiet:
 

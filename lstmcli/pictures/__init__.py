@@ -1,1 +1,1 @@
-"""Results -> pictures: files, drawings in a terminal, the HTML page."""
+"""Draw results as picture files, terminal plots and HTML pages."""

@@ -1,4 +1,4 @@
-"""Colours and drawings: fans, past forecasts and expected ranges; the charts of a page."""
+"""Colours, and the drawings of fans, past forecasts, expected ranges and the charts of a page."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -16,7 +16,7 @@ from lstmcli.printable import count_of, json_text, printable
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-# Okabe & Ito (2008), distinct for every kind of colour vision. The bands are tints of the blue.
+# Okabe & Ito (2008): distinct for all types of colour vision. The bands are tints of the blue.
 INK, BLUE, VERMILLION, GREEN = "#1a1a1a", "#0072b2", "#d55e00", "#009e73"
 PURPLE, ORANGE, GREY, QUIET, GRID = "#cc79a7", "#e69f00", "#8c8c8c", "#555555", "#ececec"
 TINTS = {0.5: "#7fb8d9", 0.8: "#b2d4e8", 0.95: "#deecf5"}
@@ -24,13 +24,13 @@ LINE_COLOURS = {
     **{"blue": BLUE, "vermillion": VERMILLION, "green": GREEN},
     **{"purple": PURPLE, "orange": ORANGE, "grey": GREY},
 }
-# Of a window whose direction was called right or wrong, or that had none: line, range, mark, word.
+# Line colour, range colour, marker and legend of a window, by whether its direction was right.
 OUTCOMES: dict[bool | None, tuple[str, str, str, str]] = {
     True: (GREEN, "#b5dfd2", "o", "direction right"),
     False: (VERMILLION, "#f3cfb8", "X", "direction wrong"),
     None: (GREY, "#dadada", "s", "unchanged"),
 }
-# By the names that the page's style sheet gives them.
+# Colours by their names in the page's style sheet.
 COLOURS = {
     **{"ink": INK, "quiet": QUIET, "grid": GRID},
     **LINE_COLOURS,
@@ -39,9 +39,9 @@ COLOURS = {
     "range-none": OUTCOMES[None][1],
 }
 _SHARE, _MOVE = "{x:.0f} %", "{x:+.3g} %"
-_FEW_RANGES = 10  # which are drawn as bars, since an area would hardly be seen
-_NARROW = 6.0  # inches of a panel in which labels take two lines
-_LOG_FROM = 3.0  # a range of prices beyond which steps of the same percentage are drawn alike
+_FEW_RANGES = 10  # up to so many are drawn as bars, because an area would be hard to see
+_NARROW = 6.0  # inches; narrower panels break labels into two lines
+_LOG_FROM = 3.0  # ratio of the highest to the lowest price beyond which the scale is logarithmic
 
 Shown = Fan | Walk | Surprises
 
@@ -59,12 +59,12 @@ def draw_shown(axes: "Axes", shown: Shown) -> None:
 def draw_fan(axes: "Axes", fan: Fan, *, shared: Sequence[Fan] = (), values: bool = False) -> None:
     """Draw a fan onto axes, without a title.
 
-    shared : fans, itself among them, that share one scale of prices so that they can be compared.
-    values : whether each step shows its prices where the pointer is, in a page.
+    shared : fans, including this one, that share a price scale so that they can be compared.
+    values : whether each step shows its prices as a tooltip in a page.
     """
     start, last = fan.history_dates[-1], fan.last
     ahead = np.r_[start, fan.dates]
-    # Everything ahead starts from the last close, so that the fan has a point.
+    # The bands and the median start at the last close, so that the fan begins in a point.
     for nominal, low, high in reversed(fan.bands):
         look: Any = {"color": TINTS[nominal], "label": f"{100 * nominal:.0f} % range"}
         axes.fill_between(ahead, np.r_[last, low], np.r_[last, high], linewidth=0, **look)
@@ -72,7 +72,7 @@ def draw_fan(axes: "Axes", fan: Fan, *, shared: Sequence[Fan] = (), values: bool
     axes.plot(fan.history_dates, fan.history, color=INK, linewidth=1.3, label="history")
     path = np.r_[last, fan.median]
     axes.plot(ahead, path, color=BLUE, linewidth=2.2, label=fan.forecast_name)
-    # Over the median, which may lie exactly there.
+    # Above the median, which may coincide with it.
     _draw_naive(axes, ahead, last)
     if np.isfinite(fan.actual).any():
         path = np.r_[last, fan.actual]
@@ -86,7 +86,7 @@ def draw_fan(axes: "Axes", fan: Fan, *, shared: Sequence[Fan] = (), values: bool
 
 
 def draw_walk(axes: "Axes", walk: Walk, *, values: bool = False) -> None:
-    """Draw past forecasts over the prices onto axes, without a title; values as for a fan."""
+    """Draw past forecasts over the prices, without a title; `values` as in `draw_fan`."""
     for window in walk.windows:
         if window.band is not None:
             _, low, high = window.band
@@ -106,7 +106,7 @@ def draw_walk(axes: "Axes", walk: Walk, *, values: bool = False) -> None:
 
 
 def draw_surprises(axes: "Axes", shown: Surprises) -> None:
-    """Draw the range expected of each session, the prices, and the moves found, without a title."""
+    """Draw each session's expected range, the prices and the moves found, without a title."""
     judged = shown.judged
     look: Any = {"color": TINTS[0.8], "label": "expected range"}
     if judged.sum() > _FEW_RANGES:
@@ -124,7 +124,7 @@ def draw_surprises(axes: "Axes", shown: Surprises) -> None:
 
 
 def draw_skill(axes: "Axes", lines: Mapping[str, Sequence[float | None]]) -> None:
-    """Draw skills against named baselines at the steps 1..H, shares of 1; None leaves a gap."""
+    """Draw the skills against baselines at steps 1 to H, as shares of 1; None leaves a gap."""
     axes.axhline(0, color=INK, linewidth=1)
     named = {name: 100 * np.array(line, dtype=np.float64) for name, line in lines.items()}
     for values, colour in zip(named.values(), cycle(LINE_COLOURS.values()), strict=False):
@@ -142,7 +142,7 @@ def draw_skill(axes: "Axes", lines: Mapping[str, Sequence[float | None]]) -> Non
 
 
 def draw_coverage(axes: "Axes", bands: Sequence[Band], rival: Sequence[Band]) -> None:
-    """Draw what bands covered against what they promise, with two standard errors each way."""
+    """Draw the coverage of bands against their nominal share, with +- 2 standard errors."""
     _square(axes, "promised", "held")
     for found, colour, face, shift in (
         (rival, VERMILLION, "none", 1.2),
@@ -161,7 +161,7 @@ def draw_coverage(axes: "Axes", bands: Sequence[Band], rival: Sequence[Band]) ->
 
 
 def draw_chances(axes: "Axes", found: Chances) -> None:
-    """Draw the share that rose against the chance given, in tenths of the chance."""
+    """Draw a reliability diagram: the share that rose against the chance, by tenths of it."""
     _square(axes, "chance of a rise", "rose")
     if found.base_rate is not None:
         base = 100 * found.base_rate
@@ -175,7 +175,7 @@ def draw_chances(axes: "Axes", found: Chances) -> None:
 
 
 def draw_pit(axes: "Axes", edges: Sequence[float], shares: Sequence[float]) -> None:
-    """Draw where outcomes fell in the fan; a calibrated one fills every column to the line."""
+    """Draw the PIT histogram of the outcomes; for a calibrated fan, all bars reach the line."""
     left, widths = 100 * np.array(edges[:-1]), 100 * np.diff(edges)
     heights = 100 * np.array(shares)
     bars = axes.bar(left, heights, 0.94 * widths, align="edge", color=BLUE, alpha=0.8, linewidth=0)
@@ -187,9 +187,9 @@ def draw_pit(axes: "Axes", edges: Sequence[float], shares: Sequence[float]) -> N
 
 
 def draw_moves(axes: "Axes", moves: Moves) -> None:
-    """Draw predicted against actual moves on equal scales, zero in the middle.
+    """Draw actual against predicted moves on equal scales, with zero in the centre.
 
-    Few moves are far beyond all others; they are drawn on the edge, to leave room for the rest.
+    Outliers are drawn on the edge, so that they do not compress the rest.
     """
     predicted, actual = moves.predicted, moves.actual
     reach = max(_reach(predicted), _reach(actual))
@@ -221,9 +221,9 @@ def draw_moves(axes: "Axes", moves: Moves) -> None:
 
 
 def show_values(axes: "Axes", edges: Floats, texts: Sequence[str]) -> None:
-    """Lay zones over axes that each show a text where the pointer is; text i is left of edge i+1.
+    """Add invisible zones with tooltips; text i belongs to the zone from edge i to edge i + 1.
 
-    Only `pictures.page` reads them, from the ids of what is drawn.
+    Only `pictures.page` reads the texts, from the ids of the drawn elements.
     """
     zones = axes.broken_barh(
         list(zip(edges[:-1], np.diff(edges), strict=True)),
@@ -237,7 +237,7 @@ def show_values(axes: "Axes", edges: Floats, texts: Sequence[str]) -> None:
 
 
 def name_marks(artist: Any, texts: Sequence[str]) -> None:
-    """Give each mark of something drawn its text."""
+    """Attach a tooltip text to each mark of an artist."""
     artist.set_gid(json_text(list(map(printable, texts))))
 
 
@@ -253,9 +253,9 @@ def _days(dates: Dates) -> Floats:
 
 
 def _scale(axes: "Axes", prices: Floats, currency: str, first: Any, last: Any) -> None:
-    """Set both axes: dates from the first to the last, and all prices with a little room.
+    """Set both axes: dates from the first to the last, and all prices with a small margin.
 
-    Prices more than three times as high as others are drawn on a logarithmic scale.
+    If the highest price is more than three times the lowest, the scale is logarithmic.
     """
     from matplotlib.dates import AutoDateLocator
     from matplotlib.ticker import LogLocator, NullLocator
@@ -274,7 +274,7 @@ def _scale(axes: "Axes", prices: Floats, currency: str, first: Any, last: Any) -
         axes.set_ylim(low - room, high + room)
     axes.set_ylabel(words, parse_math=False)
     axes.yaxis.set_major_formatter("{x:,.7g}")
-    # With half as many at least, no distance may fit: from 6 months it goes to years.
+    # A minimum of half as many may be impossible: after 6 months the next interval is a year.
     most = 1 + int(_panel(axes)[0])
     fewest = (most - 1) // 2
     locator = AutoDateLocator(minticks=fewest, maxticks=most)  # type: ignore[no-untyped-call]
@@ -283,22 +283,22 @@ def _scale(axes: "Axes", prices: Floats, currency: str, first: Any, last: Any) -
 
 
 def _panel(axes: "Axes") -> tuple[float, float]:
-    """Return the width and the height of a panel, in inches."""
+    """Return the width and height of a panel, in inches."""
     figure, place = axes.get_figure(root=True), axes.get_subplotspec()
-    assert figure, "axes stand in a figure"
-    assert place, "and in its grid"
+    assert figure, "axes belong to a figure"
+    assert place, "axes belong to a grid"
     width, height = figure.get_size_inches()
     return width / place.get_gridspec().ncols, height / place.get_gridspec().nrows
 
 
 def _label_ends(axes: "Axes", day: Any, ends: Sequence[tuple[float, str]]) -> None:
-    """Write prices next to the ends of the median and its band, one above the other."""
+    """Label the ends of the median and its band with prices, without overlap."""
     width, height = _panel(axes)
     size = 0.95 * float(axes.yaxis.label.get_fontsize())
     narrow = width < _NARROW
     low, high = axes.transScale.transform([(0, each) for each in axes.get_ylim()])[:, 1]
     heights = [axes.transScale.transform((0, price))[1] for price, _ in ends]
-    # In points, of which the axes take some 70 % of the panel's height.
+    # In points; the axes take about 70 % of the panel's height.
     places = 0.7 * 72 * height * (np.array(heights) - low) / (high - low)
     middle = len(ends) // 2
     for place, ((price, text), own) in enumerate(zip(ends, places, strict=True)):
@@ -319,7 +319,7 @@ def _label_ends(axes: "Axes", day: Any, ends: Sequence[tuple[float, str]]) -> No
 
 
 def _square(axes: "Axes", x: str, y: str) -> None:
-    """Prepare axes of shares, with the line on which both are the same."""
+    """Prepare axes of percentages, with the diagonal."""
     axes.plot([0, 100], [0, 100], color=INK, linewidth=1)
     axes.set(xlim=(0, 102), ylim=(0, 102))
     _label(axes, x, y, _SHARE)
@@ -332,5 +332,5 @@ def _label(axes: "Axes", x: str, y: str, form: str) -> None:
 
 
 def _reach(moves: Floats) -> float:
-    """Return where the axis ends on both sides: a little beyond 99 % of the moves."""
+    """Return the limit of the axis on both sides: a little beyond 99 % of the moves."""
     return 1.25 * max(float(np.quantile(np.abs(moves), 0.99)) if moves.size else 0.0, 0.01)

@@ -1,6 +1,6 @@
-"""Forecasts as pictures need them: fans, past forecasts over the prices, moves and skills.
+"""Prepare data for drawing: fans, past forecasts over the prices, moves and skills.
 
-Nothing is drawn here. `picture` and `terminal_plot` draw what these functions return.
+Nothing is drawn here. `drawing` and `terminal_plot` draw the results.
 """
 
 from collections.abc import Iterator, Sequence
@@ -38,13 +38,13 @@ _MOST_MOVES = 500
 class Fan:
     """One symbol's forecast, in prices.
 
-    title, words : a headline and a quieter line. currency : of the prices, "" where not known.
-    history_dates, history : (T,) sessions up to the cutoff, and their closes; the last is the last
-        close. At least one.
+    title, words : a headline and a subtitle. currency : of the prices, "" if unknown.
+    history_dates, history : (T,), T >= 1, sessions up to the cutoff and their closes; the last
+        value is the last close.
     dates : (H,) session of each step.
     median : (H,).
     bands : central bands, as `bands_of` returns them; () for a point forecast.
-    actual : (H,) what happened; NaN where it has not.
+    actual : (H,) actual prices; NaN if not known yet.
     """
 
     title: str
@@ -59,17 +59,17 @@ class Fan:
 
     @property
     def last(self) -> float:
-        """Return the last close, where the forecast starts."""
+        """Return the last close, at which the forecast starts."""
         return float(self.history[-1])
 
     @property
     def forecast_name(self) -> str:
-        """Return the word for its line: the median of a fan, or the forecast."""
+        """Return the legend of the line: "median" for a fan, "forecast" for a point forecast."""
         return "median" if self.bands else "forecast"
 
     @property
     def band(self) -> Band | None:
-        """Return the band to name, the 80 % one or the nearest to it; None for a point forecast."""
+        """Return the 80 % band or the nearest to it; None for a point forecast."""
         return min(self.bands, key=lambda each: abs(each[0] - WALK_NOMINAL), default=None)
 
     @property
@@ -79,15 +79,15 @@ class Fan:
         return np.concatenate([self.history, self.median, self.actual, *ends])
 
     def ends(self) -> list[tuple[float, str]]:
-        """Return the last price of the median and of its band, each with its label, lowest first.
+        """Return the last prices of the median and its band with their labels, lowest first.
 
-        A label gives the price and how far it is from the last close.
+        A label holds the price and its change from the last close.
         """
         paths = [self.median, *(self.band[1:] if self.band else ())]
         return sorted((float(path[-1]), with_change(path[-1], self.last)) for path in paths)
 
     def steps(self) -> list[str]:
-        """Describe each step in a line: its date, the prices forecast, and what happened."""
+        """Describe each step in one line: its date, forecast prices and actual price."""
         found = []
         for at, day in enumerate(self.dates):
             words = [f"{day}, step {at + 1}: {with_change(self.median[at], self.last)}"]
@@ -104,10 +104,10 @@ class Fan:
 class Window:
     """One past forecast, in prices.
 
-    dates : (H + 1,) the cutoff and the session of each step. median : (H + 1,) from the last price.
-    band : of the same length; None for a point forecast.
-    actual : the last price that came of it, NaN where it has not come. hit : whether its direction
-    was called right; None where the price is unchanged or not known.
+    dates : (H + 1,) the cutoff and the session of each step. median : (H + 1,) starts at the last
+    price. band : arrays of the same length; None for a point forecast.
+    actual : the price at the last step, NaN if not known yet. hit : whether the predicted direction
+    was right; None if the price is unchanged or unknown.
     """
 
     dates: Dates
@@ -130,9 +130,9 @@ class Window:
 
 @dataclass(frozen=True)
 class Walk:
-    """One symbol's prices, (T,), and the windows over them, which do not overlap.
+    """One symbol's prices, (T,), and past forecasts that do not overlap.
 
-    title, words, currency : as of a fan.
+    title, words, currency : as in `Fan`.
     """
 
     title: str
@@ -151,10 +151,10 @@ class Walk:
 
 @dataclass(frozen=True)
 class Moves:
-    """Moves up to the last step in percent, (N,), of every so many windows.
+    """Predicted and actual moves up to the last step in percent, (N,).
 
-    names : of the N windows, with their moves. corners : shares of all windows by predicted and
-        actual sign, from the upper left clockwise.
+    names : descriptions of the N windows. corners : shares of all windows by predicted and actual
+        sign, clockwise from the upper left. every : only each `every`-th window is included.
     """
 
     predicted: Floats
@@ -166,10 +166,10 @@ class Moves:
 
 @dataclass(frozen=True)
 class Skills:
-    """How much of the error of each baseline a model saves, by the baseline's name in words.
+    """Skills of a model: the shares of each baseline's error that it saves, by shown name.
 
-    lines : at the steps 1..H, shares of 1, None where undefined. saved : over the whole path, in
-        words, with its 95 % interval.
+    lines : at steps 1 to H, shares of 1, None if undefined. saved : over the whole path, as text
+        with the 95 % interval.
     """
 
     title: str
@@ -179,11 +179,11 @@ class Skills:
 
 @dataclass(frozen=True)
 class Chosen:
-    """A window to show, and why.
+    """A window to show, and the reason.
 
-    index : in the backtest. score : its CRPS, or the root mean square error of its path for a point
-        forecast, in units of the last price. place, of : its rank from 1 for the best, among how
-        many windows.
+    index : in the backtest. score : its CRPS, or for a point forecast the root mean square error of
+        its path, in units of the last price. place, of : its rank, 1 for the best, and the number
+        of ranked windows.
     """
 
     why: str
@@ -194,14 +194,14 @@ class Chosen:
 
 
 def with_change(value: float, last: float) -> str:
-    """Return a price with its distance from the last close: "130.77 (+4.1 %)"."""
+    """Format a price with its change from the last close: "130.77 (+4.1 %)"."""
     return f"{price(float(value))} ({percent(float(value) / last - 1.0, 1, sign=True)})"
 
 
 def bands_of(levels: Sequence[float], quantiles: Floats) -> tuple[Band, ...]:
-    """Return those of the central 50, 80 and 95 % bands whose two levels are there.
+    """Return the central 50, 80 and 95 % bands that the levels contain, narrowest first.
 
-    levels : Q probability levels. quantiles : (H, Q) of anything. Narrowest band first.
+    levels : Q probability levels. quantiles : (H, Q), in any unit.
     """
     return tuple(
         (nominal, quantiles[:, low], quantiles[:, high])
@@ -227,7 +227,7 @@ def forecast_fan(each: SymbolForecast) -> Fan:
 
 
 def window_fan(report: EvaluateReport, model: str, index: int) -> Fan:
-    """Return one window of a backtest as a fan, in prices on the last close."""
+    """Return one window of a backtest as a fan, in prices relative to the last close."""
     result = report.backtest
     symbol, last = str(result.symbol[index]), float(result.last_close[index])
     series = next(each for each in report.series if each.symbol == symbol)
@@ -240,7 +240,7 @@ def window_fan(report: EvaluateReport, model: str, index: int) -> Fan:
         words=f"by {model}",
         currency=series.currency,
         history_dates=series.dates[rows],
-        # The moves that are scored, so that an adjusted price meets its own past.
+        # Rebuild the past from the scored moves, so that adjusted prices join the last close.
         history=last * np.exp(past - past[-1]),
         dates=result.dates[index],
         median=last * np.exp(forecast.median[index]),
@@ -250,10 +250,10 @@ def window_fan(report: EvaluateReport, model: str, index: int) -> Fan:
 
 
 def choose_windows(report: EvaluateReport) -> tuple[Chosen, ...]:
-    """Choose the latest, the best, the middle and the worst window of the first model, each once.
+    """Choose the latest, best, middle and worst window of the first model, without duplicates.
 
-    By CRPS, or by the error of the path for a point forecast; of all symbols together, of windows
-    whose outcome is known.
+    Ranks the windows of all symbols with a known outcome by CRPS, or for a point forecast by the
+    error of the path.
     """
     result, name = report.backtest, str(report.models[0])
     found = losses(result, name, np.ones(len(result.cutoff))).windows
@@ -278,12 +278,12 @@ def choose_windows(report: EvaluateReport) -> tuple[Chosen, ...]:
 
 
 def walks(report: EvaluateReport) -> Iterator[Walk]:
-    """Yield each symbol's prices and the latest windows of the first model that do not overlap."""
+    """Yield each symbol's prices with the first model's latest non-overlapping windows."""
     return (walk_of(report, series) for series in report.series)
 
 
 def walk_of(report: EvaluateReport, series: Series) -> Walk:
-    """Return the walk over one of the series that were evaluated."""
+    """Return the walk over one of the evaluated series."""
     result, horizon = report.backtest, report.horizon
     forecast = result.forecasts[str(report.models[0])]
     hits = direction_hits(forecast.median[:, -1], result.actual[:, -1])
@@ -321,7 +321,7 @@ def walk_of(report: EvaluateReport, series: Series) -> Walk:
 
 
 def moves_of(report: EvaluateReport, model: str) -> Moves:
-    """Return the moves that a model predicted and the actual ones."""
+    """Return the predicted moves of a model and the actual ones."""
     result = report.backtest
     known = ~np.isnan(result.actual[:, -1])
     actual = result.actual[known, -1]
@@ -348,7 +348,7 @@ def moves_of(report: EvaluateReport, model: str) -> Moves:
 
 
 def skills_of(report: EvaluateReport, model: ModelScores) -> list[Skills]:
-    """Return the skills of a model's medians and, where it has one, of its fan."""
+    """Return the skills of a model's medians and, if it has one, of its fan."""
     path, steps = model.path, model.steps
     medians = [name for name in report.scores.against if name != model.model]
     fans = [name for name in (PAST_MOVES, "har", "gaussian_cone") if name in path.crps_skill]
@@ -372,7 +372,7 @@ def _saved(skill: float | None, interval: Interval | None) -> str:
 
 
 def _apart(windows: Sequence[tuple[int, int]], horizon: int) -> list[tuple[int, int]]:
-    """Choose windows (index, row of the cutoff) that do not overlap, counted from the latest."""
+    """Choose windows (index, row of the cutoff) that do not overlap, starting with the latest."""
     chosen: list[tuple[int, int]] = []
     for index, row in reversed(windows):
         if not chosen or row + horizon <= chosen[-1][1]:

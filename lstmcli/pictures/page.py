@@ -1,7 +1,7 @@
-"""An evaluation or a forecast as one HTML page in one file: no script, nothing loaded.
+"""Write an evaluation or a forecast as a self-contained HTML page, without scripts.
 
-templates/ (Jinja2) holds the words and their order; numbers and drawings come from here. The same
-result always makes the same bytes.
+templates/ (Jinja2) holds the text and its order; this module supplies numbers and drawings. The
+same result always produces the same bytes.
 """
 
 import json
@@ -46,11 +46,11 @@ from lstmcli.workflows.predict import PredictReport
 if TYPE_CHECKING:
     from jinja2 import Template
 
-Tile = tuple[str, str, str]  # name, value, and what to compare it with
+Tile = tuple[str, str, str]  # name, value, and text for comparison
 
 _TEMPLATES = Path(__file__).with_name("templates")
 _MOST_NAMED = 3
-_POINTS = 72  # of SVG, to an inch
+_POINTS = 72  # SVG points per inch
 _STYLE = {
     "svg.fonttype": "none",
     "font.family": "DejaVu Sans",
@@ -61,7 +61,7 @@ _STYLE = {
 
 
 def write_page(report: EvaluateReport, target: str | None) -> None:
-    """Write the page of an evaluation, wholly or not at all; no page if `target` is None."""
+    """Write the page of an evaluation atomically; no page if `target` is None."""
     if target is None:
         return
     names = [str(model) for model in report.models]
@@ -108,15 +108,15 @@ def write_page(report: EvaluateReport, target: str | None) -> None:
 
 
 def draw_forecasts(report: PredictReport, page: str | None, plot: str | None) -> None:
-    """Write the page and draw the picture of forecasts, each if it has a target."""
+    """Write the page and the picture of forecasts, each only if it has a target."""
     write_forecast_page(report, page)
     draw_plot(map(fans.forecast_fan, report.forecasts), plot)
 
 
 def write_forecast_page(report: PredictReport, target: str | None) -> None:
-    """Write the page of forecasts, wholly or not at all; no page if `target` is None.
+    """Write the page of forecasts atomically; no page if `target` is None.
 
-    The fans of the first 30 symbols are drawn; the table at the top has all.
+    It draws the fans of the first 30 symbols; the table at the top lists all symbols.
     """
     if target is None:
         return
@@ -147,14 +147,16 @@ def write_forecast_page(report: PredictReport, target: str | None) -> None:
         names = enumerate(report.symbols[: len(shown)], start=1)
         parts = {f"forecast-{at}": name for at, name in names}
     if len(shown) < len(forecasts):
-        overview += f" (drawn below: {len(shown)} of {len(forecasts)}; name others to see them)"
+        overview += (
+            f" (drawn below: {len(shown)} of {len(forecasts)}; name other symbols to draw them)"
+        )
     page = _template("forecast.html").render(
         title=f"{_subject(report.symbols)}, next {ahead}" if several else shown[0]["title"],
         words="; ".join(
             f"by {by.reference}, trained until {by.metadata.trained_until}" for by in report.models
         ),
         basis=price_basis(each.price for each in forecasts),
-        parts=parts | {"trust": "How far to trust it", "origin": "Where it came from"},
+        parts=parts | {"trust": "How far to trust it", "origin": "Origin"},
         overview=record_table(overview, cells) if several else None,
         forecasts=shown,
         trust=[table for by in report.models if (table := _trust(by))],
@@ -170,7 +172,7 @@ def _subject(symbols: Sequence[str]) -> str:
 
 
 def _head(report: EvaluateReport, found: Summary) -> dict[str, Any]:
-    """Return the headline, the four tiles and the lines of the verdict on one model."""
+    """Return the headline, tiles and verdict lines of one model."""
     judged = report.verdicts[found.model]
     word = verdict_word(found, judged).plain
     title = {"not proven": "not proven better than naive"}.get(word, word)
@@ -212,7 +214,7 @@ def _tiles(report: EvaluateReport, found: Summary) -> list[Tile]:
 
 
 def _walks(report: EvaluateReport) -> Iterator[tuple[str, fans.Walk]]:
-    """Yield the prices and windows of the symbol, or of the best and the worst against naive."""
+    """Yield the walk of the only symbol, or those of the best and worst against naive."""
     name = str(report.models[0])
     skills = {
         symbol: found.skill.get("naive") or 0.0
@@ -227,7 +229,7 @@ def _walks(report: EvaluateReport) -> Iterator[tuple[str, fans.Walk]]:
 
 
 def _forecast_tiles(each: SymbolForecast, fan: fans.Fan, end: dict[str, Any]) -> list[Tile]:
-    """Return the last close, the forecast, its range and the chance of a rise, as far as known.
+    """Return the last close, the forecast and, for a fan, its range and the chance of a rise.
 
     end : the cells of the last step.
     """
@@ -249,7 +251,7 @@ def _forecast_tiles(each: SymbolForecast, fan: fans.Fan, end: dict[str, Any]) ->
 
 
 def _cells(fan: fans.Fan, row: dict[str, Any]) -> dict[str, Any]:
-    """Return the cells of one step by their heading. row : of the long table."""
+    """Return the cells of one step by heading; row : a row of the long table."""
     at, median = row["step"] - 1, row["median"]
     cells = {"Date": row["date"], "Step": row["step"]}
     cells[fan.forecast_name.capitalize()] = price(median)
@@ -265,7 +267,7 @@ def _cells(fan: fans.Fan, row: dict[str, Any]) -> dict[str, Any]:
 
 
 def _trust(by: Predictor) -> FittedTable | None:
-    """Return the errors on validation, next to those of baselines; None where none are kept."""
+    """Return a table of validation errors of model and baselines; None without validation."""
     found = by.metadata.validation
     if found is None:
         return None
@@ -285,7 +287,7 @@ def _trust(by: Predictor) -> FittedTable | None:
 
 
 def _template(name: str) -> "Template":
-    """Load a template. All text in it is made printable and escaped."""
+    """Load a template, which makes all text printable and escapes it."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     environment = Environment(
@@ -316,17 +318,17 @@ def _template(name: str) -> "Template":
 def inline(
     draw: Callable[..., None], size: tuple[int, int], *data: object, **options: object
 ) -> Markup:
-    """Return the content of a drawing's <svg> element for use inside HTML.
+    """Return the content of a drawing's <svg> element, to embed in HTML.
 
-    draw : draws the data onto axes. size : width and height in pixels.
+    draw : function that draws the data onto axes. size : width and height in pixels.
     """
     inches = (size[0] / _POINTS, size[1] / _POINTS)
     made = render(
         lambda figure: draw(figure.add_subplot(), *data, **options), inches, "svg", _STYLE
     )
-    # matplotlib writes a whole document. Its namespaces, the ids of its groups (the same in every
-    # drawing) and its style sheet (which would apply to the whole page) have no place in HTML. The
-    # other ids are hashes of what they name, so that two drawings may share one.
+    # matplotlib writes a whole document. Remove its namespaces, the ids of its groups (the same in
+    # every drawing) and its style sheet (which would apply to the whole page). The other ids are
+    # hashes of their content, so two drawings may share one.
     import xml.etree.ElementTree as ElementTree
 
     root = ElementTree.fromstring(made)
@@ -341,7 +343,7 @@ def inline(
 
 
 def _show(group: Any, texts: Sequence[str]) -> None:
-    """Give each mark of a group the text that a browser shows where the pointer is."""
+    """Give each mark of a group its tooltip text."""
     import xml.etree.ElementTree as ElementTree
 
     hidden = {mark for defs in group.iter() if _local(defs.tag) == "defs" for mark in defs.iter()}
@@ -352,7 +354,7 @@ def _show(group: Any, texts: Sequence[str]) -> None:
 
 
 def _spans(symbols: Iterable[tuple[str, int, str, str]]) -> list[tuple[str, str]]:
-    """Put symbols of the same rows and days together: the rows and days, and the symbols."""
+    """Group symbols by rows and days; return pairs of the span and its symbols as text."""
     same = groupby(sorted(symbols, key=lambda each: each[1:]), key=lambda each: each[1:])
     return [
         (f"{count_of(rows, 'row')}, {first} to {last}", ", ".join(each[0] for each in group))
@@ -361,24 +363,26 @@ def _spans(symbols: Iterable[tuple[str, int, str, str]]) -> list[tuple[str, str]
 
 
 def _shown(value: object) -> object:
-    """Make a value printable before it is escaped, so that it cannot reorder the text."""
+    """Make a value printable, so that control characters cannot reorder the text."""
     return value if isinstance(value, Markup) else printable(str(value), keep="\n")
 
 
 def _dated(words: str) -> Markup:
-    """Keep a date on one line."""
-    escaped = str(escape(_shown(words)))  # a plain string, since Markup escapes what joins it
+    """Mark up dates, so that each stays on one line."""
+    escaped = str(
+        escape(_shown(words))
+    )  # a plain string, because Markup escapes text that is added
     return Markup(re.sub(r"\b\d{4}-\d\d-\d\d\b", r"<time>\g<0></time>", escaped))
 
 
 def _unbroken(page: str) -> str:
-    """Keep a number and its sign, of percent or give or take, on one line, and a p-value."""
+    """Keep numbers on one line with their % and ± signs, and `p` with its value."""
     page = re.sub(r"\bp (=|&lt;) (?=\d)", r"p&nbsp;\1&nbsp;", page.replace(" +- ", " ± "))
     return re.sub(r"(?<=\d) (?=%)|(?<=[\d%]) (?=±)|(?<=±) (?=\d)", "&nbsp;", page)
 
 
 def _is_numeric(column: Column) -> bool:
-    """Return whether the cells of a table's column are numbers, which stand at the right."""
+    """Return whether a column holds numbers, which are right-aligned."""
     words = any(str(cell)[:1].isalpha() for cell in column.cells)
     return column.justify == "right" and not words
 

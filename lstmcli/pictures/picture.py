@@ -1,7 +1,7 @@
-"""Pictures through matplotlib (extra `plot`), as files or figures: panels and their legend.
+"""Pictures by matplotlib (extra `plot`), as files or figures: panels with a legend.
 
-Only figure objects are used: no pyplot, no window, no style of the user's. The same drawing always
-makes the same bytes.
+It uses only figure objects: no pyplot, no windows, and none of the user's styles. The same drawing
+always produces the same bytes.
 """
 
 import io
@@ -35,7 +35,7 @@ _STYLE = {
     **dict.fromkeys(("axes.spines.top", "axes.spines.right"), False),
     **dict.fromkeys(("text.color", "axes.labelcolor", "xtick.color", "ytick.color"), INK),
 }
-# No date, no version and no address in the file.
+# Omit date, version and URL from the file, so that its bytes are reproducible.
 _METADATA: dict[str, dict[str, None]] = {
     "png": {"Software": None},
     "svg": {"Date": None, "Creator": None, "Format": None, "Type": None},
@@ -49,10 +49,10 @@ _LEGEND = (
 
 
 def write_picture(shown: Sequence[Shown], path: Path) -> None:
-    """Write one panel a symbol to a PNG or SVG file, wholly or not at all.
+    """Write one panel per symbol to a PNG or SVG file, atomically.
 
-    The first 30 are drawn, and the picture says how many more there are. Raises UsageError for
-    another kind of file or without matplotlib, FileError where the file cannot be written.
+    Draws the first 30 symbols and states the number of others. Raises UsageError for another file
+    type or without matplotlib, FileError if the file cannot be written.
     """
     check_picture(str(path))
     draw, size = _panels(shown)
@@ -64,13 +64,13 @@ def figure_of(shown: Sequence[Shown]) -> "Figure":
     draw, size = _panels(shown)
     with _figure(size) as figure:
         draw(figure)
-    # A notebook without pyplot knows no figures, but asks each result for such a method.
+    # Without pyplot, a notebook cannot display figures, but it calls this method of any result.
     vars(figure)["_repr_png_"] = lambda: _bytes(figure, "png")
     return figure
 
 
 def _panels(shown: Sequence[Shown]) -> "tuple[_Draw, _Size]":
-    """Return what draws one panel a symbol, and the size in inches."""
+    """Return a function that draws one panel per symbol, and the size in inches."""
     panels = shown[:MAX_PANELS]
     columns = 1 if len(panels) == 1 else 2 if len(panels) <= 4 else 3
     rows = -(-len(panels) // columns)
@@ -81,7 +81,7 @@ def _panels(shown: Sequence[Shown]) -> "tuple[_Draw, _Size]":
         for place, each in enumerate(panels, start=1):
             axes = figure.add_subplot(rows, columns, place)
             draw_shown(axes, each)
-            # A bold line and a quiet one above a panel, as they are spelt.
+            # A bold title and a grey subtitle above each panel, without math markup.
             spelt: Any = {"parse_math": False, "loc": "left"}
             axes.set_title(printable(each.title), weight="bold", fontsize=12, pad=20, **spelt)
             above: Any = {"transform": axes.transAxes, "fontsize": 9, "color": QUIET}
@@ -90,7 +90,7 @@ def _panels(shown: Sequence[Shown]) -> "tuple[_Draw, _Size]":
         if more := len(shown) - len(panels):
             words = f"{len(panels)} of {len(shown)} symbols; name the other {more} to draw them"
             figure.suptitle(words, x=0.01, ha="left")
-        # One legend for all panels, in one row: every entry that occurs, once.
+        # One legend in one row for all panels, with each entry once.
         labels = [label for label in _LEGEND if label in found]
         look: Any = {"frameon": False, "fontsize": 9, "handlelength": 1.8, "columnspacing": 1.6}
         handles = [found[label] for label in labels]
@@ -105,9 +105,10 @@ def render(
     form: str,
     changes: Mapping[str, Any] | None = None,
 ) -> bytes:
-    """Return a drawing as the bytes of a `png` or `svg`.
+    """Return a drawing as the bytes of a `png` or `svg` file.
 
-    size : width and height in inches. changes : of the style. Raises UsageError without matplotlib.
+    size : width and height in inches. changes : overrides of the style. Raises UsageError without
+    matplotlib.
     """
     with _figure(size, changes) as figure:
         draw(figure)
@@ -122,7 +123,7 @@ def _bytes(figure: "Figure", form: str) -> bytes:
 
 @contextmanager
 def _figure(size: "_Size", changes: Mapping[str, Any] | None = None) -> "Iterator[Figure]":
-    """Yield an empty figure, to be drawn on in the block, which has our style."""
+    """Yield an empty figure; our style applies inside the block."""
     try:
         with _silence_programs():
             from matplotlib import style
@@ -133,16 +134,16 @@ def _figure(size: "_Size", changes: Mapping[str, Any] | None = None) -> "Iterato
         style.context([_STYLE, dict(changes or {})], after_reset=True),
         warnings.catch_warnings(),
     ):
-        # A name in a script that the font lacks is drawn as boxes; which needs no warning.
+        # If the font lacks the script of a name, it is drawn as boxes; no warning is needed.
         warnings.filterwarnings("ignore", message=".*[Gg]lyph", category=UserWarning)
         yield Figure(figsize=size, dpi=150, layout="constrained")
 
 
 @contextmanager
 def _silence_programs() -> Iterator[None]:
-    """Discard what other programs write to stderr.
+    """Discard the stderr output of child processes.
 
-    matplotlib asks fc-list for fonts, which complains where it cannot write into HOME.
+    matplotlib runs fc-list to find fonts, which prints a warning if HOME is not writable.
     """
     with ExitStack() as stack:
         with suppress(OSError):  # stderr may be closed

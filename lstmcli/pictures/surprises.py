@@ -1,4 +1,4 @@
-"""Prices next to what was expected of them the day before, with the moves that surprised."""
+"""Prices with the ranges expected on the previous day, and the surprising moves."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Surprises:
-    """One symbol's prices, (T,), and the range expected of each session.
+    """One symbol's prices, (T,), and the expected range of each session.
 
-    title, words, currency : as of a fan. low, high : (T,) ends of the range, NaN where no session
-    was judged. found : (T,) whether its move is one of those found.
+    title, words, currency : as in `Fan`. low, high : (T,) ends of the range, NaN for sessions that
+    were not checked. found : (T,) whether the session's move was found.
     """
 
     title: str
@@ -35,7 +35,7 @@ class Surprises:
 
     @property
     def judged(self) -> NDArray[np.bool_]:
-        """Return which sessions were judged, (T,)."""
+        """Return a mask of the checked sessions, (T,)."""
         return np.isfinite(self.low)
 
     @property
@@ -45,7 +45,7 @@ class Surprises:
 
 
 def surprises(report: "AnomalyReport") -> Iterator[Surprises]:
-    """Yield the picture of each symbol; those with a move that was found come first."""
+    """Yield the picture of each symbol, first those with a surprising move."""
     order = [*(each.symbol for each in report.found), *report.symbols]
     places = {symbol: place for place, symbol in enumerate(dict.fromkeys(order))}
     for each in sorted(report.watched, key=lambda each: places[each.symbol]):

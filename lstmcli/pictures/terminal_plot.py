@@ -1,7 +1,7 @@
-"""The option `--plot`: a picture file, or with `-` a drawing in characters (plotext).
+"""The option `--plot`: a picture file, or with `-` a plot in the terminal (plotext).
 
-The stream decides: one that cannot show UTF gets ASCII, one without colours gets none. plotext
-draws on one figure of its own, which is cleared before and after each use.
+Streams that cannot encode UTF get ASCII, and streams without colours get none. plotext draws on one
+global figure, which is cleared before and after each use.
 """
 
 import os
@@ -23,11 +23,11 @@ from lstmcli.report.tables import price
 
 HEIGHT = 22
 LEAST_WIDTH = 40
-_LABEL = 12  # columns that a date under the axis takes, with the space around it
+_LABEL = 12  # columns of a date under the axis, including the space around it
 _ASCII_FRAME = str.maketrans("┌┐└┘├┤┬┴┼─│", "+++++++++-|")
 
 
-# Lines, and bands by their share. Colours are codes of the 256, as plotext reads them.
+# Lines by name, and bands by their share. Colours are 256-colour codes.
 _DRAWN: tuple[str | float, ...] = ("history", "median", "naive", "actual", 0.5, 0.8, 0.95)
 _UTF = dict(zip(_DRAWN, ("braille", "━", "╌", "x", "▓", "▒", "░"), strict=True))
 _ASCII = dict(zip(_DRAWN, ("*", "=", "-", "x", "#", ":", "."), strict=True))
@@ -36,7 +36,7 @@ _COLORS = dict(zip(_DRAWN, ("default", 33, 208, 213, 75, 110, 152), strict=True)
 
 @dataclass(frozen=True)
 class _Canvas:
-    """The one figure of plotext, wiped, and how to draw on it."""
+    """The cleared global figure of plotext, with the settings for drawing on it."""
 
     plotext: Any
     width: int
@@ -62,22 +62,22 @@ class _Canvas:
 
     def band(self, x: Floats, band: Band) -> None:
         nominal, low, high = band
-        # More points than columns, so that a wide terminal has no gaps between the sessions.
+        # More points than columns, so that a wide terminal shows no gaps between sessions.
         fine = np.linspace(x[0], x[-1], 2 * self.width)
         lower, upper = (self.line(fine, np.interp(fine, x, y), nominal) for y in (low, high))
         self.plotext.figure.draw(upper.fill(lower))
 
     def labelled(self, dates: Dates) -> Dates:
-        """Return as many of the dates as have room for their labels."""
+        """Return evenly spaced dates, as many as there is room for labels."""
         places = np.linspace(0, len(dates) - 1, min(self.most_labels, len(dates)))
         return dates[places.astype(np.int64)]
 
     def text(
         self, labelled: Dates, origin: np.datetime64, drawn: Floats, legend: Sequence[str]
     ) -> str:
-        """Return the drawing: dates below, round prices of what was drawn at the left, a legend.
+        """Return the plot as text, with dates below, round prices at the left and a legend.
 
-        origin : the date that is drawn at 0.
+        origin : the date at x = 0. drawn : all prices shown, which set the price scale.
         """
         figure, heights = self.plotext.figure, _price_ticks(drawn)
         figure.ruler("x", "lower").ticks(_days(labelled, origin).tolist(), list(map(str, labelled)))
@@ -94,9 +94,9 @@ class _Canvas:
 
 
 def draw_plot(shown: Iterable[Fan | Walk | Surprises], target: str | None) -> None:
-    """Draw to a file, or below the table with `-`; no plot if `target` is None."""
+    """Plot to a file, or with `-` to stdout; no plot if `target` is None."""
     if target == "-":
-        # With its colours; the names in it are printable.
+        # Bypass the escaping of stdout, to keep the colours; the names are already printable.
         columns = shutil.get_terminal_size((100, 30)).columns
         raw_stream(sys.stdout).write(text_plot(shown, columns))
     elif target is not None:
@@ -106,11 +106,11 @@ def draw_plot(shown: Iterable[Fan | Walk | Surprises], target: str | None) -> No
 def text_plot(
     shown: Iterable[Fan | Walk | Surprises], width: int, *, stream: TextIO | None = None
 ) -> str:
-    """Return the drawings below one another, each `width` columns wide (40 at least).
+    """Return the plots one below another, each `width` columns wide (at least 40).
 
-    stream : where the text will go, standard output unless given; its encoding decides between UTF
-    and ASCII, and colours are used only on a terminal and without NO_COLOR in the environment.
-    Raises UsageError where plotext is not installed.
+    stream : destination of the text, by default stdout. Its encoding decides between UTF and ASCII.
+    Colours are used only on a terminal and if NO_COLOR is not set. Raises UsageError if plotext is
+    not installed.
     """
     try:
         import plotext
@@ -155,7 +155,7 @@ def _draw_fan(canvas: _Canvas, fan: Fan) -> str:
     legend.append(f"{canvas.marks['naive']} naive {price(last)}")
     if np.isfinite(fan.actual).any():
         legend.append(f"{canvas.marks['actual']} actual")
-    # The day of the last close always has its label.
+    # The day of the last close always gets a label.
     ahead_room = max(1, round(canvas.most_labels * ahead[-1] / (ahead[-1] - before[0])))
     behind_room = max(0, canvas.most_labels - ahead_room - 1)
     sessions = np.r_[fan.history_dates, fan.dates]
@@ -199,7 +199,7 @@ def _days(dates: Dates, first: np.datetime64) -> Floats:
 
 
 def _price_ticks(drawn: Floats) -> list[float]:
-    """Choose round prices, about five over the height of the plot."""
+    """Choose about five round prices for the axis."""
     low, high = float(np.nanmin(drawn)), float(np.nanmax(drawn))
     if not high > low:
         return [low]

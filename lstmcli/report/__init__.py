@@ -1,6 +1,6 @@
-"""Results as rich tables, JSON, CSV and Parquet; nothing is computed that a result lacks.
+"""Show results as rich tables, JSON, CSV and Parquet, without computing any scores.
 
-A `View` is a result in the forms that a command can write: tables, one document, flat rows.
+A `View` holds a result in each form that a command can write: tables, one document, flat rows.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -15,13 +15,13 @@ Format = Literal["table", "json", "jsonl", "csv", "parquet"]
 
 @dataclass(frozen=True)
 class View:
-    """What a command has to show. Each form is made when it is written, and at most once.
+    """The output of a command. Each form is created when it is written, and at most once.
 
-    tables : tables and lines for a reader. document : one JSON object; an iterator in it is written
-    item by item, a dataclass as an object. rows : flat dicts or dataclasses of the same fields, for
-    CSV and Parquet. columns : those fields, where there may be no row. lines : the records for JSON
-    lines, where they hold more than the rows. levels_differ : whether rows may lack quantiles of
-    others.
+    tables : tables and lines of text for the terminal. document : one JSON object; an iterator in
+    it is written item by item, a dataclass as an object. rows : flat dicts or dataclasses with the
+    same fields, for CSV and Parquet. columns : these fields, needed if there may be no rows.
+    lines : the records for JSON lines, if they hold more than the rows. levels_differ : whether
+    rows may have different quantile columns.
     """
 
     tables: "Callable[[], Sequence[RenderableType]]"

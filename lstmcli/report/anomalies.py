@@ -1,4 +1,4 @@
-"""Screen of `anomalies`: the moves found, how they were judged, how many chance would bring."""
+"""Screen of `anomalies`: the moves found, their chances, and the number expected by chance."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -17,15 +17,15 @@ if TYPE_CHECKING:
 
 
 _MOST_SESSIONS = 30  # on the screen
-_FEW_OWN, _MANY_POOLED = 2500, 4000  # moves; of fewer own ones, many others weigh more
-_FEW_SYMBOLS = 3  # whose last session is shown where nothing is found
-_MOST_YEARS = 100.0  # the moves of a tail span some tens of years of sessions
+_FEW_OWN, _MANY_POOLED = 2500, 4000  # moves; with fewer own ones, many pooled ones dominate
+_FEW_SYMBOLS = 3  # up to so many, the last session is shown even if nothing is found
+_MOST_YEARS = 100.0  # tails are estimated from only some tens of years of sessions
 
 
 def anomalies_view(report: "AnomalyReport", *, typed: str = "") -> View:
-    """Show the sessions found, the least likely first; the rows are those.
+    """Show the sessions found, the least likely first; these are also the rows.
 
-    typed : the words that name the data and the model, for the command to type next.
+    typed : options that select the data and the model, for the suggested command.
     """
     from lstmcli.workflows.anomalies import Session
 
@@ -51,7 +51,7 @@ def anomalies_view(report: "AnomalyReport", *, typed: str = "") -> View:
 
 
 def settled(report: "AnomalyReport") -> dict[str, Any]:
-    """Return how moves were judged, and how many of them, as the document has it."""
+    """Return the settings and counts of the check, as the JSON document holds them."""
     hidden = {"models", "found", "latest", "symbols", "watched", "notes", "warnings", "failures"}
     known = {each.name: getattr(report, each.name) for each in fields(report)}
     settled = {key: value for key, value in known.items() if key not in hidden}
@@ -59,7 +59,7 @@ def settled(report: "AnomalyReport") -> dict[str, Any]:
 
 
 def describe_found(report: "AnomalyReport") -> str:
-    """Say how many moves were found, and how many by chance; empty for none."""
+    """Describe the moves found and the number expected by chance; empty if none were found."""
     if not report.found:
         return ""
     level = format_chance(report.probability)
@@ -81,7 +81,7 @@ def _anomaly_tables(report: "AnomalyReport", typed: str) -> list[RenderableType]
         f"{whose}, {days}{over}, by {' and '.join(names)}",
         f"{len(found) or 'None'} of {count_of(report.judged, 'move')} had a chance below "
         f"{format_chance(report.probability)}; {expected(report.expected)} by chance",
-        f"For one symbol such a warning comes by chance once in about {_years(report.years)}",
+        f"By chance, one symbol triggers such a warning about once in {_years(report.years)}",
         "",
     ]
     shown = found or (report.latest if len(report.symbols) <= _FEW_SYMBOLS else [])
@@ -111,7 +111,7 @@ def _session_table(sessions: Sequence["Session"]) -> RenderableType:
 
 
 def _remarks(report: "AnomalyReport", unit: str) -> Iterator[str]:
-    """Yield how the chances were found, and which moves overlap or were left out."""
+    """Yield the basis of the probabilities, and which moves overlap or were left out."""
     own_moves: dict[tuple[str, int, int], dict[str, int]] = {}
     for each in report.found:
         own_moves.setdefault((each.model, each.series, each.pooled), {})[each.symbol] = each.own
@@ -120,8 +120,8 @@ def _remarks(report: "AnomalyReport", unit: str) -> Iterator[str]:
         most, few = max(own.values()), [name for name, moves in own.items() if moves < _FEW_OWN]
         text = f"Chances beyond the range: from the tail of up to {most:,} moves of the symbol"
         if series:
-            text += f", drawn towards that of {pooled:,} moves of {count_of(series, 'other')}"
-        yield f"{text}, all up to {until[model]}, when {model} stopped learning."
+            text += f", shrunk towards that of {pooled:,} moves of {count_of(series, 'other')}"
+        yield f"{text}, all up to {until[model]}, the last day that {model} was fitted on."
         if few:
             weight = "mostly the others' tail" if pooled >= _MANY_POOLED else "chances are rough"
             yield f"Fewer than {_FEW_OWN:,} moves of {first_few(few, 5)}: {weight}."
@@ -132,12 +132,12 @@ def _remarks(report: "AnomalyReport", unit: str) -> Iterator[str]:
 
 
 def expected(number: float) -> str:
-    """Say how many moves are expected without any cause."""
+    """Format the number of moves expected by chance."""
     return f"{number:.0f} expected" if number >= 10 else f"{number:.2g} expected"
 
 
 def format_chance(probability: float | None) -> str:
-    """Format a small chance with two digits; None or NaN is that of a move within its range."""
+    """Format a small probability with two digits; None or NaN means a move within its range."""
     if probability is None or math.isnan(probability):
         return "usual"
     if probability < 1e-5:

@@ -1,4 +1,4 @@
-"""Screens of `evaluate --audit`: which numbers changed when later bars were replaced."""
+"""Screens of `evaluate --audit`: the numbers that changed when later bars were replaced."""
 
 import math
 from collections import Counter
@@ -18,7 +18,10 @@ if TYPE_CHECKING:
 
 
 def audit_view(report: "AuditReport", *, details: bool = False) -> View:
-    """Show one row a stage and what differs, or every comparison; the rows are the comparisons."""
+    """Show one row per stage and the failed comparisons, or with `details` every comparison.
+
+    The rows are the comparisons.
+    """
     from lstmcli.workflows.audit import SHUFFLED, UNSEEN
 
     numbers: Counter[str] = Counter()
@@ -50,24 +53,24 @@ def audit_view(report: "AuditReport", *, details: bool = False) -> View:
         )
         refits = ", ".join(f"{name} {count_of(n, 'epoch')}" for name, n in report.epochs.items())
         wrong = [each for each in report.comparisons if each.difference is not None]
-        failed = _table_of("Not as it should be", wrong) if wrong else None
+        failed = _table_of("Failed comparisons", wrong) if wrong else None
         shown: list[RenderableType] = [
             _table_of(title, report.comparisons) if details else _stages(title, report),
             *([failed] if failed and not details else []),
-            "Later bars were replaced by noise or removed in copies of the files, and everything "
-            f"was repeated from there. Short refits: {refits}.",
+            "In copies of the files, later bars were replaced by noise or removed, and all steps "
+            f"were repeated. Short refits: {refits}.",
             f"Numbers compared: {', '.join(f'{kind} {n:,}' for kind, n in numbers.items())}.",
             *(f"{name}: {SHUFFLED}." for name in report.shuffled),
         ]
         if report.fitted_cutoffs:
             shown.append(
                 f"{report.fitted_cutoffs} of {report.n_windows} windows lie in rows that a model "
-                "was fitted on: its weights have seen what follows them."
+                "was fitted on: its weights depend on later rows."
             )
         outcome = f"not clean. {len(wrong)} of {len(report.comparisons)} comparisons failed."
         if report.is_clean:
-            outcome = "clean. Every number is the same to the last bit, whatever the later bars."
-        shown.append(f"What this cannot see: {'; '.join(UNSEEN)}.")
+            outcome = "clean. Every number is identical to the last bit, whatever the later bars."
+        shown.append(f"The audit cannot see: {'; '.join(UNSEEN)}.")
         return [*in_prose(shown), styled(f"Audit: {outcome}", GOOD if report.is_clean else BAD)]
 
     return View(tables, document, lambda: map(_comparison, report.comparisons))
@@ -78,7 +81,7 @@ def _table_of(title: str, comparisons: Sequence[Comparison]) -> RenderableType:
 
 
 def _stages(title: str, report: "AuditReport") -> RenderableType:
-    """Show how many comparisons of each stage there are, and how they came out."""
+    """Show the number of comparisons in each stage, and their results."""
     results: dict[str, Counter[str]] = {}
     for each in report.comparisons:
         results.setdefault(each.stage, Counter())[_result(each)] += 1

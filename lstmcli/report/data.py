@@ -1,4 +1,4 @@
-"""The store: what a fetch or an import brought, what is stored, what is wrong, `status`."""
+"""Screens of `fetch`, `data` and `status`: downloads, imports, stored series and their faults."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ _VERBS = ("train", "predict")
 _MOST_GAPS = 10
 _STOPPED = (129, 130, 143)  # exit codes after a signal
 _LEAST = ("Restated", "Updated", "First", "Bars")
-_MOST_MODELS = 6  # in order, that `status` names one by one
+_MOST_MODELS = 6  # up to so many models without problems, `status` lists each
 _HOUR = timedelta(hours=1)
 _BARS: Column = ("Bars", lambda each: bars_of(each.interval).removesuffix(" bars"))
 _SPAN: list[Column] = [("First", "first"), ("Last", "last"), ("Rows", "rows")]
@@ -66,7 +66,7 @@ _FETCHED: list[Column] = [
 
 
 def fetch_view(report: FetchReport, *, next_steps: bool = True) -> View:
-    """Show one row a symbol, each note once, a line of counts, and what to type next."""
+    """Show one row per symbol, each note once, a line of counts, and suggested commands."""
     statuses = Counter(str(each.status) for each in report.results)
     failures = Counter(each.failure for each in report.results if each.failure)
     notes: dict[str, list[str]] = {}
@@ -76,7 +76,7 @@ def fetch_view(report: FetchReport, *, next_steps: bool = True) -> View:
     fine = [each.symbol for each in report.results if next_steps and not each.failure]
 
     def counted(numbers: Counter[str]) -> str:
-        # Failures come last, since their kinds follow.
+        # Failures come last, because the caller appends their kinds.
         names = sorted(numbers, key=lambda name: name == "failed")
         return ", ".join(f"{numbers[name]} {name}" for name in names)
 
@@ -103,24 +103,24 @@ def fetch_view(report: FetchReport, *, next_steps: bool = True) -> View:
 
 
 def _next_verbs(symbols: Sequence[str]) -> NextSteps:
-    """Return what to type when these symbols have prices: for one of them, as it stands."""
+    """Return suggested commands for the first of the symbols that have prices."""
     return NextSteps(*(f"lstmcli {verb} {one}" for one in symbols[:1] for verb in _VERBS))
 
 
 def format_pause(cause: Outcome, seconds: float) -> str:
-    """Describe a pause of a fetch."""
+    """Describe a pause during a fetch."""
     why = "Yahoo limits the rate" if cause == "refused" else "Yahoo does not answer"
     return f"{why}: waiting {seconds:.0f} s"
 
 
 def list_view(report: StoreList) -> View:
-    """Show one row a series."""
+    """Show one row per stored series."""
     late = [each for each in report.series if each.behind > MOST_BEHIND and each.source != "import"]
     steps = [f"lstmcli fetch {late[0].symbol}{interval_option(late[0].interval)}"] if late else []
     return View(
         lambda: [
             list_table("Stored prices", _STORED, report.series, left=6, drop=_LEAST),
-            "Behind: bars that are complete and not stored yet, by the exchange's calendar.",
+            "Behind: complete bars not stored yet, by the exchange's calendar.",
             NextSteps(*steps),
         ],
         lambda: make_document("data list", **vars(report)),
@@ -129,7 +129,7 @@ def list_view(report: StoreList) -> View:
 
 
 def show_view(report: StoredDetail) -> View:
-    """Show what is known of a series, and its last bars; the rows are the bars."""
+    """Show the facts about a series and its last bars; the rows are the bars."""
     series, restated = report.series, report.restatements
     frame = report.bars.astype(np.float64).astype(object)
     frame = frame.where(frame.notna(), None)
@@ -179,7 +179,7 @@ def _plain(value: str | float | None) -> str | None:
 
 
 def check_view(report: CheckReport) -> View:
-    """Show the findings of each series, the first of its gaps, and what to do about them."""
+    """Show the findings of each series, with only its first gaps, and how to fix them."""
     found: dict[tuple[str, str], list[Finding]] = {}
     for each in report.findings:
         found.setdefault((each.symbol, each.interval), []).append(each)
@@ -197,7 +197,7 @@ def check_view(report: CheckReport) -> View:
 
 
 def _findings(symbol: str, interval: str, found: list[Finding]) -> list[RenderableType]:
-    """Return what was found in one series, long texts whole, and each next step once."""
+    """Return the findings of one series, with texts in full and each next step once."""
     gaps = [each for each in found if each.kind == "gap"]
     hidden = gaps[_MOST_GAPS:]
     lines: list[tuple[str, str]] = [
@@ -213,7 +213,7 @@ def _findings(symbol: str, interval: str, found: list[Finding]) -> list[Renderab
 
 
 def import_view(report: ImportReport) -> View:
-    """Show one row a series."""
+    """Show one row per imported series."""
     daily = [each.symbol for each in report.imported if each.interval == "1d"]
     drop = ("Gone", "Changed", "First", "Bars")
     return View(
@@ -227,7 +227,10 @@ def import_view(report: ImportReport) -> View:
 
 
 def status_view(report: StatusReport) -> View:
-    """Show one line a part and a last run, and each cause once; the rows are the parts."""
+    """Show one line per part and per command's last run, and each cause once.
+
+    The rows are the parts.
+    """
     parts = [
         {
             "part": each.name,
@@ -255,7 +258,7 @@ def status_view(report: StatusReport) -> View:
 
 
 class _Line(NamedTuple):
-    """One line of `status`; why : the cause and what to do, "" where all is well."""
+    """One line of `status`; why : the cause and the next step, "" if there is no problem."""
 
     state: str
     name: str
@@ -268,13 +271,14 @@ def _status_screen(report: StatusReport) -> list[RenderableType]:
     causes: dict[str, list[str]] = {}
     for each in lines:
         if each.state != "ok":
-            # The first symbol that fails is one cause, whatever the command says of it.
+            # Different commands may describe the same failed symbol in different words: causes
+            # that begin with the same symbol count as one.
             symbol = re.match(r"\S+: ", each.why)
             same = (why for why in causes if symbol and why.startswith(symbol[0]))
             causes.setdefault(next(same, each.why), []).append(each.name)
     wrong = {each.name for each in lines if each.state in ("old", "bad")}
     problems = sum(not wrong.isdisjoint(names) for names in causes.values())
-    verdict = count_of(problems, "problem") if problems else "all is well"
+    verdict = count_of(problems, "problem") if problems else "no problems"
     if not report.runs and causes and not problems:
         verdict = "nothing here yet"
     colours = {"ok": GOOD, "none": DIM}
@@ -290,9 +294,9 @@ def _status_screen(report: StatusReport) -> list[RenderableType]:
 
 
 def _part_lines(report: StatusReport) -> Iterator[_Line]:
-    """Yield the lines of prices, models and device, and of calendars that end soon.
+    """Yield the lines for prices, models and device, and for calendars that end soon.
 
-    Of many models in order one line is left. The feed is the line of the last fetch.
+    Many models without problems share one line. The feed is shown with the last fetch instead.
     """
     fine = [each for each in report.parts if each.state == "ok" and each.name.startswith("model ")]
     hidden = fine if len(fine) > _MOST_MODELS else []
@@ -306,7 +310,7 @@ def _part_lines(report: StatusReport) -> Iterator[_Line]:
             yield _Line(each.state, name, each.what + when, why)
     if hidden:
         last = max(each.since for each in hidden if each.since)
-        text = f"{len(hidden)} in order, the last trained {_ago(last, report.now)}"
+        text = f"{len(hidden)} without problems, the last trained {_ago(last, report.now)}"
         yield _Line("ok", "models", text, "")
 
 
@@ -328,7 +332,7 @@ def _run_lines(report: StatusReport) -> Iterator[_Line]:
         state = "bad" if last.exit_code else "old" if old else "ok"
         why = last.error.rpartition(", first ")[2]
         if why != last.error and (others := last.counts.get("failed", 0) - 1) > 0:
-            why = f"{why.rstrip('.')}. So do {others:g} more: the log and --errors FILE name them."
+            why = f"{why.rstrip('.')}. {others:g} more failed: see the log or --errors FILE."
         feed = report.parts[-1]
         if feed.state in ("old", "bad") and feed.what.startswith(f"last {command} "):
             state, why = feed.state, f"{why} {feed.next_step}".strip()
@@ -336,7 +340,7 @@ def _run_lines(report: StatusReport) -> Iterator[_Line]:
 
 
 def _ago(since: datetime, now: datetime) -> str:
-    """Return an age in one unit: "12 min ago", "3.4 h ago", "12 days ago"."""
+    """Format an age in one unit: "12 min ago", "3.4 h ago", "12 days ago"."""
     hours = (now - since) / _HOUR
     if abs(hours) < 1 / 60:
         return "just now"

@@ -1,4 +1,4 @@
-"""The backtest for a reader: on one screen the windows, the scores and the verdict; or in full."""
+"""Screens of `evaluate`: one page with windows, scores and verdict, or every table."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
@@ -65,13 +65,13 @@ _REFITS: list[Column] = [
 def evaluate_views(
     reports: Sequence[EvaluateReport], command: str, *, details: bool = False, beyond: bool = False
 ) -> View:
-    """Show the answer on one screen, of several models a row each, or everything.
+    """Show each report on one screen or in full, or several reports as one row each.
 
-    The rows are the windows of every network. The document of several models lists theirs under
+    The rows are the windows of every network. The document of several reports lists them under
     `evaluations`.
 
-    command : the command line that evaluates the same models on the same data. beyond : show the
-    scores of large moves on the screen of one model too.
+    command : the command line that evaluates the same models on the same data. details : show
+    every table. beyond : show the scores of large moves on the one-screen view too.
     """
     views = [_view(each, command, details, beyond) for each in reports]
     if len(reports) == 1:
@@ -133,13 +133,13 @@ def _view(report: EvaluateReport, command: str, details: bool, beyond: bool) -> 
 
 
 def contribution_document(report: EvaluateReport) -> dict[str, Any]:
-    """Return whether a feature helps, in figures and in words."""
-    assert report.without is not None, "it was asked"
+    """Return the test of whether a feature helps, in figures and in words."""
+    assert report.without is not None, "requested by --without"
     return asdict(report.without) | {"sentence": str(report.without)}
 
 
 def _reports_table(reports: Sequence[EvaluateReport]) -> RenderableType:
-    """Show one row for each backtest."""
+    """Show one row per backtest."""
 
     rows = [
         {
@@ -163,7 +163,7 @@ def _reports_table(reports: Sequence[EvaluateReport]) -> RenderableType:
 
 
 def caveats(report: EvaluateReport) -> list[str]:
-    """Return the reasons not to believe the figures."""
+    """Return the reasons to distrust the figures."""
     found = []
     if report.recipes[0].split.method == "shuffled":
         found.append(
@@ -174,7 +174,7 @@ def caveats(report: EvaluateReport) -> list[str]:
 
 
 def window_rows(report: EvaluateReport) -> list[dict[str, Any]]:
-    """Return one record for each network and window, at the last step."""
+    """Return one record per network and window, at the last step."""
     result, last, band = report.backtest, report.horizon - 1, report.scores.flat_band
     moves, sigma, horizon = result.actual[:, last], result.sigma, report.horizon
     happened = actual_trend(moves, sigma, horizon, band)
@@ -207,12 +207,12 @@ def window_rows(report: EvaluateReport) -> list[dict[str, Any]]:
 
 
 def _rows_of_first(report: EvaluateReport) -> list[dict[str, Any]]:
-    """Return the windows of the first model alone."""
+    """Return the windows of only the first model."""
     return [row for row in window_rows(report) if row["model"] == str(report.models[0])]
 
 
 def _screen(report: EvaluateReport, command: str, beyond: bool) -> Iterator[RenderableType]:
-    """Yield the answer on one screen, about the first model."""
+    """Yield the one-screen view of the first model."""
     summary, scores = report.summaries[0], report.scores
     unit = unit_of(report.metadata[0].interval)
     several = scores.n_symbols > 1
@@ -239,7 +239,7 @@ def _screen(report: EvaluateReport, command: str, beyond: bool) -> Iterator[Rend
 
 
 def _how_to_answer(answer: Answer, command: str) -> str:
-    """Return the command that evaluates enough windows for a test, and how long it takes."""
+    """Return the command that evaluates enough windows for a test, and its duration."""
     if answer.windows < MIN_WINDOWS:
         windows = count_of(answer.windows, "window")
         return f"For an answer: longer series. These allow {windows}; a test needs {MIN_WINDOWS}."
@@ -256,7 +256,7 @@ def _duration(seconds: float) -> str:
 
 
 def _title(report: EvaluateReport, unit: str) -> Iterator[RenderableType]:
-    """Yield which windows of what are forecast, by which model."""
+    """Yield the title: the symbols, the model, and the windows evaluated."""
     scores, ahead = report.scores, count_of(report.horizon, unit)
     yield styled(f"{_whose(report)}, {ahead} ahead, by {made_by(report)}", "bold")
     days = f"{scores.first_cutoff} to {report.backtest.dates[:, -1].max()}"
@@ -281,7 +281,7 @@ def _own_name(report: EvaluateReport) -> str:
 
 
 def made_by(report: EvaluateReport) -> str:
-    """Return what forecasts: a model, or a recipe fitted again and again."""
+    """Describe the forecaster: a model, perhaps refitted, or a recipe refitted several times."""
     name, times = str(report.models[0]), len({each.since for each in report.refits})
     if report.by_recipe:
         return f"the recipe, refitted {count_of(times, 'time')}, not {name}"
@@ -289,7 +289,7 @@ def made_by(report: EvaluateReport) -> str:
 
 
 def _windows_table(report: EvaluateReport) -> RenderableType:
-    """Show the latest windows of the first model with their moves, and which calls were right."""
+    """Show the first model's latest windows, with the moves and the correctness of each call."""
     rows = _rows_of_first(report)
     shown = rows if len(rows) <= _MOST_WINDOWS else rows[-_LATEST:]
     width = {key: max(len(_move(row, key)) for row in shown) for key in ("predicted", "actual")}
@@ -320,7 +320,7 @@ def _move(row: dict[str, Any], key: str) -> str:
 
 
 def _called(row: dict[str, Any]) -> Text:
-    """Return the direction that was called, and whether it was right."""
+    """Return the predicted direction, marked as right or wrong."""
     change = row["predicted"] - row["last_close"]
     call = "up" if change > 0.0 else "down" if change < 0.0 else "none"
     if row["direction_hit"] is None:
@@ -329,7 +329,7 @@ def _called(row: dict[str, Any]) -> Text:
 
 
 def _symbols_table(report: EvaluateReport) -> RenderableType:
-    """Show one row a symbol, the least error against naive first; of many the best and worst."""
+    """Show one row per symbol, by skill against naive; of many symbols, the best and the worst."""
     result, scores = report.backtest, report.scores
     own, naive = scores.models[scores.model], scores.models["naive"]
     moves, symbol = result.actual[:, -1], result.symbol
@@ -362,7 +362,7 @@ def _symbols_table(report: EvaluateReport) -> RenderableType:
 
 
 def _models_table(report: EvaluateReport) -> RenderableType:
-    """Show one row for each model."""
+    """Show one row per model."""
     rows = (
         {
             "Model": each.model,
@@ -377,14 +377,14 @@ def _models_table(report: EvaluateReport) -> RenderableType:
 
 
 def detail_tables(report: EvaluateReport) -> list[RenderableType]:
-    """Return all windows of the first model and every table, without the verdict."""
+    """Return the windows of the first model and every table, without the verdict."""
     scores, windows = report.scores, report.metadata[0].windows
     chances = scores.models[scores.model].chances
     no_rates = chances and chances[0].base_rate is None
     overlap = f"{scores.n_independent} of them do not overlap"
     if scores.n_independent == scores.n_windows:
         overlap = "they do not overlap"
-    refits = f"Fitted again {count_of(len(report.refits), 'time')} on the rows known by then"
+    refits = f"Refitted {count_of(len(report.refits), 'time')} on the rows known by then"
     return [
         list_table(
             *(f"Windows of {report.models[0]}", _WINDOWS, _rows_of_first(report)),
@@ -407,7 +407,7 @@ def detail_tables(report: EvaluateReport) -> list[RenderableType]:
 
 
 def _details(report: EvaluateReport) -> Iterator[RenderableType]:
-    """Yield everything."""
+    """Yield the full view, with every table."""
     yield from _title(report, unit_of(report.metadata[0].interval))
     parts = detail_tables(report)
     for part, after in zip_longest(parts, parts[1:]):

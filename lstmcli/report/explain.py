@@ -1,4 +1,4 @@
-"""What a forecast was made of: its gates, and which bars and inputs move it."""
+"""Explain a forecast: its gates, and the effects of masking bars and inputs."""
 
 from collections.abc import Sequence
 from itertools import pairwise
@@ -13,30 +13,30 @@ from lstmcli.printable import count_of
 from lstmcli.report import Format
 from lstmcli.report.tables import Prose, make_table, number, percent
 
-# The bars, counted back from 1, that begin a row of a table.
+# Bars, counted back from 1, at which a row of a table begins.
 _ROWS = (
     *(*range(1, 11), *range(11, 51, 10), *range(51, 251, 50)),
     *(*range(251, 1001, 250), *range(1001, 5001, 1000)),
 )
 _MAIN_STEP = 20
-_NOTHING = 1e-6  # beyond the rounding of float32
+_NOTHING = 1e-6  # smaller effects may be float32 rounding
 _SMALL = 0.1
 
 
 def check_explain(asked: bool, form: Format) -> None:
-    """Raise before any work is done for a format that cannot hold an explanation."""
+    """Raise UsageError before the work starts if the format cannot hold an explanation."""
     if asked and form not in ("table", "json"):
         raise UsageError(
-            "an explanation is no table of rows",
+            "an explanation is not a table of rows",
             where=f"--explain --format {form}",
             next_step="Pass --format table or json.",
         )
 
 
 def explain_tables(explained: Sequence[Explanation], unit: str) -> list[RenderableType]:
-    """Show the gates and the effects of each forecast, with a line that describes them.
+    """Show the gates and effects of each forecast, and describe them in words.
 
-    unit : the word for the distance of two bars.
+    unit : the word for the distance between two bars, e.g. "session".
     """
     shown: list[RenderableType] = []
     effects = 0
@@ -53,18 +53,18 @@ def explain_tables(explained: Sequence[Explanation], unit: str) -> list[Renderab
         effects += len(moved)
     if effects:
         text = (
-            "Back: bars counted from the cutoff, whose own is 1. A masked bar is read as the mean "
-            "of its window; where several share a row, it shows the one that moves most. With "
-            f"older: the latest of the row and all before it, at step {_main_step(explained[0])}. "
-            "What is outside the network stays: the price, the volatility or the year before that "
-            "its answer is scaled by, and what other bars carry of a masked one in their averages."
+            "Back: bars counted back from the cutoff, which is 1. A masked bar is replaced by the "
+            "mean of its window; a row of several bars shows the largest effect. With older: the "
+            f"row's latest bar and all before it are masked, at step {_main_step(explained[0])}. "
+            "Masking changes only the network's inputs, not the price, volatility or year before "
+            "that scale its output, nor the averages in other bars that include a masked one."
         )
         shown.append(Prose(text))
     return shown
 
 
 def explain_document(found: Explanation, unit: str) -> dict[str, Any]:
-    """Return every number: by bar from the oldest, and for effects by step within it."""
+    """Return all numbers, by bar from the oldest, and for effects also by step."""
     median, width = (
         each and {key: values.tolist() for key, values in vars(each).items()}
         for each in (found.median, found.width)
@@ -89,10 +89,10 @@ def _input_document(each: InputEffect) -> dict[str, Any]:
 
 
 def readings(found: Explanation, unit: str) -> list[str]:
-    """Describe each effect at the main step in one line, in numbers of the document.
+    """Describe each effect at the main step in one line, with numbers from the document.
 
-    The latest bars named are as few as can be such that with them, and with any more of them, less
-    than a tenth of the largest effect of masking the others is left.
+    The line names the smallest number of latest bars such that masking all older bars has less than
+    a tenth of the largest effect, for this and every larger number.
     """
     step = _main_step(found)
     at, bars = found.steps.index(step), len(found.dates)
@@ -127,7 +127,7 @@ def _effects(found: Explanation) -> dict[str, Effect]:
 def _gate_table(found: Explanation, unit: str) -> RenderableType:
     bars = count_of(len(found.dates), unit)
     if not found.gates:
-        return f"{found.symbol}: this network has no gates; it read {bars}."
+        return f"{found.symbol}: this network has no gates; it reads {bars}."
     rows = []
     for gate in found.gates:
         thirds = [float(part.mean()) for part in np.array_split(gate.openness, 3)]
@@ -165,7 +165,7 @@ def _input_table(found: Explanation) -> RenderableType:
         for each in found.inputs
     ]
     return make_table(
-        f"{found.symbol}: how step {step} moves when an input is read as its average",
+        f"{found.symbol}: how step {step} moves when an input is replaced by its average",
         ["Input", *(name.capitalize() for name in _effects(found))],
         rows,
         left=1,

@@ -1,4 +1,4 @@
-"""Screens of `evaluate --issued`: what became of the forecasts in the ledger."""
+"""Screens of `evaluate --issued`: the scores of the forecasts in the ledger."""
 
 from collections.abc import Iterator, Sequence
 from functools import partial
@@ -17,9 +17,9 @@ from lstmcli.workflows.grade import Grade, GradeReport
 
 
 def grade_view(report: GradeReport, *, details: bool = False) -> View:
-    """Show the grades, with `details` every table.
+    """Show the scores, with `details` in every table.
 
-    The rows are the graded forecasts, a row a step, without the baselines.
+    The rows are the scored forecasts, one row per step, without the baselines.
     """
     own = [grade.model for grade in report.grades]
 
@@ -56,7 +56,7 @@ def grade_view(report: GradeReport, *, details: bool = False) -> View:
 
 
 def forecasts_view(report: GradeReport, only: Sequence[str]) -> View:
-    """Return the rows of the baselines too, or of the models in `only`."""
+    """Show the rows of all models and baselines, or only of those in `only`."""
     backtests = [grade.backtest for grade in report.grades if grade.backtest is not None]
     known = dict.fromkeys(name for backtest in backtests for name in backtest.forecasts)
     chosen = chosen_models(only, list(known))
@@ -65,7 +65,7 @@ def forecasts_view(report: GradeReport, only: Sequence[str]) -> View:
 
 
 def _rows(report: GradeReport, models: Sequence[str]) -> Iterator[dict[str, Any]]:
-    """Yield the long table of all grades; every row has the columns of all."""
+    """Yield the long table of all models; every row has all columns."""
     empty = dict.fromkeys(_columns(report, models))
     for backtest, known, some in _graded(report, models):
         for row in backtest_rows(backtest, known, some, shown=True):
@@ -81,7 +81,7 @@ def _columns(report: GradeReport, models: Sequence[str]) -> tuple[str, ...]:
 def _graded(
     report: GradeReport, models: Sequence[str]
 ) -> Iterator[tuple[Backtest, Yardsticks, list[str]]]:
-    """Yield each backtest that can be graded, and which of the models it holds."""
+    """Yield each backtest that can be scored, with the selected models that it holds."""
     for grade in report.grades:
         if grade.backtest is not None and grade.known is not None:
             some = [name for name in grade.backtest.forecasts if name in models]
@@ -106,7 +106,7 @@ def _tables(grade: Grade, details: bool) -> Iterator[RenderableType]:
 
 
 def _steps(steps: Sequence[int]) -> str:
-    """Return steps in words: "steps 1 to 50", "steps 1, 5, 10"."""
+    """Format steps: "steps 1 to 50", "steps 1, 5, 10"."""
     if len(steps) > 2 and list(steps) == list(range(steps[0], steps[-1] + 1)):
         return f"steps {steps[0]} to {steps[-1]}"
     return f"step{'s' * (len(steps) > 1)} {', '.join(map(str, steps))}"
@@ -131,11 +131,9 @@ def _remarks(grade: Grade) -> list[str]:
     counts = grade.counts
     remarks = [f"Left out: {number}, {why}." for why, number in counts.left_out.items()]
     if counts.missing_sessions:
-        remarks.append(
-            f"Without a bar: {count_of(counts.missing_sessions, 'step')} of those graded."
-        )
+        remarks.append(f"Without a bar: {count_of(counts.missing_sessions, 'graded step')}.")
     if counts.next_session is not None:
-        remarks.append(f"The next session that decides is {counts.next_session}.")
+        remarks.append(f"The next session to be graded is {counts.next_session}.")
     if counts.repeated:
-        remarks.append("Of several forecasts for one cutoff the first one issued counts.")
+        remarks.append("Of several forecasts for one cutoff, only the first one issued counts.")
     return remarks

@@ -1,4 +1,4 @@
-"""The long table of forecasts: one row for each symbol, cutoff and step, in the input's prices.
+"""The long table of forecasts: one row per model, symbol, cutoff and step, in input prices.
 
 Every score in a report can be recomputed from it.
 """
@@ -29,12 +29,12 @@ COLUMNS = (
     *("probability_of_rise", "base_rate_of_rise", "sigma", "flat_low", "flat_high", "mase_scale"),
 )
 _MOST_ROWS = 50_000  # in memory at a time
-_QUOTED = set('",')  # pyarrow would quote every text; an end of line is escaped
+_QUOTED = set('",')  # quote texts only if one holds these; line ends are escaped
 Columns = dict[str, NDArray[Any]]
 
 
 def all_levels(backtest: Backtest, models: Sequence[str]) -> list[float]:
-    """Return every quantile level of some models, ascending."""
+    """Return the quantile levels of these models, ascending."""
     return sorted({level for name in models for level in backtest.forecasts[name].levels})
 
 
@@ -47,12 +47,14 @@ def forecast_columns(
     shown: bool | None = None,
     some: slice = slice(None),
 ) -> Columns:
-    """Return the rows of one model, window by window, as arrays (N * H,); NaN for what is unknown.
+    """Return the rows of one model, window by window, as arrays (N * H,); NaN if unknown.
 
-    flat_low, flat_high : of a point forecast the prices between which its median is called flat, of
-        a fan those between which the outcome is.
-    levels : quantile levels with a column, of this model or not. shown : whether a report shows
-        the windows; no such column unless given. some : which windows, all unless given.
+    The prices flat_low and flat_high bound a flat trend: of the median for a point forecast, of the
+    outcome for a fan.
+
+    levels : quantile levels that get a column, even if this model lacks them. shown : value of the
+        column `shown`, whether a report shows these windows; None omits the column. some : the
+        windows to return, by default all.
     """
     forecast, symbols = backtest.forecasts[name].rows(some), backtest.symbol[some]
     steps, (windows, horizon) = np.array(forecast.steps), forecast.median.shape
@@ -108,9 +110,9 @@ def backtest_rows(
     *,
     shown: bool | None = None,
 ) -> Iterator[dict[str, Any]]:
-    """Yield the rows of every model of a backtest, or of some; None for what is unknown.
+    """Yield the rows of all models of a backtest, or of `models`; None for unknown values.
 
-    Models without a fan leave the quantile columns of the others empty.
+    The quantile columns are empty for models without a fan.
     """
     names = list(backtest.forecasts) if models is None else models
     levels = all_levels(backtest, names)
@@ -121,12 +123,12 @@ def backtest_rows(
 
 
 def forecast_rows(each: "SymbolForecast") -> Iterator[dict[str, Any]]:
-    """Yield the rows of the long table, one a step."""
+    """Yield the rows of one symbol's forecast, one per step."""
     name = str(each.by.reference)
     known = replace(each.by.known, mase_scales={each.symbol: each.mase_scale})
-    # A context in which no bar moved gives no chance.
+    # If no bar of the context moved, the probability is undefined.
     changed: dict[str, Any] = {"probability_of_rise": None} if each.constant else {}
-    # At the end, so that no other column changes its place.
+    # Last, so that the other columns keep their positions.
     changed["in_training"] = each.in_training
     added = asked_columns(each)
     window = Backtest(
@@ -143,9 +145,9 @@ def forecast_rows(each: "SymbolForecast") -> Iterator[dict[str, Any]]:
 
 
 def asked_columns(each: "SymbolForecast") -> dict[str, list[float | None]]:
-    """Return the columns of the prices asked for, by step: `p_below_180` and `past_below_180`.
+    """Return the columns of the requested prices, by step: `p_below_180` and `past_below_180`.
 
-    Beyond the outermost quantiles the chance is theirs.
+    Beyond the outermost quantile, the probability is that quantile's level.
     """
     if each.asked is None:
         return {}
@@ -159,7 +161,7 @@ def asked_columns(each: "SymbolForecast") -> dict[str, list[float | None]]:
 
 
 def _plain(values: NDArray[Any]) -> list[Any]:
-    """Return an array as what JSON knows: dates as text, None in place of NaN."""
+    """Convert an array to JSON values: dates become text, NaN becomes None."""
     listed: list[Any] = (values.astype(str) if values.dtype.kind == "M" else values).tolist()
     if values.dtype.kind == "f" and np.isnan(values).any():
         return [None if each != each else each for each in listed]
@@ -168,9 +170,9 @@ def _plain(values: NDArray[Any]) -> list[Any]:
 
 @contextmanager
 def forecasts_file(name: str | None, only: Sequence[str] = ()) -> "Iterator[OnWindows]":
-    """Yield a function that writes windows to the file, which is replaced when the block ends.
+    """Yield a function that writes windows to a file, which is replaced when the block ends.
 
-    only : models and baselines to write, all unless given. The function raises UsageError for an
+    only : models and baselines to write, by default all. The function raises UsageError for an
     unknown one.
     """
     if name is None:
@@ -198,7 +200,7 @@ def forecasts_file(name: str | None, only: Sequence[str] = ()) -> "Iterator[OnWi
                         file,
                         table.schema,
                         compression="zstd",
-                        # Prices hardly repeat: a dictionary costs time and saves no room.
+                        # Prices hardly repeat: a dictionary would cost time and save no space.
                         use_dictionary=["model", "symbol"],
                     )
                     stack.enter_context(writer)
@@ -217,7 +219,7 @@ def forecasts_file(name: str | None, only: Sequence[str] = ()) -> "Iterator[OnWi
 def _batches(
     backtest: Backtest, known: Yardsticks, shown: bool, models: Sequence[str]
 ) -> Iterator[Columns]:
-    """Yield the rows some windows at a time, of one model after the other."""
+    """Yield the rows in batches of windows, one model after another."""
     levels, every = all_levels(backtest, models), max(1, _MOST_ROWS // len(backtest.steps))
     for first in range(0, len(backtest.cutoff), every):
         some = slice(first, first + every)
@@ -226,21 +228,21 @@ def _batches(
 
 
 def is_parquet(name: str) -> bool:
-    """Return whether a file name has the suffix of Parquet."""
+    """Return whether a file name ends in .parquet."""
     return Path(name).suffix.lower() == ".parquet"
 
 
 def chosen_models(only: Sequence[str], known: Iterable[str]) -> list[str]:
-    """Return the known models that are in `only`, all if it is empty.
+    """Return the known models selected by `only`, or all if it is empty.
 
-    `NAME` selects its version too. Raises UsageError for an unknown name.
+    `NAME` also selects `NAME/VERSION`. Raises UsageError for an unknown name.
     """
     for each in only:
         if not any(each in (name, name.split("/")[0]) for name in known):
             raise UsageError(
                 "no such forecasts",
                 where=f"--forecasts-of {each}",
-                why=f"there are {', '.join(known)}",
-                next_step="Name one of these.",
+                why=f"expected {', '.join(known)}",
+                next_step="Choose one of these.",
             )
     return [name for name in known if not only or {name, name.split("/")[0]} & set(only)]

@@ -1,4 +1,4 @@
-"""Model versions: a list of them, one in full, and what was changed about them."""
+"""Screens of `models`: the list of versions, one version in full, and changes to them."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
@@ -30,7 +30,7 @@ from lstmcli.workflows.models import (
 )
 
 _MOST_DECISIONS = 12
-_MOST_SYMBOLS = 3  # that a list names
+_MOST_SYMBOLS = 3  # named per version in the list
 _DECISION_COLUMNS = (
     *("version", "created", "promoted", "against", "loss", "steps", "challenger", "champion"),
     *("n_independent", "p", "level", "why"),
@@ -53,11 +53,11 @@ _LEAST = ("kB", "Epochs", "Windows", "Past moves", "CRPS", "Created")
 
 
 def list_view(report: ModelList) -> View:
-    """Show one row a version."""
+    """Show one row per version."""
     return View(
         lambda: [
             list_table("Models", _VERSIONS, report.versions, left=6, drop=_LEAST),
-            "Scores are of validation, which also chose the epoch: optimistic.",
+            "Scores are optimistic: the same validation data chose the epoch.",
             *(
                 f"{each.name}/{each.version} is damaged: {each.damaged}."
                 for each in report.versions
@@ -74,7 +74,7 @@ def list_view(report: ModelList) -> View:
 
 
 def show_view(report: ModelDetail) -> View:
-    """Show all that is kept of a version; the rows are the decisions on all of its name."""
+    """Show one version in full; the rows are the promotion decisions on its model."""
     each, shown = report.version, report.decisions[-_MOST_DECISIONS:]
     found = [(one.get("comparison") or {}) | one for one in report.decisions]
     return View(
@@ -99,7 +99,7 @@ def show_view(report: ModelDetail) -> View:
 
 
 def pointer_view(report: PointerReport, command: str) -> View:
-    """Show which version a name means now; one row."""
+    """Show the current champion of a model; one row."""
     row = {
         "name": report.name,
         "before": report.before,
@@ -117,7 +117,7 @@ def pointer_view(report: PointerReport, command: str) -> View:
 
 
 def use_view(report: UseReport) -> View:
-    """Show what a preferred model is used for; one row a name in use."""
+    """Show the symbols of a preferred model; one row per preferred model."""
     undone = report.name not in report.in_use
     shown = f"{'no longer ' * undone}preferred for {first_few(report.symbols, 8) or 'any symbol'}"
     return View(
@@ -129,7 +129,7 @@ def use_view(report: UseReport) -> View:
 
 
 def prune_view(report: PruneReport) -> View:
-    """Show what was removed; one row a version."""
+    """Show the removed and kept versions; one row per version."""
     state = "would be removed" if report.dry_run else "removed"
     states = dict.fromkeys(report.removed, state) | dict.fromkeys(report.kept, "kept")
     going = f": {', '.join(report.removed)}" if report.removed else ""
@@ -172,14 +172,14 @@ def _facts(report: ModelDetail) -> Iterator[tuple[str, str]]:
     each, kept, settings = report.version, report.metadata, report.settings
 
     def found(*keys: str) -> str:
-        """Return what the metadata hold under the keys, which may be anything."""
+        """Return the metadata value under nested keys as text, whatever its type."""
         value: Any = kept.record
         for key in keys:
             value = value.get(key) if isinstance(value, Mapping) else None
         return "-" if value is None else str(value)
 
     def counted(key: str, form: str = ",") -> str:
-        """Return a number of the metadata as a reader writes it."""
+        """Return a number of the metadata, formatted."""
         value = kept.record.get(key)
         return format(value, form) if isinstance(value, int | float) else found(key)
 

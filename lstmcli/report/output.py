@@ -1,8 +1,7 @@
-"""Results to stdout or to a file, in the format asked for, whole or not at all.
+"""Write results to stdout or a file in the requested format, atomically.
 
-A long result is written as it is made: into a temporary file that replaces the old one at the end,
-or whose content goes to stdout when it is complete. Colours are for terminals alone, and characters
-that a terminal cannot show become ASCII.
+Long results are streamed into a temporary file, which then replaces the old file or is copied to
+stdout. Only terminals get colours. Characters that a terminal cannot show become ASCII.
 """
 
 import csv
@@ -27,19 +26,19 @@ from lstmcli.files import atomic
 from lstmcli.printable import json_text, printable, raw_stream
 from lstmcli.report import Format, View
 
-_IN_MEMORY = 16 * 1024**2  # bytes of a result for stdout that are kept out of a temporary file
+_IN_MEMORY = 16 * 1024**2  # bytes; larger results for stdout go through a temporary file
 _BATCH_ROWS = 5000
 
 Row = dict[str, Any]
-_WIDTH, _HEIGHT = 100_000, 25  # of a console without an end
-# Text is shown as it is written: no [markup], no :emoji:, no colours by guess.
+_WIDTH, _HEIGHT = 100_000, 25  # of a console without a width limit
+# Show text literally: no [markup], no :emoji:, no automatic highlighting.
 _PLAIN: dict[str, Any] = {"highlight": False, "markup": False, "emoji": False}
 _SCALARS = str | int | float | None
 _WITHOUT_UTF = str.maketrans("✓✗█▁▂▃▄▅▆▇…", "+x#.:-=+*%~")
 
 
 def print_tables(renderables: Iterable[RenderableType]) -> None:
-    """Print to stdout; whole where it is no terminal, since nothing there has to fit."""
+    """Print to stdout, fitted to the width if it is a terminal, else in full."""
     stream = raw_stream(sys.stdout)
     console = Console(file=stream, **_PLAIN)
     width = shutil.get_terminal_size().columns if console.is_terminal else _WIDTH
@@ -59,7 +58,7 @@ def _print(console: Console, renderables: Iterable[RenderableType], utf: bool) -
         renderable = Text(printable(each, keep="\n")) if isinstance(each, str) else each
         for line in Segment.split_lines(console.render(renderable)):
             width = cell_len("".join(each.text for each in line).rstrip())
-            kept = Segment.adjust_line_length(line, width)  # without the blanks at its end
+            kept = Segment.adjust_line_length(line, width)  # without trailing blanks
             shown = [each if utf else _in_ascii(each) for each in kept]
             console.print(Segments([*shown, Segment.line()]), end="", crop=False)
 
@@ -69,7 +68,7 @@ def _in_ascii(segment: Segment) -> Segment:
 
 
 def check_output(output: str | None, form: Format) -> None:
-    """Raise before any work is done if the result could not be written later."""
+    """Raise before the work starts if the result cannot be written."""
     if output not in (None, "-"):
         check_file(output)
     elif form == "parquet" and sys.stdout.isatty():
@@ -78,12 +77,12 @@ def check_output(output: str | None, form: Format) -> None:
 
 
 def check_file(name: str | None) -> None:
-    """Raise if a second file, next to the result, could not be written later."""
+    """Raise before the work starts if a further output file cannot be written."""
     if name is None:
         return
     if name == "-":
         raise UsageError(
-            "not a file", where=name, why="standard output holds the result", next_step="Name one."
+            "not a file", where=name, why="stdout holds the result", next_step="Pass a file name."
         )
     path = Path(name)
     if path.is_dir():
@@ -92,15 +91,15 @@ def check_file(name: str | None) -> None:
         raise MissingFileError(
             "cannot write the output",
             where=path,
-            why="there is no such folder",
-            next_step=f"Make it first: mkdir -p {path.parent}.",
+            why="no such folder",
+            next_step=f"Create it first: mkdir -p {path.parent}.",
         )
 
 
 def check_plot(target: str | None, form: Format = "table") -> None:
-    """Raise before any work is done if `--plot TARGET` could not be drawn; None is no plot.
+    """Raise before the work starts if `--plot TARGET` cannot be drawn; None means no plot.
 
-    form : of the result, which standard output holds too.
+    form : format of the result, which may share stdout with the plot.
     """
     if target == "-":
         if form != "table":
@@ -132,33 +131,33 @@ def missing(package: str, option: str = "--plot") -> UsageError:
 
 
 def check_picture(target: str) -> None:
-    """Raise if the name is not that of a picture."""
+    """Raise UsageError if the file name does not end in .png or .svg."""
     if Path(target).suffix.lower() not in (".png", ".svg"):
         raise UsageError(
-            "not a kind of picture",
+            "unsupported picture format",
             where=f"--plot {target}",
             why=f"found {Path(target).suffix or 'no suffix'}, expected .png or .svg",
-            next_step="Name the file so, or pass --plot - to draw in the terminal.",
+            next_step="Rename the file, or pass --plot - to draw in the terminal.",
         )
 
 
 def check_page(target: str | None) -> None:
-    """Raise before any work is done if `--report TARGET` could not be written later."""
+    """Raise before the work starts if `--report TARGET` cannot be written."""
     if target is None:
         return
     if Path(target).suffix.lower() not in (".html", ".htm", ""):
         raise UsageError(
-            "not a kind of report",
+            "unsupported report format",
             where=f"--report {target}",
             why=f"found {Path(target).suffix}, expected .html",
-            next_step="For tables and figures as data there is --format.",
+            next_step="Use --format for tables and figures as data.",
         )
     check_file(target)
     check_package("matplotlib", "--report")
 
 
 def emit(view: View, form: Format, output: str | None) -> None:
-    """Write the view in a format to stdout (None or `-`) or to a file that it replaces."""
+    """Write the view in a format to stdout (None or `-`) or to a file, which is replaced."""
     if output not in (None, "-"):
         with atomic.writing(Path(str(output))) as file:
             _write(view, form, file)
@@ -171,12 +170,12 @@ def emit(view: View, form: Format, output: str | None) -> None:
             if form == "parquet":
                 shutil.copyfileobj(file, sys.stdout.buffer)
             else:
-                # JSON and CSV go through the text layer, so that a terminal's encoding holds.
+                # JSON and CSV go through the text layer, which applies the terminal's encoding.
                 shutil.copyfileobj(io.TextIOWrapper(file, "utf-8", newline=""), sys.stdout)
 
 
 def write_file(path: Path, data: str | bytes) -> None:
-    """Replace a file by the data; a device or pipe is written to as it is."""
+    """Replace a file by the data; write directly to a device or pipe."""
     raw = data.encode("utf-8") if isinstance(data, str) else data
     with atomic.writing(path) as file:
         file.write(raw)
@@ -205,7 +204,7 @@ def _dicts(records: Iterable[Any]) -> Iterator[Row]:
 
 
 def _json(document: dict[str, Any]) -> Iterator[str]:
-    """Yield a document as JSON in pieces; its iterators become lists, an item at a time."""
+    """Yield a document as JSON in pieces; iterators become lists, written item by item."""
     before = "{\n"
     for key, value in document.items():
         yield f"{before}  {json_text(key)}: "
@@ -222,10 +221,10 @@ def _json(document: dict[str, Any]) -> Iterator[str]:
 
 
 def _indented(value: Any, depth: int) -> str:
-    """Return the JSON of indent=2, as if its lines began after so many blanks.
+    """Return JSON as with indent=2, for a position that is already `depth` blanks deep.
 
-    json itself makes each line of it in Python; here it makes all lines of a list or object of
-    numbers and texts at once, in C.
+    With an indent, the json module runs in Python for each line. Here it encodes each flat list or
+    object in C, with one call.
     """
     if not isinstance(value, _SCALARS | dict | list | tuple):
         value = {each.name: getattr(value, each.name) for each in fields(value)}
@@ -258,9 +257,9 @@ def _csv(rows: Iterable[Row], columns: Sequence[str]) -> Iterator[str]:
 
 
 def _alike(rows: Iterable[Row]) -> Iterator[Row]:
-    """Yield the rows with the columns of all of them, None where one has no such column.
+    """Yield the rows with the union of their columns, None where a row lacks a column.
 
-    Until the last is there they are kept as Arrow tables, a tenth of the memory of dicts.
+    Until all rows are known, they are kept as Arrow tables, a tenth of the memory of dicts.
     """
     from pyarrow import Table
 
@@ -278,7 +277,7 @@ def _alike(rows: Iterable[Row]) -> Iterator[Row]:
 
 
 def _batches(rows: Iterable[Row]) -> Iterator[list[Row]]:
-    """Yield the rows some thousands at a time; one empty list for no rows."""
+    """Yield the rows in lists of at most 5000; one empty list if there are no rows."""
     left = iter(rows)
     yield list(islice(left, _BATCH_ROWS))
     while batch := list(islice(left, _BATCH_ROWS)):
@@ -291,7 +290,7 @@ def _write_parquet(rows: Iterable[Row], file: IO[bytes]) -> None:
 
     batches = _batches(rows)
     first = next(batches)
-    # A column without any value (no `actual` has happened yet) holds numbers too.
+    # Give a column of only None (e.g. `actual` before its date) a numeric type too.
     schema = pyarrow.schema(
         field.with_type(pyarrow.float64()) if pyarrow.types.is_null(field.type) else field
         for field in pyarrow.Table.from_pylist(first).schema

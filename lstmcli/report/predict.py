@@ -1,4 +1,4 @@
-"""Forecasts of the next sessions in prices, next to the naive forecast."""
+"""Screens and documents of `predict`: forecast prices of the next sessions, with ranges."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -42,7 +42,7 @@ from lstmcli.workflows.predict import PredictReport
 _Cells = dict[str, str | None]  # by heading
 
 _SHOWN_STEPS = (1, 5, 10, 20, 30, 40, 50)
-_MOST_BLOCKS = 3  # symbols, or models; of more symbols each has one row
+_MOST_BLOCKS = 3  # symbols or models shown in full; more symbols get one row each
 _RANGE, _CHANCE, _PAST, _MODEL = "80 % range", "Chance up", "In the past", "Model"
 _DROPPED = ("Spread", "Date", "Last close", _PAST)
 _SPREAD = " Spread: standard deviation of the members' medians."
@@ -57,10 +57,12 @@ def predict_view(
     typed: str | None = None,
     sort: Sort | None = None,
 ) -> View:
-    """Show some steps of up to three symbols, the last of more; the rows are the long table.
+    """Show some steps of up to three symbols, or the last step of more than three.
 
-    all_steps : show all of them. typed : the words that name the data and the model, for the
-    commands to type next; None for no such line. sort : what the symbols are sorted by.
+    The rows are the long table.
+
+    all_steps : show every step. typed : options that select the data and the model, for suggested
+    commands; None suggests no command. sort : the key that the symbols are sorted by.
     """
     return View(
         lambda: _tables(report, all_steps, typed, sort),
@@ -68,10 +70,10 @@ def predict_view(
             "predict",
             **_model(report.main),
             forecasts=(_forecast(each) for each in report.forecasts),
-            # Iterators, since they are complete only when the forecasts before them are written.
+            # Iterators, because they are complete only after the forecasts above are written.
             notes=iter(report.notes),
             failures=iter(report.failures),
-            # All of them; the keys above are of the first.
+            # All models; the keys at the top describe the first.
             models=(_model(by) for by in report.models),
         ),
         lambda: (row for each in report.forecasts for row in forecast_rows(each)),
@@ -83,7 +85,7 @@ def predict_view(
 
 
 def _model(by: Predictor) -> dict[str, Any]:
-    """Return what to know of a model."""
+    """Return the facts about a model for the document."""
     return {
         "model": str(by.reference),
         "horizon": by.horizon,
@@ -113,7 +115,7 @@ def _forecast(each: SymbolForecast) -> dict[str, Any]:
 
 
 def _known(each: SymbolForecast) -> dict[str, Any]:
-    """Return which price column is forecast, and which the model was trained on."""
+    """Return the price column that is forecast, and the one that the model was trained on."""
     return {key: getattr(each, key) for key in ("price", "trained_on", "price_as_trained")}
 
 
@@ -123,7 +125,7 @@ def _tables(
     blocks, explained = list[RenderableType](), list[Explanation]()
     ends, steps, risks = list[_Cells](), list[_Cells](), list[_Cells]()
     prices, known_later = set[str](), list[str]()
-    for each in report.forecasts:  # of many symbols little is kept
+    for each in report.forecasts:  # keeps little per symbol, since there may be many
         cells = [_cells(each, row) for row in forecast_rows(each)]
         whose: _Cells = {"Symbol": each.symbol, _MODEL: str(each.by.reference)}
         end = {title: cell for title, cell in cells[-1].items() if title != "Step"}
@@ -152,7 +154,7 @@ def _tables(
 
 
 def _block(each: SymbolForecast, cells: Sequence[_Cells], all_steps: bool) -> list[RenderableType]:
-    """Show one symbol: the answer in three lines, then step by step."""
+    """Show one symbol: a summary in three lines, then the steps."""
     ahead, end = _ahead(each.by), cells[-1]
     forecast = f"{end['Forecast']} ({end['Move']}) by {end['Date']}"
     if span := end.get(_RANGE):
@@ -180,7 +182,7 @@ def _one_row_each(
     steps: Sequence[_Cells],
     known_later: Sequence[str],
 ) -> list[RenderableType]:
-    """Show one row a symbol, at the last step, or the rows of all steps if there are any."""
+    """Show one row per symbol at the last step, or all steps if `steps` is not empty."""
     main, days = report.main, {each["Date"] for each in ends}
     one_rate, one_model = len({each.get(_PAST) for each in ends}) == 1, len(report.models) == 1
     hidden = [_PAST] * (one_rate and not steps) + [_MODEL] * one_model
@@ -205,7 +207,7 @@ def _ahead(by: Predictor) -> str:
 
 
 def _hindsight(models: Sequence[Predictor]) -> str:
-    # They had seen the outcome of the forecast, or days after its cutoff.
+    # The models were fitted on the outcome of the forecast, or on other days after its cutoff.
     until = max(by.metadata.trained_until for by in models)
     return f"fitted on rows up to {until}, so this is no evidence"
 
@@ -233,14 +235,14 @@ def _step_table(rows: Sequence[_Cells]) -> RenderableType:
             cells = cells | {_RANGE: "{0:>{2}} to {1:>{3}}".format(*span.split(" to "), low, high)}
         return cells
 
-    # A truth in one row makes a column for all.
+    # A cell that only one row has, e.g. the actual price, adds a column to all.
     names = list(dict.fromkeys(name for cells in rows for name in cells))
     left = names.index("Last close") if "Last close" in names else names.index("Date") + 1
     return record_table("", map(aligned, rows), left=left, drop=_DROPPED)
 
 
 def _cells(each: SymbolForecast, row: dict[str, Any]) -> _Cells:
-    """Return the cells of one step by their heading."""
+    """Return the cells of one step by heading."""
     step, fan, spread = row["step"], each.forecast.quantiles, each.forecast.spread
     cells: _Cells = {"Step": f"{step:4}", "Date": row["date"], "Forecast": price(row["median"])}
     cells["Move"] = move(each.forecast.median[0, step - 1], 1)
@@ -259,7 +261,7 @@ def _cells(each: SymbolForecast, row: dict[str, Any]) -> _Cells:
 
 
 def _trust(by: Predictor, *, named: bool) -> RenderableType:
-    """Quote the errors on validation, with tests against baselines where windows suffice."""
+    """Show the validation errors, with tests against baselines if there are enough windows."""
     found = by.metadata.validation
     if found is None:
         said = "no validation score"

@@ -1,6 +1,6 @@
-"""Chances at prices and losses of forecasts, next to past moves; and symbols sorted by their risk.
+"""Tables of risk: chances of prices, losses and how good they were; symbols sorted by risk.
 
-Shown below a forecast, one row a step; of many symbols one row each; and how good they were.
+One symbol gets one row per step below its forecast; many symbols get one row each.
 """
 
 import heapq
@@ -30,12 +30,12 @@ _Cells = dict[str, str | None]  # by heading
 
 
 def price_rows(each: SymbolForecast) -> list[dict[str, Any]]:
-    """Return the chances at every price asked for, one record a price and step.
+    """Return the chances at every requested price, one record per price and step.
 
-    below, above : chances of a close there; None where no price moved. beyond_fan : whether the
-    price lies beyond the outermost quantile, so that the smaller chance is at most, and the larger
-    at least, the one given. past_below, past_above : shares of past moves of as many steps; None
-    where there are none. past_moves : how many, which overlap.
+    below, above : chances of a close below and above the price; None if no price moved.
+    beyond_fan : whether the price lies beyond the outermost quantile. If so, the smaller chance is
+    an upper bound and the larger one a lower bound. past_below, past_above : shares of past moves
+    over as many steps; None without such moves. past_moves : their number; they overlap.
     """
     asked = each.asked
     if asked is None:
@@ -61,10 +61,12 @@ def price_rows(each: SymbolForecast) -> list[dict[str, Any]]:
 
 
 def loss_rows(each: SymbolForecast) -> list[dict[str, Any]]:
-    """Return the loss exceeded with 5 %, one record a step, as a share of the last close.
+    """Return the loss exceeded with probability 5 %, one record per step.
 
-    price : the close that 5 % of outcomes are expected below. loss : negative for a gain. past_loss
-    : that 5 % of past moves of as many steps exceeded; None where there are none.
+    Losses are shares of the last close.
+
+    price : the close below which 5 % of outcomes are expected. loss : negative for a gain.
+    past_loss : the loss that 5 % of past moves over as many steps exceeded; None if there are none.
     """
     asked = each.asked
     if asked is None or asked.past_loss is None:
@@ -84,7 +86,7 @@ def loss_rows(each: SymbolForecast) -> list[dict[str, Any]]:
 
 
 def risk_tables(each: SymbolForecast, steps: Sequence[int]) -> Iterator[RenderableType]:
-    """Yield what is asked of one symbol at some steps: a table a price, one of losses, a line."""
+    """Yield the requested risks of one symbol at some steps: tables of chances and of losses."""
     if each.asked is None:
         return
 
@@ -101,12 +103,15 @@ def risk_tables(each: SymbolForecast, steps: Sequence[int]) -> Iterator[Renderab
         title = f"the close that {100 * LOSS:g} % of outcomes are expected below"
         yield table(title, [(row, _losses(row)) for row in losses])
     n = int(each.asked.n_past[0]) + 1
-    yield Prose(f"Past: moves of as many steps in {n:,} rows of {each.symbol}; they overlap.")
+    yield Prose(f"Past: overlapping moves over as many steps in {n:,} rows of {each.symbol}.")
     yield ""
 
 
 def at_end(each: SymbolForecast) -> Iterator[_Cells]:
-    """Yield what is asked of one symbol at its last step, a row a table, for `risk_of_many`."""
+    """Yield the requested risks of one symbol at its last step, one row for each table.
+
+    `risk_of_many` collects these rows.
+    """
     last = each.forecast.steps[-1]
     for row in price_rows(each):
         if row["step"] == last:
@@ -117,7 +122,7 @@ def at_end(each: SymbolForecast) -> Iterator[_Cells]:
 
 
 def risk_of_many(rows: Sequence[_Cells], ahead: str) -> Iterator[RenderableType]:
-    """Yield the rows of many symbols as a table a price, and one of losses."""
+    """Yield the rows of many symbols as one table per price and one of losses."""
     for asked in dict.fromkeys(row["of"] for row in rows):
         title = f"Chance of a close below and above {asked} in {ahead}"
         if asked is None:
@@ -129,7 +134,7 @@ def risk_of_many(rows: Sequence[_Cells], ahead: str) -> Iterator[RenderableType]
 
 
 def beyond_table(scores: Scores) -> RenderableType:
-    """Show how good the chances of large moves were, of the first model, against base rates."""
+    """Show the Brier scores of the first model's chances of large moves, against base rates."""
 
     def close(each: BeyondScores) -> str:
         side = "below" if each.change < 0.0 else "above"
@@ -155,20 +160,20 @@ def beyond_table(scores: Scores) -> RenderableType:
         ),
         drop=["Windows", "Of the base rate", "Beyond the fan"],
     )
-    table.note = "Beyond the fan: windows whose outermost quantile stands in for the chance."
+    table.note = "Beyond the fan: windows in which the outermost quantile replaces the chance."
     return table
 
 
 def loss_table(losses: Sequence[LossBacktest], symbols: int) -> RenderableType:
-    """Show how often the loss of one step was exceeded, symbol by symbol, and the tests of it.
+    """Show how often each symbol exceeded its one-step loss, with the tests of that number.
 
-    symbols : how many were evaluated, of which the last may have no row.
+    symbols : number of symbols evaluated; the last ones may have no row.
     """
 
     ps = [each.joint.p for each in losses if each.joint.p is not None]
     shown = sorted(losses, key=lambda each: 1.0 if each.joint.p is None else each.joint.p)
     table = record_table(
-        f"Loss of one step exceeded with {100 * LOSS:g} %: how often it was, and p of each test",
+        f"Loss of one step exceeded with {100 * LOSS:g} %: number of days, and p of each test",
         (
             {
                 "Symbol": each.symbol,
@@ -195,18 +200,18 @@ def loss_table(losses: Sequence[LossBacktest], symbols: int) -> RenderableType:
         below = sum(p < SIGNIFICANT for p in ps)
         notes.append(
             f"Joint p below {SIGNIFICANT:g}: {below} of {len(ps)}; {SIGNIFICANT * len(ps):.1f} are "
-            "expected by chance, often several at once where symbols move together."
+            "expected by chance, often several at once if symbols move together."
         )
     table.note = "\n".join(notes)
     return table
 
 
 def ranked(report: PredictReport, sort: Sort | None, top: int | None) -> PredictReport:
-    """Return the report with its symbols sorted, and the first `top` of them alone.
+    """Return the report with sorted symbols, limited to the first `top`.
 
-    range : the widest 80 % range at the last step first. downside : the largest loss exceeded with
-    5 % first. age : the oldest last bar first. Without `sort` the report stays as it is; with it
-    the forecasts are collected. Raises DataError at a model that has no range to sort by.
+    range : widest 80 % range at the last step first. downside : largest loss exceeded with 5 %
+    first. age : oldest last bar first. Without `sort` the report is unchanged; otherwise the
+    forecasts are collected. Raises DataError if a model has no range to sort by.
     """
     if sort is None:
         return report
@@ -215,7 +220,7 @@ def ranked(report: PredictReport, sort: Sort | None, top: int | None) -> Predict
         key = partial(_rank, sort)
         if top is None:
             yield from sorted(report.forecasts, key=key)
-        else:  # no more than those shown are kept
+        else:  # keeps only `top` forecasts in memory
             yield from heapq.nsmallest(top, report.forecasts, key=key)
 
     made = forecasts()
@@ -223,12 +228,12 @@ def ranked(report: PredictReport, sort: Sort | None, top: int | None) -> Predict
 
 
 def check_sort(sort: str | None, top: int | None) -> Sort | None:
-    """Return what symbols are sorted by; UsageError for anything else, or `top` of no order."""
+    """Return the sort key; UsageError if it is unknown, or for `top` without `sort`."""
     if sort is None and top is not None:
         raise UsageError(
             "option not used",
             where=f"--top {top}",
-            why="it shows the first of sorted symbols",
+            why="it needs sorted symbols",
             next_step="Pass --sort range, downside, age or symbol.",
         )
     found = next((each for each in SORTS if each == sort), None)
@@ -244,7 +249,7 @@ def check_sort(sort: str | None, top: int | None) -> Sort | None:
 
 
 def sort_cell(sort: Sort | None, each: SymbolForecast) -> _Cells:
-    """Return the figure that a symbol is sorted by, where no other column shows it."""
+    """Return the figure that a symbol is sorted by, unless another column shows it."""
     if sort == "range":
         return {"80 % width": percent(-_rank(sort, each), 1)}
     if sort == "downside":

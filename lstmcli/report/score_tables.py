@@ -1,4 +1,4 @@
-"""The scores of a backtest: in short, with errors as bars and a verdict, or a table a question."""
+"""Scores of a backtest: a summary with error bars and a verdict, or one table per question."""
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -33,9 +33,9 @@ _SHOWN_BANDS = (0.5, 0.8, 0.95)
 _CALLS = CLASSES[::-1]  # up first
 _SAME_AS_NAIVE = ("gaussian_cone", "ewma_cone", "always_up")
 
-_OPEN = "yellow"  # of a verdict that is neither good nor bad
-_BAR = 14  # characters of the largest error
-_LABEL = 17  # characters before the first figure of a line
+_OPEN = "yellow"  # colour of an inconclusive verdict
+_BAR = 14  # length in characters of the bar of the largest error
+_LABEL = 17  # width in characters of a line's label
 _LABELS = {
     "naive": "naive (no change)",
     "seasonal_naive": "a year before",
@@ -82,9 +82,9 @@ _MOVEMENTS: list[Column] = [
 
 
 def directions(summary: Summary, scores: Scores, moves: Floats) -> Iterator[RenderableType]:
-    """Yield which directions and trends were right, and what the range held.
+    """Yield the shares of correct directions and trends, and the coverage of the range.
 
-    moves : (N,) actual ones of the last step, NaN where it has not happened.
+    moves : (N,) actual moves at the last step, NaN if not known yet.
     """
     own = scores.models[summary.model]
     last, rows = own.direction[-1], list[list[str]]()
@@ -117,9 +117,9 @@ def directions(summary: Summary, scores: Scores, moves: Floats) -> Iterator[Rend
 def errors(
     summary: Summary, scores: Scores, over: str, called: str, *, in_line: bool = False
 ) -> Iterator[RenderableType]:
-    """Yield the error of a model as a bar next to those of baselines, or all of them in a line.
+    """Yield the errors of a model and the baselines as bars, or with `in_line` in one line.
 
-    over : the steps, as "all 50 sessions". called : what the model is called.
+    over : the steps, e.g. "all 50 sessions". called : the shown name of the model.
     """
     own, known = scores.models[summary.model].path, scores.models
     if own.rmse is None:
@@ -155,7 +155,7 @@ def errors(
 
 
 def verdict_lines(summary: Summary, verdict: Verdict) -> Iterator[RenderableType]:
-    """Yield the word of a verdict in its colour, and its lines."""
+    """Yield the verdict: its word in colour, then its lines."""
     yield Text.assemble(("Verdict", "bold"), "  ", verdict_word(summary, verdict))
     for line in verdict.lines:
         yield Prose(line, indent=2)
@@ -167,7 +167,7 @@ def share_of(right: int, windows: int) -> str:
 
 
 def verdict_word(summary: Summary, verdict: Verdict) -> Text:
-    """Return the word of a verdict for a reader, in its colour."""
+    """Return the shown word of a verdict, in its colour."""
     hardest = shown_name(verdict.hardest or "naive")
     if summary.verdict == "better":
         return styled("better than naive" + f" and {hardest}" * (hardest != "naive"), GOOD)
@@ -177,14 +177,14 @@ def verdict_word(summary: Summary, verdict: Verdict) -> Text:
 
 
 def every_table(scores: Scores, over: str) -> list[RenderableType]:
-    """Show every model's scores, and the first one step by step.
+    """Show the scores of every model, and of the first model also by step.
 
-    over : the steps, as "steps 1 to 50".
+    over : the steps, e.g. "steps 1 to 50".
     """
     main = scores.models[scores.model]
-    # The table of pairs has the skills against the other baselines.
+    # The table of pairs holds the skills against past moves.
     against = [name for name in scores.against if name != PAST_MOVES]
-    # The squared errors of the cones and of always_up are those of naive; the JSON has them.
+    # The cones and always_up have the squared errors of naive; only the JSON repeats them.
     pairs = [
         pair for pair in scores.pairwise if pair.loss == "crps" or pair.other not in _SAME_AS_NAIVE
     ]
@@ -237,7 +237,7 @@ def _scores(scores: Scores, over: str, against: Sequence[str]) -> RenderableType
 
 
 def _reasons(found: Iterable[tuple[str | None, str]]) -> dict[str, list[str]]:
-    """Return each reason for a missing figure with the figures that it explains, once each."""
+    """Group missing figures by reason: each reason with the figures that it explains."""
     reasons: dict[str, list[str]] = {}
     for why, of in found:
         if why is not None and of not in reasons.setdefault(why, []):
@@ -251,7 +251,7 @@ def _by_step(
     errors: Mapping[str, Sequence[float | None]],
     skills: Mapping[str, Sequence[float | None]],
 ) -> RenderableType:
-    """Show the errors of a model by step, by heading with those of others, and its skills."""
+    """Show the errors of a model by step, next to those of baselines, and its skills."""
     saved = {_skill_against(each): values for each, values in skills.items()}
     places = {each.step: main.steps.step.index(each.step) for each in main.direction}
     optional = [*errors, *(title for title in saved if not title.endswith("past moves"))]
@@ -271,7 +271,7 @@ def _by_step(
 
 
 def _fans(scores: Scores, main: ModelScores) -> Iterator[RenderableType]:
-    """Show the fan of the first model by step against the others, and what its bands covered."""
+    """Show the CRPS of the first model by step against others, and the coverage of its bands."""
     if main.steps.crps is not None:
         yield _by_step("CRPS", main, {"Model": main.steps.crps}, main.steps.crps_skill)
     shown = [band for band in main.bands if np.isclose(band.nominal, _SHOWN_BANDS).any()]
@@ -298,7 +298,7 @@ def _fans(scores: Scores, main: ModelScores) -> Iterator[RenderableType]:
 
 
 def _directions(scores: Scores, main: ModelScores) -> Iterator[RenderableType]:
-    """Show the directions, the trends and the crashes of one model at every reported step."""
+    """Show the directions, trends and crashes of one model at every reported step."""
     yield _two_way(main)
     reasons = _reasons((each.two_way.test.why, str(each.step)) for each in main.direction)
     yield from (
@@ -314,7 +314,7 @@ def _directions(scores: Scores, main: ModelScores) -> Iterator[RenderableType]:
 def _two_way(main: ModelScores) -> RenderableType:
     unchanged = any(each.two_way.n_unchanged for each in main.direction)
     return record_table(
-        f"Direction called by {main.model} (p: calls and outcomes go together)",
+        f"Direction called by {main.model} (p: association of calls and outcomes)",
         (
             {
                 "Step": each.step,
@@ -365,7 +365,7 @@ def _tails(main: ModelScores) -> RenderableType:
         return [percent(getattr(calls, name, None), 0) for name in _CALLS]
 
     return record_table(
-        "Crashes and spikes: what had been predicted?",
+        "Crashes and spikes: actual and predicted moves",
         (
             {
                 "Step": direction.step,

@@ -1,6 +1,6 @@
-"""Numbers as text, and tables that fit the terminal.
+"""Format numbers as text, and build tables that fit the terminal.
 
-Columns are dropped before a row is broken, none where it is piped.
+A terminal that is too narrow drops columns rather than wraps rows. Piped output keeps all columns.
 
 Colours are green and red (`GOOD`, `BAD`), cyan for the model (`OWN`) and grey (`DIM`).
 """
@@ -26,22 +26,22 @@ from lstmcli.printable import printable, wrapped
 if TYPE_CHECKING:  # the lists of stored data need no statistics
     from lstmcli.evaluation.significance import Interval
 
-PROSE_WIDTH = 80  # of sentences, also where more would fit
+PROSE_WIDTH = 80  # maximum columns of sentences, even on a wider terminal
 GOOD, BAD, OWN, DIM = "green", "red", "cyan", "bright_black"
 
 Column = tuple[str, str | Callable[[Any], object]]  # heading; attribute, or function of a record
 
-_FEWEST = 8  # characters that a shortened column of words keeps
+_FEWEST = 8  # minimum characters of a shortened text column
 BASE_RATE_UNKNOWN = "base rate not known"
 _BARS = "▁▂▃▄▅▆▇█"
 
 
 class FittedTable(Table):
-    """A table that fits: no row is broken, no number is cut.
+    """A table that fits the width without wrapping rows or cutting numbers.
 
-    heading, note : lines above and below it. drop : headings of the columns that go first, in this
-    order. If that is not enough, the widest column of words is shortened, and then columns go from
-    the right. An empty line ends it.
+    heading, note : lines above and below the table. drop : headings of the columns to drop first,
+    in this order. If that is not enough, the widest text column is shortened, then columns are
+    dropped from the right. An empty line follows the table.
     """
 
     heading: str = ""
@@ -49,10 +49,10 @@ class FittedTable(Table):
     drop: Sequence[str] = ()
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        """Render as much as fits the width."""
+        """Render the columns that fit the width."""
         table = copy.copy(self)
         table.columns, room = list(self.columns), options.max_width
-        width = _width(table, console, options)  # a table is measured as often as it changes
+        width = _width(table, console, options)  # measure again after each change
         for heading in self.drop:
             if width <= room:
                 break
@@ -73,45 +73,45 @@ class FittedTable(Table):
 
 
 def styled(value: object, style: str) -> Text:
-    """Return text in a colour, for a cell or a line."""
+    """Return coloured text for a cell or a line."""
     return Text(printable(str(value)), style=style)
 
 
 class Prose:
-    """Sentences at most `PROSE_WIDTH` wide, in which a figure keeps its unit, and p its value."""
+    """Sentences wrapped at `PROSE_WIDTH`, never between a number and its unit."""
 
     def __init__(self, text: str, *, indent: int = 0) -> None:
         self.text, self.indent = printable(text), " " * indent
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        """Render the lines."""
+        """Render the wrapped lines."""
         width = min(options.max_width, PROSE_WIDTH)
         lines = wrapped(self.text, width, first=self.indent, rest=self.indent)
         yield Text(lines, no_wrap=True, overflow="ignore")
 
 
 def in_prose(parts: Iterable[RenderableType]) -> Iterator[RenderableType]:
-    """Yield texts as `Prose`, so that they are wrapped where they are piped too; tables as such."""
+    """Yield texts as `Prose`, which wraps them even if piped; yield tables unchanged."""
     return (Prose(each) if isinstance(each, str) and each else each for each in parts)
 
 
 class NextSteps:
-    """The commands to type next: one line, or one a line where they do not fit.
+    """Suggested commands: on one line, or one per line if they do not fit.
 
-    For a person at a terminal only: nothing where the output is piped or written to a file.
-    Without commands there is no line.
+    Shown only on a terminal, not if the output is piped or written to a file. Without commands
+    there is no line.
     """
 
     def __init__(self, *commands: str) -> None:
         self.commands = [printable(each) for each in commands]
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        """Render the commands, each as it is typed."""
+        """Render the commands so that they can be copied."""
         if not console.is_terminal or not self.commands:
             return
         line = f"Next: {'   '.join(self.commands)}"
         if len(line) > options.max_width:
-            # A backslash at the end of a line, so that a long command can still be copied.
+            # End wrapped lines with a backslash, so that a long command can still be copied.
             width = max(20, options.max_width - 10)
             parts = [
                 wrap(each, width, break_long_words=False, break_on_hyphens=False)
@@ -122,7 +122,7 @@ class NextSteps:
 
 
 def fact_table(facts: Iterable[tuple[str, object]], *, indent: str = "  ") -> Constrain:
-    """Return facts, one a row by its name; a long one goes on below itself."""
+    """Return a table of named facts, one per row; long facts wrap in their column."""
     table = Table.grid(padding=(0, 2, 0, 0))
     table.add_column(no_wrap=True)
     table.add_column(overflow="fold")
@@ -140,11 +140,10 @@ def make_table(
     left: int = 1,
     drop: Sequence[str] = (),
 ) -> FittedTable:
-    """Return a table of cells; None is a dash, a `Text` keeps its colour.
+    """Return a table of cells; None becomes a dash, and a `Text` keeps its colour.
 
-    left : how many of the first columns hold words; the others hold numbers. drop : which columns
-    a narrow terminal does without, the least important first. There is no header where no column
-    has a name.
+    left : number of leading text columns; the others hold numbers. drop : columns to drop on a
+    narrow terminal, the least important first. If all column names are empty, there is no header.
     """
     table = FittedTable(box=None, pad_edge=False, show_header=any(columns))
     table.heading = printable(title)
@@ -160,7 +159,7 @@ def make_table(
 def record_table(
     title: str, rows: Iterable[Mapping[str, object]], *, left: int = 1, drop: Sequence[str] = ()
 ) -> FittedTable:
-    """Return a table of rows that give each cell by its heading; a dash where one has none."""
+    """Return a table of rows that map headings to cells; missing cells become dashes."""
     rows = list(rows)
     names = list(dict.fromkeys(name for row in rows for name in row))
     cells = ([row.get(name) for name in names] for row in rows)
@@ -175,7 +174,7 @@ def list_table(
     left: int = 1,
     drop: Sequence[str] = (),
 ) -> FittedTable:
-    """Return a table with one row a record; an attribute that is an empty text is a dash."""
+    """Return a table with one row per record; an empty string attribute becomes a dash."""
 
     def cell(record: object, found: str | Callable[[Any], object]) -> object:
         value = attrgetter(found)(record) if isinstance(found, str) else found(record)
@@ -197,12 +196,12 @@ def _width(table: Table, console: Console, options: ConsoleOptions) -> int:
 
 
 def _numbered(columns: Iterable[RichColumn]) -> list[RichColumn]:
-    """Return columns with their numbers, by which rich pads the first and the last otherwise."""
+    """Renumber the columns, because rich pads the first and the last one differently."""
     return [dataclasses.replace(each, _index=place) for place, each in enumerate(columns)]
 
 
 def _shortened(columns: Sequence[RichColumn], excess: int) -> list[RichColumn]:
-    """Return the columns with the widest column of words cut by the excess, as far as it goes."""
+    """Shorten the widest text column by the excess, but not below `_FEWEST` characters."""
 
     def width(column: RichColumn) -> int:
         return max(len(str(cell)) for cell in [column.header, *column.cells])
@@ -216,53 +215,53 @@ def _shortened(columns: Sequence[RichColumn], excess: int) -> list[RichColumn]:
 
 
 def price(value: float) -> str:
-    """Format a price with two decimals, or six significant digits where it is small."""
+    """Format a price with two decimals, or with six significant digits below 10."""
     return f"{value:,.2f}" if abs(value) >= 10 else f"{value:.6g}"
 
 
 def percent(share: float | None, digits: int = 2, *, sign: bool = False) -> str:
-    """Format a share of 1 as a percentage; a dash where it is undefined."""
+    """Format a share of 1 as a percentage; a dash if it is undefined."""
     if share is None or math.isnan(share):
         return "-"
     return f"{_fixed(100 * share, digits, '+' if sign else '')} %"
 
 
 def number(value: float | None, digits: int = 3) -> str:
-    """Format a number; a dash where it is undefined."""
+    """Format a number; a dash if it is undefined."""
     return "-" if value is None else _fixed(value, digits)
 
 
 def move(log_move: float | None, digits: int = 2) -> str:
-    """Format a log move as a percentage of the price it starts from; a dash for None."""
+    """Format a log move as a percentage of its starting price; a dash for None."""
     return "-" if log_move is None else percent(math.expm1(log_move), digits, sign=True)
 
 
 def span(interval: "Interval | None", *, sign: bool = False) -> str:
-    """Format an interval of shares: "38.6 % to 90.9 %"; a dash where it is undefined."""
+    """Format an interval of shares: "38.6 % to 90.9 %"; a dash if it is undefined."""
     if interval is None or interval.low is None or interval.high is None:
         return "-"
     return f"{percent(interval.low, 1, sign=sign)} to {percent(interval.high, 1, sign=sign)}"
 
 
 def _fixed(value: float, digits: int, sign: str = "") -> str:
-    """Format a number; one that is rounded to zero has no sign."""
+    """Format a number with fixed decimals; omit the sign if it rounds to zero."""
     text = f"{value:{sign}.{digits}f}"
     return text if float(text) else text.lstrip("+-")
 
 
 def price_columns(columns: Iterable[str]) -> str:
-    """Name each price column once: "Adj Close and Close"."""
+    """Join the distinct price columns: "Adj Close and Close"."""
     return " and ".join(sorted({*columns}))
 
 
 def price_basis(columns: Iterable[str]) -> str:
-    """Say which returns are forecast."""
+    """Describe the returns that are forecast."""
     names = price_columns(columns).replace("Adj Close", "Adj Close (with dividends)")
     return f"Returns of {names}, applied to the last close."
 
 
 def sparkline(values: Sequence[float], most: int = 16) -> str:
-    """Draw values as bars of eight heights, at most so many: of more, evenly spaced ones."""
+    """Draw values as bars of eight heights; sample more than `most` values evenly."""
     if len(values) > most:
         values = [values[round(at * (len(values) - 1) / (most - 1))] for at in range(most)]
     low, high = min(values, default=0.0), max(values, default=0.0)

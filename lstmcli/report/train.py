@@ -1,4 +1,4 @@
-"""The result of a training, and the trials of a study, ranked."""
+"""Screens of `train` and `tune`: the result of a training, and the ranked trials of a study."""
 
 import json
 from collections.abc import Iterator
@@ -30,15 +30,15 @@ if TYPE_CHECKING:  # Optuna is an extra
     from lstmcli.workflows.tune import Trial, TuneReport
 
 _NAMED = 3  # symbols
-_WORDS = ("har", "linear", "peephole")  # networks that are no abbreviations
+_WORDS = ("har", "linear", "peephole")  # network names that are not abbreviations
 
 
 def train_view(report: TrainReport, *, typed: str = "") -> View:
-    """Show the run, its validation scores and the decision; the rows are the epochs.
+    """Show the run, its validation scores and the promotion; the rows are the epochs.
 
-    typed : the words that name the data or the model, for the commands to type next.
+    typed : options that select the data or the model, for suggested commands.
     """
-    # Nothing is trained where all is unchanged: a header without what differs by network.
+    # If nothing was trained, the CSV still gets a header, without the columns per layer.
     known = [field.name for field in fields(Epoch) if field.name != "gradient_norms"]
     return View(
         lambda: _train_tables(report, typed),
@@ -63,8 +63,8 @@ def _train_tables(report: TrainReport, typed: str) -> list[RenderableType]:
     following = NextSteps(f"lstmcli predict {typed}", f"lstmcli evaluate {typed}")
     if report.unchanged:
         return [
-            f"unchanged: {model} was made by the same settings, data and versions, "
-            "so nothing was trained. --force trains anyway.",
+            f"unchanged: {model} has the same settings, data and versions, "
+            "so nothing was trained. Use --force to train anyway.",
             following,
         ]
     if decision.promoted:
@@ -108,14 +108,14 @@ def _run_facts(report: TrainReport) -> Iterator[tuple[str, str]]:
 
 
 def _validation_facts(report: TrainReport) -> Iterator[tuple[str, str]]:
-    """Yield the validation errors, and what the network of a fan adds to the linear fan."""
+    """Yield the validation errors, and the gain of a fan's network over the linear fan."""
     scores, kept = report.scores, report.metadata
     if scores is None:
         yield (
             "Validation",
-            "none: the validating windows overlap the training windows, so it would prove nothing"
+            "none: the validation windows overlap the training windows, so it would prove nothing"
             if kept.windows["validation"]
-            else "none: no window validates",
+            else "none: there are no validation windows",
         )
         return
     errors = [
@@ -133,13 +133,13 @@ def _validation_facts(report: TrainReport) -> Iterator[tuple[str, str]]:
         yield "Beyond har", "identical to har, the linear fan: the network adds nothing"
         return
     if kept.best_epoch == 0:
-        yield "", "no epoch validated better than the weights that it started from"
+        yield "", "no epoch validated better than the initial weights"
     if added := fan_against(scores.models[scores.model], "har"):
         yield "Beyond har", added.removesuffix(".")
 
 
 def tune_view(report: "TuneReport") -> View:
-    """Show the trials, the best first; the rows are the trials."""
+    """Show the trials, the best first; these are also the rows."""
     return View(
         lambda: _tune_tables(report),
         lambda: make_document(
@@ -220,11 +220,11 @@ def _tune_tables(report: "TuneReport") -> list[RenderableType]:
     return [
         list_table(title, columns, report.trials, drop=("Seconds", "Epochs", "+-")),
         *in_prose([*why[:1], report.verdict]),
-        f"The settings of trial {best} are kept as a recipe: {report.recipe}",
+        f"Saved the settings of trial {best} as a recipe: {report.recipe}",
         NextSteps(f"lstmcli train --config {report.recipe}"),
     ]
 
 
 def _flat(value: Any) -> Any:
-    """Return a value for a flat row: a list as JSON."""
+    """Return a value for a flat row; lists become JSON."""
     return json.dumps(value) if isinstance(value, list | tuple) else value

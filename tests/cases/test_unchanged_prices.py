@@ -93,7 +93,7 @@ def test_without_a_price_change_there_is_no_accuracy_and_the_verdict_says_why(ho
     assert "best constant answer" not in verdict
     page = home / "page.html"
     evaluate(home, "--start", start, "--report", str(page))
-    assert "Direction right in -; left out, since unchanged" in page.read_text(encoding="utf-8")
+    assert "Direction right in -; without" in page.read_text(encoding="utf-8")
 
 
 def test_unchanged_prices_do_not_count_as_falls_for_the_best_constant_answer() -> None:

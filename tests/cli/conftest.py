@@ -1,4 +1,4 @@
-"""Small models for all tests of the commands, trained once; every test gets a copy of them."""
+"""Small models for all tests of the commands, trained once; every test gets a copy."""
 
 import json
 import shutil

@@ -1,4 +1,4 @@
-"""A long table of forecasts as its figures are computed from it again, in plain pandas."""
+"""Recompute the figures of an evaluation from its long table, in plain pandas."""
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path

@@ -45,7 +45,7 @@ def found(folder: Path, file: str, *options: object) -> dict[str, Any]:
     return document_of(folder, "anomalies", "--csv", file, "--model", "mine", *options)
 
 
-def test_a_move_of_ten_deviations_in_the_last_session_is_found_and_fails_if_asked(
+def test_a_move_of_ten_deviations_is_found_and_fails_with_the_option(
     trained: Path, tmp_path: Path
 ) -> None:
     crash = planted(trained, tmp_path, -1, -0.1)
@@ -78,7 +78,7 @@ def test_the_range_is_the_one_that_was_predicted_the_day_before(trained: Path) -
 
 
 @for_each("steps", [1, 5])
-def test_what_comes_after_a_session_changes_nothing_of_it(
+def test_later_bars_do_not_change_the_result_of_a_session(
     trained: Path, tmp_path: Path, steps: int
 ) -> None:
     day = prices_of(trained)["Date"].iloc[-40]
@@ -129,12 +129,12 @@ def test_several_symbols_share_the_expected_number_and_a_bad_one_is_named(
     assert len(rows) == 3
 
 
-def test_the_screen_says_whose_tail_the_chances_are(trained: Path, tmp_path: Path) -> None:
+def test_the_screen_names_the_tails_behind_the_chances(trained: Path, tmp_path: Path) -> None:
     crash = planted(trained, tmp_path, -1, -0.1, "NEW.csv")
     screen = " ".join(
         in_process("anomalies", "--csv", crash, "--model", "mine", folder=trained).out.split()
     )
-    assert "drawn towards that of" in screen
+    assert "shrunk towards that of" in screen
     assert "moves of 1 other, all up to" in screen
     assert "Fewer than 2,500 moves of NEW: chances are rough." in screen
     based = in_process("anomalies", "--csv", crash, "--model", "base", folder=trained)

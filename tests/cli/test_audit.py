@@ -1,4 +1,4 @@
-"""`lstmcli evaluate --audit`: what it shows, and how it ends."""
+"""`lstmcli evaluate --audit`: its output and exit codes."""
 
 import json
 from pathlib import Path
@@ -63,7 +63,7 @@ def test_a_leak_is_shown_and_named_in_one_line_with_exit_code_1(home: Path, leak
     outcome = audit(home, "--n-windows", 2)
     assert outcome.code == 1
     assert "Audit: not clean. 1 of" in outcome.out
-    assert "Not as it should be" in outcome.out
+    assert "Failed comparisons" in outcome.out
     assert_one_error(
         Outcome(1, "", outcome.err),
         1,
@@ -130,12 +130,12 @@ def test_the_dates_of_a_recipe_choose_the_same_windows_as_for_scores(home: Path)
     assert control["first_after"] == str(np.datetime64(start) - 1)
 
 
-def test_windows_in_fitted_rows_are_told(home: Path) -> None:
+def test_windows_in_fitted_rows_are_reported(home: Path) -> None:
     out = audit(home, "--start", "2018-01-02", "--step-size", 40).out
     assert "windows lie in rows that a model was fitted on" in out
 
 
-def test_a_shuffled_recipe_is_told_to_leak_by_design(home: Path) -> None:
+def test_a_shuffled_recipe_is_reported_to_leak_by_design(home: Path) -> None:
     shuffled = ("--set", "split.method=shuffled", "--set", "window.scaling=relative")
     succeed("train", "--config", "tiny.toml", *shuffled, "--name", "shuffled", folder=home)
     outcome = audit(home, "--model", "shuffled", "--n-windows", 1)

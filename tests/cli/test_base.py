@@ -1,4 +1,4 @@
-"""The ready-made model `base`: used where there is none of one's own, and never changed."""
+"""The ready-made model `base`: used if the user has no model, and never changed."""
 
 import json
 import re
@@ -29,7 +29,7 @@ def run(folder: Path, *arguments: object) -> Outcome:
     return in_process(*arguments, folder=folder)
 
 
-def test_predict_and_evaluate_take_it_where_there_is_no_other_and_say_so(home: Path) -> None:
+def test_predict_and_evaluate_use_base_and_report_it_if_there_is_no_other_model(home: Path) -> None:
     forecast = run(home, "predict", "--csv", "share.csv")
     assert (forecast.code, NOTE in forecast.err) == (0, True)
     assert "by base/v0001" in forecast.out
@@ -39,20 +39,20 @@ def test_predict_and_evaluate_take_it_where_there_is_no_other_and_say_so(home: P
     assert not (home / "data/models").exists()
 
 
-def test_asked_for_by_name_it_says_nothing_of_the_user_s_own(home: Path) -> None:
+def test_naming_base_prints_no_note_about_other_models(home: Path) -> None:
     for reference in ("base", "base/v0001"):
         done = run(home, "predict", "--csv", "share.csv", "--model", reference)
         assert (done.code, "no model of your own" in done.err) == (0, False)
 
 
-def test_it_forecasts_its_own_data_only_where_it_is_asked_for(home: Path) -> None:
+def test_base_forecasts_its_own_data_only_if_requested(home: Path) -> None:
     """A data folder that is misspelt holds no model either, and must not pass for a good run."""
     assert len(document_of(home, "predict", "--model", "base")["forecasts"]) == 21
     for command in ("predict", "evaluate"):
         assert_one_error(run(home, command), 4, "no model yet", "Name symbols")
 
 
-def test_its_name_is_not_free(home: Path) -> None:
+def test_the_name_base_is_reserved(home: Path) -> None:
     for words in (
         ("train", "--csv", "share.csv", "--name", "base"),
         *(("models", verb, "base") for verb in ("promote", "rollback")),
@@ -63,7 +63,7 @@ def test_its_name_is_not_free(home: Path) -> None:
     assert not (home / "data/models").exists()
 
 
-def test_models_list_and_show_it(home: Path) -> None:
+def test_models_list_and_show_include_base(home: Path) -> None:
     for words in ((), ("base",)):
         (row,) = document_of(home, "models", "list", *words)["models"]
         assert (row["name"], row["version"], row["damaged"]) == ("base", "v0001", "")
@@ -109,7 +109,7 @@ def test_a_young_listing_is_evaluated_from_60_rows_on_with_a_note(home: Path) ->
     assert_one_error(done, 4, "no cutoff from 2018-01-17 on has 60 bars up to it and 50 after it")
 
 
-def test_next_to_a_grown_series_a_young_one_is_named_and_left_out(home: Path) -> None:
+def test_a_short_series_is_reported_and_left_out_if_others_are_long(home: Path) -> None:
     (home / "young.csv").write_text(csv_text(walk(220)))
     done = run(home, "evaluate", "--csv", "share.csv", "--csv", "young.csv", "--format", "json")
     assert done.code == 3
@@ -117,7 +117,7 @@ def test_next_to_a_grown_series_a_young_one_is_named_and_left_out(home: Path) ->
     assert "scaled_climatology" in json.loads(done.out)["scores"]["models"]
 
 
-def test_predict_and_evaluate_forecast_alike_from_the_whole_past(home: Path) -> None:
+def test_predict_and_evaluate_give_the_same_forecasts_from_the_whole_past(home: Path) -> None:
     files = ("--csv", INDEX)
     assert run(home, "evaluate", *files, "--n-windows", 1, "--forecasts", "all.csv").code == 0
     scored = pd.read_csv(home / "all.csv").query("model == 'base/v0001'").set_index("step")
@@ -141,7 +141,7 @@ def children(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_no_day_that_it_has_seen_is_scored_by_it_or_a_descendant(children: Path) -> None:
+def test_neither_base_nor_its_descendants_are_scored_on_training_days(children: Path) -> None:
     for model in ("base", "child", "grandchild"):
         asked = ("evaluate", "--csv", INDEX, "--model", model)
         for start in ("2016-01-04", "2018-01-16"):
@@ -154,7 +154,7 @@ def test_no_day_that_it_has_seen_is_scored_by_it_or_a_descendant(children: Path)
         assert_one_error(audited, 2, "fitted on days up to 2018-01-16")
 
 
-def test_no_refit_looks_back_at_days_that_it_has_seen(children: Path) -> None:
+def test_no_refit_uses_days_that_base_was_trained_on(children: Path) -> None:
     asked = ("evaluate", "SPX", "--csv", INDEX, "--model", "child")
     wrong = run(children, *asked, "--refits", 100)
     assert_one_error(wrong, 4, "too few rows for so many windows", "--refits 100")
@@ -166,7 +166,7 @@ def test_no_refit_looks_back_at_days_that_it_has_seen(children: Path) -> None:
     assert "refits of child/v0001 do not start from base/v0001, as it did" in found["notes"]
 
 
-def test_descendants_remember_it_and_what_it_has_seen(children: Path) -> None:
+def test_descendants_record_base_and_its_training_days(children: Path) -> None:
     for model in ("child", "grandchild"):
         metadata = document_of(children, "models", "show", model)["metadata"]
         assert metadata["ready_made"] == {"model": "base/v0001", "until": "2018-01-16"}
@@ -174,7 +174,7 @@ def test_descendants_remember_it_and_what_it_has_seen(children: Path) -> None:
         assert metadata["split"]["test_start"] > "2018-01-16"
 
 
-def test_where_it_has_seen_a_part_of_the_validation_span_the_rest_validates(home: Path) -> None:
+def test_only_validation_days_after_the_training_of_base_validate(home: Path) -> None:
     prices = ("SPX", "--csv", shipped_file("data/us20.csv.gz"))
     short = ("--set", "split.train_end=2020-06-30", "--set", "train.epochs=1")
     done = run(home, "train", *prices, "--from", "base", "--name", "child", *short)
@@ -188,7 +188,7 @@ def test_where_it_has_seen_a_part_of_the_validation_span_the_rest_validates(home
     assert metadata["validation"]["n_independent"] == metadata["windows"]["validation"] // 50 + 1
 
 
-def test_windows_that_it_has_seen_do_not_validate(children: Path) -> None:
+def test_training_windows_of_base_do_not_validate(children: Path) -> None:
     """The index ends in 2018, of which every window of the child's validation part is earlier."""
     metadata = document_of(children, "models", "show", "child")["metadata"]
     assert metadata["from"]["validation"] == "seen"
@@ -202,7 +202,7 @@ SHORT = ("AAPL", "--csv", shipped_file("data/us20.csv.gz"), "--set", "data.start
     ("options", "linear_only"),
     [((), False), (("--set", "model.hidden_sizes=[4]"), True), (("--scratch",), None)],
 )
-def test_few_rows_are_drawn_towards_it_unless_from_scratch(
+def test_few_rows_shrink_towards_base_unless_trained_from_scratch(
     home: Path, options: tuple[str, ...], linear_only: bool | None
 ) -> None:
     done = run(home, "train", *SHORT, *options, "--name", "own", "--set", "train.epochs=1")
@@ -223,7 +223,7 @@ def test_few_rows_are_drawn_towards_it_unless_from_scratch(
     assert apart > 0.25 if linear_only is None else 0 < apart < 0.1
 
 
-def test_a_model_drawn_towards_it_is_audited(home: Path) -> None:
+def test_a_model_shrunk_towards_base_is_audited(home: Path) -> None:
     trained = run(home, "train", *SHORT, "--name", "own", "--set", "train.epochs=1")
     assert trained.code == 0, trained.err
     done = run(home, "evaluate", "--audit", "--n-windows", "1", "--quiet")

@@ -1,4 +1,4 @@
-"""`lstmcli data` from outside: what it prints, what it leaves, how it ends."""
+"""`lstmcli data` as a command: its output, files and exit codes."""
 
 import json
 import os
@@ -56,7 +56,7 @@ def test_list_names_every_series(shelf: Path) -> None:
     assert [json.loads(line)["symbol"] for line in weekly] == ["^GSPC"]
 
 
-def test_show_tells_what_is_known_and_the_last_bars(shelf: Path) -> None:
+def test_show_prints_the_facts_and_the_last_bars(shelf: Path) -> None:
     shown = run(shelf, "show", "AAPL", "--rows", "2")
     assert (shown.code, shown.err) == (0, "")
     for words in ("America/New_York", "USD", "Yahoo", "4:1 split 2018-08-30", "2018-08-31"):
@@ -92,14 +92,14 @@ def test_many_gaps_are_all_in_the_csv_and_the_first_in_the_table(shelf: Path) ->
     assert "6 more gaps; --format csv has all" in table
 
 
-def test_an_empty_store_is_no_data_and_is_not_made(tmp_path: Path) -> None:
+def test_an_empty_store_is_an_error_and_is_not_created(tmp_path: Path) -> None:
     for verb in ("list", "check"):
         assert_one_error(run(tmp_path, verb), 4, "no prices stored", "lstmcli data import FILE")
     assert_one_error(run(tmp_path, "remove", "AAPL", "--yes"), 4, "no prices stored")
     assert list(tmp_path.iterdir()) == []
 
 
-def test_remove_unasked_takes_exactly_what_is_named(shelf: Path) -> None:
+def test_remove_with_yes_removes_exactly_the_named_symbols(shelf: Path) -> None:
     before = hashes(shelf)
     assert_one_error(run(shelf, "remove", "AAPL"), 2, "--yes")
     assert_one_error(run(shelf, "remove", "AAPL", "../x", "--yes"), 2, "not a ticker")
@@ -127,7 +127,7 @@ def test_remove_asks_on_a_terminal(shelf: Path, forks: ForkServer, answer: str, 
     assert price_path(shelf / "data", "AAPL").exists() == (code != 0)
 
 
-def test_import_is_told_what_it_did(shelf: Path) -> None:
+def test_import_reports_its_results(shelf: Path) -> None:
     again = run(shelf, "import", "fund.csv", "--format", "json")
     (done,) = json.loads(again.out)["imported"]
     assert (again.code, done["status"], done["rows"]) == (0, "unchanged", ROWS)
@@ -142,7 +142,7 @@ def test_import_is_told_what_it_did(shelf: Path) -> None:
     assert run(shelf, "import", "AAPL.csv", "--replace").code == 0
 
 
-def test_import_takes_what_csv_takes(shelf: Path) -> None:
+def test_import_accepts_the_same_files_as_csv(shelf: Path) -> None:
     text = csv_text(walk(ROWS)).replace(",", ";").replace(".", ",")
     (shelf / "german.csv").write_text(text)
     assert run(shelf, "import", "german.csv").code == 0
@@ -156,7 +156,7 @@ def test_import_takes_what_csv_takes(shelf: Path) -> None:
 
 
 @pytest.mark.parametrize("form", ["csv", "json", "jsonl", "parquet"])
-def test_what_show_writes_is_imported_again(shelf: Path, form: str) -> None:
+def test_the_output_of_show_can_be_imported(shelf: Path, form: str) -> None:
     file = f"out.{form}"
     assert run(shelf, "show", "FUND", "--rows", str(ROWS), "--output", file).code == 0
     done = run(shelf, "import", f"AGAIN={file}")
@@ -186,7 +186,7 @@ def test_forecasts_from_the_store_are_those_from_the_file(home: Path) -> None:
     succeed("train", "SP", "--config", "tiny.toml", "--name", "own", folder=home)
 
 
-def test_a_held_store_is_refused_with_5(shelf: Path) -> None:
+def test_a_locked_store_exits_with_5(shelf: Path) -> None:
     with hold(shelf / "data/prices/.lock"):
         before = hashes(shelf)
         arguments: tuple[str, ...]

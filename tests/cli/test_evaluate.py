@@ -1,4 +1,4 @@
-"""`lstmcli evaluate`: which cutoffs, which figures, and that they follow from the long table."""
+"""`lstmcli evaluate`: its cutoffs and figures, which follow from the long table."""
 
 import io
 import json
@@ -91,7 +91,7 @@ def test_refits_are_shown_with_their_spans(home: Path) -> None:
     options = ("--refit", 3, "--refit-window", "rolling", "--details")
     lines = evaluate(home, *options).out.splitlines()
     assert "by tiny/v0001, refitted 2 times" in lines[0]
-    at = lines.index("Fitted again 2 times on the rows known by then")
+    at = lines.index("Refitted 2 times on the rows known by then")
     rows = [line.split() for line in lines[at + 2 : at + 4]]
     assert [row[:4] for row in rows] == [
         ["tiny/v0001", DAYS[270], DAYS[16], DAYS[270]],
@@ -99,7 +99,7 @@ def test_refits_are_shown_with_their_spans(home: Path) -> None:
     ]
 
 
-def test_refits_that_are_asked_for_by_number_choose_their_windows(home: Path) -> None:
+def test_a_number_of_refits_determines_their_windows(home: Path) -> None:
     found = document(home, "--refits", 20)
     chosen = [row["cutoff"] for row in found["forecasts"]]
     assert chosen == DAYS[294 - 19 * HORIZON : 300 - HORIZON : HORIZON]
@@ -117,7 +117,7 @@ def test_refits_that_are_asked_for_by_number_choose_their_windows(home: Path) ->
     assert "For an answer" not in text
 
 
-def test_a_refit_that_is_asked_for_by_number_knows_nothing_after_its_windows(home: Path) -> None:
+def test_a_refit_by_number_uses_nothing_after_its_windows(home: Path) -> None:
     """Neither the weights nor the figures of training rows that scores are relative to."""
     options = ("--refits", 20, "--end", DAYS[280], "--forecasts", "long.csv")
     before = document(home, *options)["scores"]
@@ -155,7 +155,7 @@ def test_too_few_windows_name_the_command_that_gives_an_answer(home: Path) -> No
     assert "For an answer: longer series. These allow " in short.out
 
 
-def test_refits_are_told_on_standard_error_when_asked_to(home: Path) -> None:
+def test_refits_are_listed_on_standard_error_with_verbose(home: Path) -> None:
     assert evaluate(home, "--refit", 3).err == ""
     lines = evaluate(home, "--refit", 3, "--verbose").err.splitlines()
     assert lines[0].startswith(f"refit 1 of 2: tiny/v0001 from {DAYS[270]}, fitted on 271 rows")
@@ -218,7 +218,7 @@ def test_no_cutoff_at_all_is_an_error(home: Path, options: tuple[str, ...]) -> N
     assert_one_error(evaluate(home, *options), 4, "no window to evaluate", "--start")
 
 
-def test_symbol_without_a_cutoff_fails_beside_the_others(home: Path) -> None:
+def test_a_symbol_without_a_cutoff_fails_and_the_others_succeed(home: Path) -> None:
     wide(home)
     files = ("--model", "tiny", "--csv", "wide.csv", "--end", DAYS[270], "--errors", "errors.csv")
     outcome = evaluate(home, *files, "--format", "json")
@@ -253,7 +253,7 @@ def test_forecasts_are_those_that_predict_gives_as_of_the_cutoff(home: Path) -> 
         np.testing.assert_allclose(alone["actual"], rows["actual"], rtol=1e-12)
 
 
-def test_two_models_stand_side_by_side(home: Path) -> None:
+def test_two_models_are_compared(home: Path) -> None:
     options = ("--config", "tiny.toml", "--name", "other", "--set", "window.scaling=relative")
     succeed("train", *options, folder=home)
     found = document(home, "--model", "other", "--model", "tiny", "--forecasts", "long.csv")
@@ -282,7 +282,7 @@ def test_two_models_stand_side_by_side(home: Path) -> None:
     assert_one_error(twice, 2, "twice", "tiny/v0001")
 
 
-def test_the_answer_comes_on_one_screen(home: Path) -> None:
+def test_the_result_fits_on_one_screen(home: Path) -> None:
     found = document(home)
     lines = evaluate(home).out.splitlines()
     assert len(lines) <= 40
@@ -321,7 +321,7 @@ def test_details_have_each_window_and_every_table(home: Path) -> None:
         "Skill vs naive",
         "Skill vs drift",
         "Best constant",
-        "Crashes and spikes: what had been predicted?",
+        "Crashes and spikes: actual and predicted moves",
         "Pair by pair",
         "Phases better",
         "on 8 forecasts; a test needs 20.",

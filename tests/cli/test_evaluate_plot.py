@@ -1,4 +1,4 @@
-"""`evaluate --plot`: the windows over the prices, as a file or in the terminal."""
+"""`evaluate --plot`: past forecasts and prices, as a file or in the terminal."""
 
 import re
 import xml.etree.ElementTree as ElementTree
@@ -11,7 +11,7 @@ from tests.command_line import succeed
 pytest.importorskip("matplotlib")
 
 
-def test_a_picture_is_drawn_beside_the_table(fan_home: Path) -> None:
+def test_a_picture_is_drawn_in_addition_to_the_table(fan_home: Path) -> None:
     done = succeed("evaluate", "--plot", "walk.svg", folder=fan_home)
     assert "\nVerdict  " in done.out
     ElementTree.parse(fan_home / "walk.svg")

@@ -33,7 +33,7 @@ def test_features_that_no_series_has_are_left_out_of_the_kept_settings(fan_home:
     assert 'features = [\n    "close",\n]' in kept
 
 
-def test_history_tells_the_members_apart(fan_home: Path) -> None:
+def test_history_distinguishes_the_members(fan_home: Path) -> None:
     history = pd.read_csv(fan_home / "data/models/fan/v0001/history.csv")
     assert history["member"].tolist() == [1, 1, 2, 2]
 
@@ -77,10 +77,10 @@ def test_evaluation_shows_what_the_chances_of_a_rise_are_worth(fan_home: Path) -
     ("options", "words"),
     [
         (("--forecasts-of", "drift"), "Pass --forecasts FILE"),
-        (("--forecasts", "long.csv", "--forecasts-of", "drfit"), "there are fan/v0001, naive"),
+        (("--forecasts", "long.csv", "--forecasts-of", "drfit"), "expected fan/v0001, naive"),
     ],
 )
-def test_forecasts_of_what_is_not_there_are_refused(
+def test_forecasts_of_unknown_models_are_refused(
     fan_home: Path, options: tuple[str, ...], words: str
 ) -> None:
     assert_one_error(in_process("evaluate", *options, folder=fan_home), 2, words)
@@ -92,7 +92,7 @@ def metadata(home: Path) -> dict[str, Any]:
     return found
 
 
-def test_garch_is_one_more_baseline_where_it_is_asked_for(fan_home: Path) -> None:
+def test_garch_is_a_further_baseline_if_requested(fan_home: Path) -> None:
     arguments: tuple[str, ...] = ("evaluate", "one", "--csv", "one.csv", "--n-windows", "2")
     arguments = (*arguments, "--details")
     assert "gjr_garch" not in output(fan_home, *arguments)
@@ -139,7 +139,7 @@ def test_model_of_several_features_forecasts_a_series_of_closes_alone(fan_home: 
     output(fan_home, "predict", "--model", "bars", "--csv", "two.csv")
 
 
-def test_prices_that_begin_just_before_the_test_span_are_judged_all_the_same(
+def test_prices_that_begin_just_before_the_test_span_are_evaluated_too(
     fan_home: Path,
 ) -> None:
     """Too few rows before the test span: those up to the first cutoff stand in."""
@@ -154,7 +154,7 @@ def test_prices_that_begin_just_before_the_test_span_are_judged_all_the_same(
 
 
 @pytest.mark.parametrize("still", [470, 700])
-def test_series_that_stands_still_is_left_out_by_name_and_the_others_are_trained(
+def test_a_constant_series_is_reported_and_the_others_are_trained(
     fan_home: Path, still: int
 ) -> None:
     """All of its prices are the same, or all but 35 of those that are trained on."""
@@ -170,7 +170,7 @@ def test_series_that_stands_still_is_left_out_by_name_and_the_others_are_trained
 
 
 @pytest.mark.parametrize("still", [700])
-def test_series_that_stood_still_is_left_out_by_name_and_the_others_are_judged(
+def test_a_constant_series_is_reported_and_the_others_are_evaluated(
     fan_home: Path, still: int
 ) -> None:
     (fan_home / "flat.csv").write_text(csv_text(standing_still(still)))
@@ -184,7 +184,7 @@ def test_series_that_stood_still_is_left_out_by_name_and_the_others_are_judged(
 
 
 @pytest.mark.parametrize("resting", [slice(300, 600), slice(560, None)])
-def test_series_that_stands_still_later_is_trained_on_and_judged(
+def test_a_series_that_becomes_constant_later_is_trained_and_evaluated(
     fan_home: Path, resting: slice
 ) -> None:
     prices = walk(700, seed=2)

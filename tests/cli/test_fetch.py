@@ -1,4 +1,4 @@
-"""`lstmcli fetch` whole: symbols in, what the feed does, what is said and stored."""
+"""`lstmcli fetch` end to end: symbols, answers of the feed, messages and stored prices."""
 
 import os
 import re
@@ -60,7 +60,7 @@ def test_symbols_that_fail_alike_are_one_line(server: StandIn, tmp_path: Path) -
     assert len((tmp_path / "left.csv").read_text().splitlines()) == 8
 
 
-def test_a_dry_run_asks_nothing_an_unknown_ticker_once_and_neither_writes(
+def test_a_dry_run_sends_no_request_and_an_unknown_ticker_one_and_neither_writes(
     server: StandIn, tmp_path: Path
 ) -> None:
     done = fetch(*NAMES, "--dry-run", folder=tmp_path)
@@ -83,7 +83,7 @@ def test_a_rate_limit_is_waited_out_and_reported(server: StandIn, tmp_path: Path
     assert fetch(*NAMES, "--quiet", folder=tmp_path) == Outcome(0, "", "")
 
 
-def test_a_rate_limit_without_end_is_left_at_the_timeout_and_resumed(
+def test_an_endless_rate_limit_stops_at_the_timeout_and_resumes(
     server: StandIn, tmp_path: Path
 ) -> None:
     server.always = dict.fromkeys(NAMES[1:], "429")

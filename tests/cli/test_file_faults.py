@@ -1,4 +1,4 @@
-"""Files that no forecast may rest on are refused alike; odd but clear ones are read as meant.
+"""Unusable files are refused in the same way; odd but unambiguous ones are read correctly.
 
 The numbers are the rows of the list of faults that the tool survives.
 """

@@ -1,4 +1,4 @@
-"""The command that fetches, trains again when due, and forecasts; where a part of that fails."""
+"""`lstmcli forecast`: fetches, retrains when due and forecasts, even if a part fails."""
 
 import json
 import re
@@ -132,13 +132,13 @@ def test_an_unknown_symbol_does_not_stop_the_others(server: StandIn, tmp_path: P
     assert_one_error(done, 4, "no such symbol at Yahoo")
 
 
-def test_a_young_model_is_not_trained_again(home: Path) -> None:
+def test_a_recent_model_is_not_retrained(home: Path) -> None:
     done = forecast("AAPL", "--retrain-after", "7d", "--json", folder=home)
     assert (done.code, versions(home)) == (0, ["v0001"])
     assert used(done) == {"AAPL": f"aapl/v0001 {day(BARS)}"}
 
 
-def test_an_old_model_is_trained_once_from_its_own_recipe(home: Path) -> None:
+def test_an_old_model_is_retrained_once_from_its_own_recipe(home: Path) -> None:
     age(home, "v0001")
     done = forecast("AAPL", "--retrain-after", "7d", "--log-file", "log.jsonl", folder=home)
     assert (done.code, versions(home)) == (0, ["v0001", "v0002"])
@@ -209,7 +209,7 @@ def test_two_runs_in_one_folder_come_one_after_another(server: StandIn, home: Pa
         assert_one_error(forecast("AAPL", folder=home), 5, "another run is at work here")
 
 
-def test_what_is_recorded_twice_a_day_is_kept_twice(server: StandIn, tmp_path: Path) -> None:
+def test_two_records_on_one_day_are_both_kept(server: StandIn, tmp_path: Path) -> None:
     sessions = sessions_of("XNYS")
     past = sessions[sessions < np.datetime64("today", "D")]
     days = pd.DatetimeIndex(past[-len(BARS) :], name="Date")
@@ -224,7 +224,7 @@ def test_what_is_recorded_twice_a_day_is_kept_twice(server: StandIn, tmp_path: P
     assert (tmp_path / "forecast.csv").read_text().startswith("model,symbol,cutoff,step")
 
 
-def test_a_damaged_model_is_no_fault_of_the_network(home: Path) -> None:
+def test_a_damaged_model_is_not_reported_as_a_network_error(home: Path) -> None:
     (home / "data/models/aapl/v0001/model.safetensors").write_bytes(b"")
     assert_one_error(forecast("AAPL", folder=home), 1, "not a lstmcli model")
     parts = json.loads(in_process("status", "--json", folder=home).out)["parts"]
@@ -233,7 +233,7 @@ def test_a_damaged_model_is_no_fault_of_the_network(home: Path) -> None:
     assert states["feed"] != "bad"
 
 
-def test_status_knows_when_it_last_ran(server: StandIn, tmp_path: Path) -> None:
+def test_status_shows_the_last_forecast_run(server: StandIn, tmp_path: Path) -> None:
     assert forecast("AAPL", folder=tmp_path).code == 0
     for words in ((), ("forecast",), ("fetch", "predict")):
         succeed("status", *words, "--max-age", "1h", folder=tmp_path)

@@ -1,4 +1,4 @@
-"""What the command says about itself, and what it says to a command line that it cannot take."""
+"""Help pages, completion, and the errors for wrong command lines."""
 
 import re
 import shlex
@@ -106,7 +106,7 @@ def test_every_environment_variable_is_named_in_the_main_help(tmp_path: Path) ->
         (["models", "list", "--json"], ["models", "list", "--format", "json"]),
     ],
 )
-def test_words_that_people_try_do_the_same(
+def test_common_alternative_words_do_the_same(
     words: list[str], same: list[str], tmp_path: Path
 ) -> None:
     assert in_process(*words, folder=tmp_path) == in_process(*same, folder=tmp_path)

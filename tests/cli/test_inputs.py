@@ -1,6 +1,6 @@
-"""Inputs of the user's own, from the command line: columns of files, and other series.
+"""The user's own inputs on the command line: columns of files, and other series.
 
-What the network makes of them is in tests/learning/test_inputs.py; planted leaks are here too.
+tests/learning/test_inputs.py tests how the network uses them; planted leaks are here too.
 """
 
 import json
@@ -99,7 +99,7 @@ def test_a_column_that_another_model_reads_stops_no_forecast(honest: Path) -> No
     (honest / "text.csv").unlink()
 
 
-def test_both_may_be_columns_of_one_file(honest: Path, tmp_path: Path) -> None:
+def test_target_and_input_may_be_columns_of_one_file(honest: Path, tmp_path: Path) -> None:
     both = {name: series(seed)["Close"] for name, seed in (("AAA", 2), ("BBB", 4), ("^VIX", 3))}
     pd.DataFrame(both).to_csv(tmp_path / "wide.csv")
     (tmp_path / "fan.toml").write_text(RECIPE.replace('"column:Mood@1", ', ""))
@@ -148,7 +148,7 @@ def test_a_recursion_says_that_the_steps_ahead_read_the_last_value(honest: Path)
         assert words not in in_process(command, "--model", "fan", folder=honest).err
 
 
-def test_what_a_model_reads_must_be_there(honest: Path, tmp_path: Path) -> None:
+def test_the_inputs_of_a_model_must_be_present(honest: Path, tmp_path: Path) -> None:
     shutil.copytree(honest, tmp_path / "there")
     folder = tmp_path / "there"
     lone = in_process("predict", "--csv", "MINE=mine.csv", "--model", "fan", folder=folder)
@@ -181,7 +181,7 @@ def test_one_symbol_without_the_column_fails_alone_in_training(
     assert "bare: no column Mood, which the model reads" in done.err
 
 
-def test_the_other_series_may_lie_in_the_store(honest: Path, tmp_path: Path) -> None:
+def test_the_other_series_may_be_in_the_store(honest: Path, tmp_path: Path) -> None:
     shutil.copytree(honest, tmp_path / "there")
     folder = tmp_path / "there"
     succeed("data", "import", "^VIX=vix.csv", folder=folder)
@@ -251,7 +251,7 @@ def test_explain_names_the_inputs_and_their_part(honest: Path) -> None:
     assert all(each["width_80"] is None for each in parts.values())
     assert all(min(map(abs, each["median"])) > 1e-7 for each in parts.values())
     text = in_process("predict", "--model", "fan", "--explain", folder=honest).out
-    assert "MINE: how step 2 moves when an input is read as its average" in text
+    assert "MINE: how step 2 moves when an input is replaced by its average" in text
     for name in ("longer average", "column:Mood@1", "symbol:^VIX:log"):
         assert name in text
 

@@ -1,4 +1,4 @@
-"""The log of events, and the record of how runs ended: complete, and never what stops the work."""
+"""The event log and the record of outcomes: complete, and never a reason to stop the run."""
 
 import fcntl
 import json
@@ -102,7 +102,7 @@ def test_a_log_that_another_process_keeps_locked_is_warned_of_once_and_costs_no_
         assert time.monotonic() - began < 5.0
     assert done.code == 0
     assert done.out == in_process("predict", "--format", "csv", folder=home).out
-    assert done.err.count("events are missing in the log") == 1
+    assert done.err.count("events are missing from the log") == 1
     assert "still held the lock after 0.2 s" in done.err
     assert (home / "log.jsonl").read_bytes() == b""
 
@@ -211,7 +211,7 @@ def test_a_log_that_cannot_be_kept_is_refused_before_any_work(
     assert hashes(home) == before
 
 
-def test_a_log_that_fails_later_is_told_once_and_the_work_goes_on(
+def test_a_log_that_fails_later_is_reported_once_and_the_run_continues(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     written: list[list[str]] = []
@@ -225,18 +225,18 @@ def test_a_log_that_fails_later_is_told_once_and_the_work_goes_on(
     monkeypatch.setattr(journal, "_append", fill_up)
     done = succeed(*TRAIN, *LOG, "--quiet", folder=home)
     (line,) = done.err.splitlines()
-    assert line.startswith("lstmcli: warning: events are missing in the log: cannot append")
+    assert line.startswith("lstmcli: warning: events are missing from the log: cannot append")
     assert last(home, "train").exit_code == 0
 
 
-def test_a_torn_last_line_is_cut_and_told_at_the_next_start(home: Path) -> None:
+def test_an_incomplete_last_line_is_removed_and_reported_at_the_next_start(home: Path) -> None:
     (home / "log.jsonl").write_text(
         '{"time": "2026-01-01T00:00:00+00:00", "run_id": "00", "command": "train", "event": "end"}'
         '\n{"time": "2026-'
     )
     done = succeed("predict", *LOG, "--quiet", folder=home)
     (line,) = done.err.splitlines()
-    assert line.startswith("lstmcli: warning: log.jsonl: removed a last line that was cut short")
+    assert line.startswith("lstmcli: warning: log.jsonl: removed an incomplete last line")
     assert names(home) == ["end", "start", "warning", "note", "end"]
 
 
@@ -285,7 +285,7 @@ def test_a_url_without_a_password_stays_as_it_is(text: str) -> None:
     assert json.loads(line_of("note", {"message": text}))["message"] == text
 
 
-def test_a_url_that_was_cut_within_its_password_loses_it() -> None:
+def test_a_url_truncated_within_its_password_is_masked() -> None:
     for text in ("found https://me:secr", "https:/me:secr...", ["//me:secret@host"]):
         assert "secr" not in line_of("note", {"message": text})
 

@@ -123,7 +123,7 @@ def test_point_model_is_recorded_by_its_median_alone(home: Path) -> None:
     assert np.allclose([row[0] for row in found.moves], expected, rtol=1e-4)
 
 
-def test_levels_that_come_nearest_stand_in_for_those_that_a_model_lacks() -> None:
+def test_the_nearest_levels_replace_those_that_a_model_lacks() -> None:
     tenths = tuple(round(0.05 * k, 2) for k in range(1, 20))
     assert [tenths[k] for k in nearest_columns(tenths)] == [0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95]
     assert nearest_columns((0.1, 0.5, 0.9)) == [0, 1, 2]
@@ -155,7 +155,7 @@ def test_forecast_counts_as_late_once_its_first_session_is_over(
 
 
 @pytest.mark.parametrize("move", [np.nan, np.inf, 301.0])
-def test_forecast_that_is_no_number_is_not_recorded(fresh: Path, move: float) -> None:
+def test_a_forecast_that_is_not_a_number_is_not_recorded(fresh: Path, move: float) -> None:
     report = predict(
         Source(fresh / "data", datetime.now(UTC).date(), csv=(str(fresh / "one.csv"),))
     )
@@ -175,7 +175,7 @@ def test_what_cannot_be_recorded_is_not_shown_either(fresh: Path) -> None:
     assert record(fresh).out == ""
 
 
-def test_torn_line_is_cut_and_reported_by_the_next_run(fresh: Path) -> None:
+def test_an_incomplete_line_is_removed_and_reported_by_the_next_run(fresh: Path) -> None:
     record(fresh)
     (path,) = (fresh / "data/ledger").iterdir()
     os.truncate(path, path.stat().st_size - 7)
@@ -208,7 +208,7 @@ def test_table_shows_counts_scores_and_verdicts(issued: Path) -> None:
     lines = outcome.out.splitlines()
     assert lines[0] == "Issued by fan/v0001: Close, 1d, steps 1, 5, 10"
     assert lines[2].split() == ["v0001", "80", "70", "10", "0", "0", "0"]
-    assert "The next session that decides is 2018-09-04." in outcome.out
+    assert "The next session to be graded is 2018-09-04." in outcome.out
     assert "Scores over steps 1, 5, 10, in % of the last price" in outcome.out
     assert "What the ranges held" in outcome.out
     shown = in_process(*ISSUED, folder=issued).out.splitlines()
@@ -222,7 +222,7 @@ def test_table_shows_counts_scores_and_verdicts(issued: Path) -> None:
     )
 
 
-def test_rows_are_what_is_graded_and_the_file_has_the_baselines_too(issued_home: Path) -> None:
+def test_rows_are_the_graded_forecasts_and_the_file_adds_the_baselines(issued_home: Path) -> None:
     options = ("--format", "csv", "--forecasts", "all.csv")
     outcome = in_process(*ISSUED, *options, folder=issued_home)
     rows = list(csv.DictReader(outcome.out.splitlines()))
@@ -300,7 +300,7 @@ def test_damaged_line_is_named_and_does_not_fail_the_run(issued_home: Path) -> N
         "--device cpu", "--threads 1",
     ],
 )  # fmt: skip
-def test_options_that_grading_has_no_use_for_are_refused(issued: Path, option: str) -> None:
+def test_options_without_effect_on_grading_are_refused(issued: Path, option: str) -> None:
     name, *value = option.split()
     assert_one_error(in_process(*ISSUED, name, *value, folder=issued), 2, f"({name})")
 

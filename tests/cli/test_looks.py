@@ -1,4 +1,4 @@
-"""Looks at a test span: what counts as one, what does not reset them, what is said of them."""
+"""Looks at a test span: how they are counted, kept and reported."""
 
 import json
 import shutil

@@ -1,4 +1,4 @@
-"""`lstmcli models`: what is listed, who becomes champion by hand, what is removed and what not."""
+"""`lstmcli models`: lists, promotions, rollbacks and removals."""
 
 import csv
 import json
@@ -82,7 +82,7 @@ def test_list_names_models_and_refuses_an_unknown_one(three: Path) -> None:
 
 
 @pytest.mark.parametrize("verb", [("rollback", "x"), ("prune", "x", "--keep", "1")])
-def test_where_there_is_no_model_the_error_says_how_to_train_one(
+def test_without_a_model_the_error_suggests_training_one(
     tmp_path: Path, verb: tuple[str, ...]
 ) -> None:
     assert_one_error(models(tmp_path, *verb), 4, "lstmcli train")
@@ -126,7 +126,7 @@ def test_a_damaged_version_is_listed_as_such_and_hides_no_other(three: Path, dam
         assert pointer(three) == before
 
 
-def test_a_champion_that_cannot_be_told_is_a_note(three: Path) -> None:
+def test_an_unknown_champion_is_a_note(three: Path) -> None:
     (three / MODELS / "champion").write_text("v0009\n")
     outcome = models(three, "list", "--format", "json")
     assert outcome.code == 0
@@ -172,7 +172,7 @@ def test_a_rollback_to_a_damaged_version_is_refused(three: Path) -> None:
     assert pointer(three) == ["v0003", "v0001"]
 
 
-def test_promote_if_better_asks_the_gate(three: Path) -> None:
+def test_promote_if_better_compares_first(three: Path) -> None:
     found = document(three, "promote", "tiny/v0001", "--if-better")
     assert (found["promoted"], found["champion"]) == (False, "v0003")
     assert "differ by the same amount" in found["why"]
@@ -208,7 +208,7 @@ def test_the_champion_need_not_be_promoted(three: Path) -> None:
         ("../tiny/v0001", 2, "not a"),
     ],
 )
-def test_only_a_version_that_is_there_can_be_promoted(
+def test_only_an_existing_version_can_be_promoted(
     three: Path, reference: str, code: int, words: str
 ) -> None:
     before = hashes(three)
@@ -244,7 +244,7 @@ def test_prune_removes_a_damaged_version_and_what_a_killed_run_left(three: Path)
 @pytest.mark.parametrize(
     "verb", [("promote", "tiny/v0002"), ("rollback", "tiny"), ("prune", "tiny", "--keep", "1")]
 )
-def test_what_changes_a_name_waits_for_its_lock(three: Path, verb: tuple[str, ...]) -> None:
+def test_commands_that_change_a_model_wait_for_its_lock(three: Path, verb: tuple[str, ...]) -> None:
     with hold(three / MODELS / ".lock"):
         before = hashes(three)
         assert_one_error(models(three, *verb), 5, "models/tiny", "--wait")

@@ -1,4 +1,4 @@
-"""Another series that a model reads is kept up to date; one that is missing or old is named."""
+"""Other series that a model reads are kept up to date; missing or old ones are reported."""
 
 import json
 from collections.abc import Iterator
@@ -45,7 +45,7 @@ def removed(home: Path) -> None:
     succeed("data", "remove", "^VIX", "--yes", folder=home)
 
 
-def test_a_fetch_of_a_symbol_and_a_forecast_fetch_it_too(server: StandIn, home: Path) -> None:
+def test_fetch_and_forecast_update_the_other_series_too(server: StandIn, home: Path) -> None:
     last = str(BARS.index[-1].date())
     done = in_process("fetch", "AAPL", "--rate", "100", folder=home)
     assert (done.code, done.err) == (0, "lstmcli: also ^VIX, which aapl reads\n")
@@ -60,7 +60,7 @@ def test_a_fetch_of_a_symbol_and_a_forecast_fetch_it_too(server: StandIn, home: 
     assert [each["symbol"] for each in json.loads(done.out)["forecasts"]] == ["AAPL"]
 
 
-def test_one_that_cannot_be_refreshed_is_reported_and_old(server: StandIn, home: Path) -> None:
+def test_another_series_that_cannot_be_updated_is_reported(server: StandIn, home: Path) -> None:
     server.always["^VIX"] = "503"
     done = in_process("forecast", "AAPL", "--json", "--timeout", "2s", folder=home)
     assert done.code == 3
@@ -84,7 +84,7 @@ def test_a_model_is_stale_where_the_other_series_was_restated(server: StandIn, h
     assert "were replaced after aapl/v0001 was trained" in in_process("status", folder=home).out
 
 
-def test_one_that_is_not_stored_is_an_error_with_the_command(home: Path) -> None:
+def test_a_missing_other_series_is_an_error_that_names_the_command(home: Path) -> None:
     def model() -> dict[str, str]:
         parts = document_of(home, "status")["parts"]
         return next(each for each in parts if each["part"] == "model aapl")

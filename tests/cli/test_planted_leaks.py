@@ -1,7 +1,7 @@
 """`evaluate --audit` catches leaks of every kind, planted in the product's own functions.
 
-Each plant is what a careless author would have written. The models are as small as they can be;
-one honest one serves all plants that need no training of their own.
+Each leak imitates a careless mistake. The models are as small as possible; one clean model serves
+all leaks that need no training of their own.
 """
 
 import json
@@ -217,7 +217,7 @@ def test_the_scale_of_mase_taken_from_all_rows(honest: Path, monkeypatch: Plant)
     assert_caught(honest, "score stage", "scores of tiny/v0001, path.mase")
 
 
-def test_a_refit_that_sees_further_though_no_refit_is_asked_for(
+def test_a_refit_that_uses_later_rows_though_no_refit_is_requested(
     honest: Path, monkeypatch: Plant
 ) -> None:
     known_span = refit.known_span

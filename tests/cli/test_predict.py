@@ -1,4 +1,4 @@
-"""`lstmcli predict`: what is forecast, from which bar, for which symbols, with which model."""
+"""`lstmcli predict`: the choice of bars, symbols and model, and the output."""
 
 import csv
 import json
@@ -51,7 +51,7 @@ def wide(home: Path) -> Path:
     return home
 
 
-def test_as_of_forecasts_what_the_file_cut_at_that_day_would_have_given(home: Path) -> None:
+def test_as_of_gives_the_forecast_of_the_file_cut_at_that_day(home: Path) -> None:
     lines = (home / "prices.csv").read_text().splitlines(keepends=True)
     (home / "cut").mkdir()
     (home / "cut" / "prices.csv").write_text("".join(lines[:-20]))
@@ -222,7 +222,7 @@ def test_all_failing_ends_with_their_common_code_or_4(home: Path, other: str, co
     assert [row["symbol"] for row in rows] == ["absent.csv", other]
 
 
-def test_files_can_be_named_and_must_be_told_apart(home: Path) -> None:
+def test_files_can_be_named_and_need_distinct_names(home: Path) -> None:
     (home / "sub").mkdir()
     shutil.copy(home / "prices.csv", home / "sub" / "prices.csv")
     files = ("--csv", "prices.csv", "--csv", "sub/prices.csv")

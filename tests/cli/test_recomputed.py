@@ -1,4 +1,4 @@
-"""Every figure of an evaluation again, from its long table and by an independent library."""
+"""Recompute every figure of an evaluation from its long table with an independent library."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What a model called, again from the long table of an evaluation: directions, trends, crashes."""
+"""Recompute directions, trends and crashes from the long table of an evaluation."""
 
 import json
 from pathlib import Path

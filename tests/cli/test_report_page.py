@@ -1,4 +1,4 @@
-"""`--report`: one whole page that stands alone, says what the table says, and fits."""
+"""`--report`: a self-contained page that agrees with the tables and fits the screen."""
 
 import html
 import io
@@ -25,15 +25,15 @@ pytest.importorskip("matplotlib")
 
 VOID = {"meta", "br", "img", "link", "input", "hr"}
 PARTS = [
-    "The windows over the price",
+    "Forecasts and prices",
     "Single windows",
     "Predicted and actual trend",
-    "Do the ranges hold what they promise?",
-    "Is the chance of a rise worth more than the base rate?",
+    "Are the ranges calibrated?",
+    "Does the chance of a rise beat the base rate?",
     "Skill by step",
-    "The figures",
-    "Where it came from",
-    "The recipe, complete",
+    "All tables",
+    "Origin",
+    "The complete recipe",
 ]
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or ""
 
@@ -151,7 +151,7 @@ def test_the_jump_list_names_every_part_and_every_table(fan: Evaluated) -> None:
     assert [each for each in words if each not in PARTS and each not in tables] == []
 
 
-def test_the_page_asks_for_nothing_and_runs_nothing(fan: Evaluated) -> None:
+def test_the_page_loads_nothing_and_runs_nothing(fan: Evaluated) -> None:
     assert "://" not in fan.text
     assert not re.search(r"@import|url\((?!#)", fan.text)
     page = fan.page
@@ -300,7 +300,7 @@ def test_a_forecast_has_its_answer_its_fan_and_every_step(fan_home: Path) -> Non
     cells = page.of("td")
     assert [cell for cell in cells if re.fullmatch(r"\d{4}-\d\d-\d\d", cell)] == [*table["date"]]
     assert page.tags.count("svg") == 2  # for two widths
-    assert page.of("h2") == ["The forecast", "How far to trust it", "Where it came from"]
+    assert page.of("h2") == ["The forecast", "How far to trust it", "Origin"]
     kept = json.loads((fan_home / "data/models/fan/v0001/metadata.json").read_text())
     own = kept["validation"]["models"]["network"]["rmse"]
     assert cells[cells.index("fan/v0001") + 1].replace("\xa0", " ") == f"{100 * own:.2f} %"
@@ -325,7 +325,7 @@ def test_a_point_forecast_has_no_range_and_past_ones_their_outcome(home: Path) -
     assert "Actual" in page.of("th")
 
 
-def test_hindsight_stands_at_the_head(undrawn: None, home: Path) -> None:
+def test_hindsight_is_reported_at_the_top(undrawn: None, home: Path) -> None:
     page = page_of(home, "--start", "2018-06-01")
     (said,) = [text for text in page.of("p") if "prove nothing" in text and "start" in text]
     assert page.of("p").index(said) == 1  # below what was evaluated
@@ -334,7 +334,7 @@ def test_hindsight_stands_at_the_head(undrawn: None, home: Path) -> None:
 @pytest.mark.parametrize(
     ("target", "words"),
     [
-        ("page.pdf", ("not a kind of report", ".html")),
+        ("page.pdf", ("unsupported report format", ".html")),
         ("-", ("not a file",)),
         ("none/page.html", ("no such folder",)),
     ],
@@ -397,7 +397,7 @@ def in_chromium(page: Path, folder: Path, width: int) -> tuple[dict[str, Any], l
 @pytest.mark.slow
 @pytest.mark.skipif(not CHROMIUM or sys.platform != "linux", reason="there is no Chromium here")
 @pytest.mark.parametrize("width", [360, 1200])
-def test_in_a_browser_nothing_is_asked_for_cut_or_too_wide(odd_names: Path, width: int) -> None:
+def test_in_a_browser_nothing_is_loaded_cut_or_too_wide(odd_names: Path, width: int) -> None:
     second_model(odd_names)
     page = odd_names / "page.html"
     models = ("--model", "fan", "--model", "point")

@@ -86,7 +86,7 @@ def test_a_model_without_a_range_has_no_chances(home: Path) -> None:
 
 
 @for_each("option", ["--price=0", "--price=x", "--price=-100%", "--price=1,900"])
-def test_what_is_no_price_is_refused(option: str, home: Path) -> None:
+def test_a_value_that_is_not_a_price_is_refused(option: str, home: Path) -> None:
     assert_one_error(run(home, "predict", option), 2, "not a price")
 
 
@@ -134,7 +134,7 @@ def test_a_picture_and_a_page_show_the_sorted_symbols(tmp_path: Path) -> None:
     assert ">KO<" not in page
 
 
-def test_no_order_by_a_view_that_there_is_not(home: Path) -> None:
+def test_unsupported_sort_keys_are_refused(home: Path) -> None:
     assert_one_error(
         run(home, "predict", "--sort", "chance"), 2, "no view on direction", "--sort range"
     )
@@ -161,7 +161,7 @@ def test_symbols_beyond_the_most_days_are_counted(
     assert "Left out: 2 symbols without such days, or beyond the first" in shown
 
 
-def test_a_screen_shows_the_chances_that_are_asked_for(tmp_path: Path) -> None:
+def test_a_screen_shows_the_requested_chances(tmp_path: Path) -> None:
     assert "below -5.0 %" in run(tmp_path, *EVALUATE, "--price=-5%").out
     plain = run(tmp_path, *EVALUATE)
     assert "large move" not in plain.out
@@ -174,7 +174,7 @@ def test_a_point_forecast_has_no_chances_to_score(home: Path) -> None:
     assert "losses" not in found
 
 
-def test_where_nothing_is_scored_the_option_is_refused(home: Path) -> None:
+def test_the_option_is_refused_if_nothing_is_scored(home: Path) -> None:
     for option in ("--audit", "--issued"):
         done = run(home, "evaluate", option, "--price=-5%")
         assert_one_error(done, 2, "option not used", "--price")

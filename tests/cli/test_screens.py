@@ -1,4 +1,4 @@
-"""The screens of predict, train and tune at every width, and what stands in them."""
+"""The screens of predict, train and tune: their content, at every width."""
 
 import importlib.util
 from pathlib import Path
@@ -79,7 +79,7 @@ def test_more_than_three_symbols_have_a_row_each_and_all_steps_on_demand(many: P
     assert sum(line[:1] in {*"ABCDE"} and "2018-09-" in line for line in every[1:]) == 50
 
 
-def test_a_note_for_many_symbols_is_said_once_with_what_to_do(many: Path) -> None:
+def test_a_note_for_many_symbols_is_printed_once_with_the_remedy(many: Path) -> None:
     arguments = forecast("ABCDE")
     old = [line for line in in_process(*arguments, folder=many).err.splitlines() if "old" in line]
     assert len(old) == 1
@@ -89,7 +89,7 @@ def test_a_note_for_many_symbols_is_said_once_with_what_to_do(many: Path) -> Non
     assert sum("sessions old" in line for line in every) == 5
 
 
-def test_training_fits_and_says_what_came_of_it(many: Path) -> None:
+def test_training_fits_the_screen_and_shows_its_result(many: Path) -> None:
     small = (*SMALL, "--set", "train.epochs=2")
     screen = screen_of("train", *files("AB"), *small, "--name", "two", folder=many)
     assert_fits(screen)
@@ -107,7 +107,7 @@ def test_training_fits_and_says_what_came_of_it(many: Path) -> None:
     assert again[0].startswith("unchanged: two/v0001")
 
 
-def test_a_version_that_is_not_in_use_says_why_and_how_it_would_be(many: Path) -> None:
+def test_a_version_not_in_use_shows_the_reason_and_the_remedy(many: Path) -> None:
     options = (*SMALL, "--promote", "never", "--name", "kept")
     screen = screen_of("train", *files("A"), *options, folder=many)
     assert_fits(screen)

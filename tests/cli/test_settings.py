@@ -1,4 +1,4 @@
-"""Which of the recipe, the options and --set has the last word; `config show`; odd values."""
+"""Precedence of recipe, options and --set; `config show`; odd values."""
 
 import json
 from datetime import date
@@ -70,7 +70,7 @@ def test_a_setting_beyond_all_bounds_is_a_usage_error(home: Path, key: str, valu
     ("text", "seconds"),
     [("90", 90), ("90s", 90), ("0.5", 0.5), ("15m", 900), ("26h", 93_600), ("8d", 691_200)],
 )
-def test_a_duration_has_a_unit_or_is_of_seconds(text: str, seconds: float) -> None:
+def test_a_duration_has_a_unit_or_is_in_seconds(text: str, seconds: float) -> None:
     assert parse_duration(text) == seconds
 
 

@@ -1,4 +1,4 @@
-"""Every wait ends on a signal, at once and with its code, and frees what others wait for."""
+"""A signal ends every wait at once, with its exit code, and releases locks."""
 
 import os
 import signal
@@ -73,9 +73,7 @@ def ends(started: "subprocess.Popen[str]", number: signal.Signals) -> None:
     assert "Traceback" not in err
 
 
-def test_a_pipe_that_nobody_writes_to(
-    home: Path, forks: ForkServer, number: signal.Signals
-) -> None:
+def test_a_pipe_without_a_writer(home: Path, forks: ForkServer, number: signal.Signals) -> None:
     os.mkfifo(home / "pipe.csv")
     pid = forks.start("predict", "--csv", "pipe.csv", folder=home)
     with (home / "pipe.csv").open("w") as writer:  # opened, so the run waits for what it says

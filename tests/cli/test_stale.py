@@ -1,4 +1,4 @@
-"""Models whose prices were replaced after they read them: found by the prices, said everywhere."""
+"""Stale models: their prices were replaced after training, and every command reports it."""
 
 import json
 import shutil
@@ -186,7 +186,7 @@ def test_a_dividend_leaves_a_model_of_the_close_as_it_is(home: Path, server: Sta
     assert mark["reason"].startswith("dividend 1 ")
 
 
-def test_a_model_of_a_file_is_not_about_the_store(home: Path, server: StandIn) -> None:
+def test_a_model_of_a_file_does_not_depend_on_the_store(home: Path, server: StandIn) -> None:
     (home / "AAPL.csv").write_text(csv_text(walk(200)))
     run(home, "train", "-c", "tiny.toml", "--csv", "AAPL.csv", "--name", "file",
         "--set", "data.price=close")  # fmt: skip
@@ -194,7 +194,7 @@ def test_a_model_of_a_file_is_not_about_the_store(home: Path, server: StandIn) -
     assert marks(home, "-m", "file") == []
 
 
-def test_removed_and_imported_prices_are_others_too(home: Path) -> None:
+def test_removed_and_imported_prices_count_as_other_prices(home: Path) -> None:
     (home / "AAPL.csv").write_text(csv_text(walk(200)))
     run(home, "data", "import", "AAPL.csv", "--replace")
     (mark,) = marks(home, "MSFT")

@@ -1,4 +1,4 @@
-"""`lstmcli status` from outside: what it prints in every format, and how it ends."""
+"""`lstmcli status` as a command: its output in every format, and its exit codes."""
 
 import json
 import re
@@ -31,14 +31,14 @@ def lines(folder: Path) -> dict[str, str]:
 def test_a_line_for_each_part_and_last_run(home: Path) -> None:
     ended(home, "fetch", 3.0)
     shown = lines(home)
-    assert shown[""].endswith(": all is well")
+    assert shown[""].endswith(": no problems")
     assert list(shown) == ["", "prices", "model tiny", "device", "fetch", "train"]
     assert shown["model tiny"].startswith("ok: v0001 of 1, trained on 1 symbol up to 2018-08-31, ")
     assert shown["fetch"] == "ok: 497 done, 3 failed, 3.0 h ago"
     assert re.fullmatch(r"ok: 1 done, (just now|\d+ min ago)", shown["train"])
 
 
-def test_runs_that_did_not_end_well_say_when_one_did(home: Path) -> None:
+def test_failed_runs_show_the_last_good_run(home: Path) -> None:
     ended(home, "predict", 72.0)
     ended(home, "predict", 0.5, 143)
     ended(home, "fetch", 1.0, 6, "too many requests")
@@ -61,12 +61,12 @@ def test_a_symbol_that_fails_in_every_command_is_one_problem(home: Path) -> None
     assert "2 problems" in shown.splitlines()[0]  # the prices are old too
 
 
-def test_many_models_in_order_are_one_line(home: Path) -> None:
+def test_many_models_without_problems_share_one_line(home: Path) -> None:
     for number in range(7):
         shutil.copytree(home / "data/models/tiny", home / f"data/models/m{number}")
     (home / "data/models/m3/champion").write_text("v0007\n")
     shown = lines(home)
-    assert shown["models"].startswith("ok: 7 in order, the last trained ")
+    assert shown["models"].startswith("ok: 7 without problems, the last trained ")
     assert "the champion is missing" in in_process("status", folder=home).out
 
 
@@ -85,7 +85,7 @@ def test_one_document_holds_parts_runs_and_what_is_too_old(home: Path) -> None:
 
 
 @pytest.mark.parametrize("age", ["h", "-1h", "26 h", "1w", "inf", "9999999d", ""])
-def test_an_age_of_another_form_is_usage(tmp_path: Path, age: str) -> None:
+def test_an_age_in_another_format_is_a_usage_error(tmp_path: Path, age: str) -> None:
     done = in_process("status", f"--max-age={age}", folder=tmp_path)
     assert_one_error(done, 2, "--max-age", "26h")
 
@@ -116,7 +116,7 @@ def test_a_champion_is_loaded_to_see_whether_it_is_whole(home: Path) -> None:
     assert "does not match the hash" in found["found"]
 
 
-def test_versions_without_a_champion_are_told(home: Path) -> None:
+def test_versions_without_a_champion_are_reported(home: Path) -> None:
     (home / "data/models/tiny/champion").unlink()
     found = model(home)
     assert (found["state"], found["found"]) == ("none", "no champion among 1 version")
@@ -136,7 +136,7 @@ def test_nothing_is_written(home: Path) -> None:
     assert (hashes(home), sorted(home.rglob("*"))) == before
 
 
-def test_a_folder_without_anything_is_no_error_without_a_limit(tmp_path: Path) -> None:
+def test_an_empty_folder_is_not_an_error_without_a_limit(tmp_path: Path) -> None:
     done = in_process("status", folder=tmp_path)
     assert (done.code, done.err) == (0, "")
     assert "nothing here yet" in done.out.splitlines()[0]

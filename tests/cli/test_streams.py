@@ -1,4 +1,4 @@
-"""Where results go, in which format: files, devices, pipes and terminals of every kind."""
+"""Destination and format of results: files, devices, pipes and terminals."""
 
 import io
 import json
@@ -54,7 +54,7 @@ def test_output_file_is_replaced_and_holds_what_standard_output_would(
 @pytest.mark.parametrize(
     ("output", "code", "reason"), [("data", 1, "folder"), ("absent/result", 2, "no such folder")]
 )
-def test_output_that_cannot_be_is_refused_before_any_work(
+def test_an_impossible_output_is_refused_before_any_work(
     home: Path, command: str, output: str, code: int, reason: str
 ) -> None:
     before = hashes(home)
@@ -63,7 +63,7 @@ def test_output_that_cannot_be_is_refused_before_any_work(
     assert hashes(home) == before
 
 
-def test_an_output_is_no_table_of_text_under_the_name_of_another_kind(home: Path) -> None:
+def test_an_unsupported_suffix_never_gets_a_text_table(home: Path) -> None:
     outcome = in_process(*COMMANDS["predict"], "--output", "forecast.xlsx", folder=home)
     assert_one_error(outcome, 2, "(--output forecast.xlsx)", "found .xlsx, expected .csv, .json")
     assert not (home / "forecast.xlsx").exists()
@@ -75,7 +75,7 @@ def test_an_output_is_no_table_of_text_under_the_name_of_another_kind(home: Path
 @pytest.mark.parametrize(
     ("file", "code"), [("data", 1), ("absent/result", 2), ("-", 2), ("/dev/full", 1)]
 )
-def test_side_file_that_cannot_be_is_refused(
+def test_an_impossible_side_file_is_refused(
     home: Path, command: str, option: str, file: str, code: int
 ) -> None:
     looks = {"data/looks.json", "data/models/.looks"}
@@ -103,7 +103,7 @@ def test_full_device_as_standard_output_is_an_error(home: Path, forks: ForkServe
     assert last == "lstmcli: error: cannot write the output: No space left on device"
 
 
-def test_closed_pipe_is_no_error(home: Path, forks: ForkServer) -> None:
+def test_a_closed_pipe_is_not_an_error(home: Path, forks: ForkServer) -> None:
     """More than the pipe holds is still to be written when its reader leaves."""
     (home / "long.csv").write_text(csv_text(walk(5000)))
     os.mkfifo(home / "pipe")
@@ -118,7 +118,7 @@ def test_closed_pipe_is_no_error(home: Path, forks: ForkServer) -> None:
     assert "rror" not in done.err
 
 
-def test_closed_standard_streams_are_no_error(home: Path, forks: ForkServer) -> None:
+def test_closed_standard_streams_are_not_an_error(home: Path, forks: ForkServer) -> None:
     closed = dict.fromkeys(("stdin", "stdout", "stderr"))
     command = ("predict", "--quiet", "-o", "kept")
     assert forks.run(*command, folder=home, streams=closed).code == 0
@@ -205,7 +205,7 @@ def test_terminal_gets_a_progress_bar_that_cuts_no_number(
     assert width == 100 or "\u2026" not in bar
 
 
-def test_verbose_prints_a_line_an_epoch_to_standard_error(home: Path) -> None:
+def test_verbose_prints_one_line_per_epoch_to_standard_error(home: Path) -> None:
     done = in_process(*COMMANDS["train"], "--verbose", "--format", "json", folder=home)
     json.loads(done.out)
     epochs = [line for line in done.err.splitlines() if line.startswith("epoch ")]
@@ -283,7 +283,7 @@ def test_a_file_has_the_format_of_its_suffix_and_is_named(home: Path, name: str,
     assert (home / name).read_bytes() == (home / "asked").read_bytes()
 
 
-def test_a_format_that_is_asked_for_wins_over_the_suffix(home: Path) -> None:
+def test_a_requested_format_overrides_the_suffix(home: Path) -> None:
     for env, option in (({"LSTMCLI_FORMAT": "json"}, ()), ({}, ("--format", "json"))):
         succeed("predict", *option, "-o", "r.csv", folder=home, env=env)
         assert json.loads((home / "r.csv").read_text())["command"] == "predict"
@@ -322,7 +322,7 @@ def test_quiet_keeps_the_results_of_predict_and_evaluate(
         (["--csv", "own.csv", "--output", "link.csv"], "--csv own.csv reads it"),
         (["--csv", "tables", "--output", "tables/own.csv"], "--csv tables reads it"),
         (["--symbols-file", "own.csv", "--plot", "own.csv"], "--symbols-file own.csv reads it"),
-        (["--output", "data/prices/1d/A.csv"], "data/prices is for what lstmcli stores"),
+        (["--output", "data/prices/1d/A.csv"], "data/prices is reserved for stored data"),
         (["--output", "new.csv", "--errors", "new.csv"], "--output writes it too"),
         (["--output", "new.jsonl", "--log-file", "new.jsonl"], "--log-file writes it too"),
     ],
@@ -338,7 +338,7 @@ def test_no_output_replaces_an_input_or_another_output(
     (home / "link.csv").symlink_to("own.csv")
     outcome = in_process("predict", *options, folder=home)
     assert (outcome.code, outcome.out) == (2, "")
-    assert f"{why}. Name another file." in outcome.err
+    assert f"{why}. Choose another file." in outcome.err
     assert (home / "own.csv").read_bytes() == text
     assert not (home / "new.csv").exists()
 

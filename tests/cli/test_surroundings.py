@@ -1,4 +1,4 @@
-"""Surroundings that lack what is usually there: a current folder, a HOME, a quiet library."""
+"""Unusual environments: no current folder, no HOME, libraries that print warnings."""
 
 import gc
 import json
@@ -43,8 +43,8 @@ for words in json.loads(sys.argv[1]):
 """
 
 
-def test_a_current_folder_that_is_gone_is_an_error_for_relative_paths_alone(home: Path) -> None:
-    """Three runs of one process: it is PyTorch that is slow to start there."""
+def test_a_deleted_current_folder_is_an_error_only_for_relative_paths(home: Path) -> None:
+    """Run three commands in one process, because PyTorch starts slowly there."""
     (home / "gone").mkdir()
     config = ("--config", str(home / "tiny.toml"), "--data-dir", str(home / "data"))
     runs = [["--version"], ["train", "--quiet", "--json", *config], ["status", "--json"]]
@@ -80,7 +80,7 @@ def test_no_library_says_anything_where_home_cannot_be_written(home: Path) -> No
     assert (done.code, done.err) == (0, "")
 
 
-def test_a_warning_of_a_library_is_not_for_the_user(home: Path) -> None:
+def test_warnings_of_libraries_are_hidden(home: Path) -> None:
     noisy = (
         "import logging, sys, warnings\n"
         "from lstmcli.workflows import predict\n"

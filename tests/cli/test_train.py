@@ -1,4 +1,4 @@
-"""`lstmcli train`: which settings hold, what is kept, who becomes champion, what is resumed."""
+"""`lstmcli train`: settings, saved files, promotion and resuming."""
 
 import csv
 import json
@@ -120,7 +120,7 @@ def test_format_is_taken_from_the_environment(home: Path) -> None:
     assert train(home, "--format", "csv", env=env).out.startswith("epoch,loss")
 
 
-def test_first_version_becomes_champion_unless_never_is_asked_for(home: Path) -> None:
+def test_the_first_version_becomes_champion_unless_promote_is_never(home: Path) -> None:
     assert champion(home) == ["v0001"]
     assert report_of(home, *TINY, "--name", "unsure", "--promote", "never")["promoted"] is False
     assert not (home / "data/models/unsure/champion").exists()
@@ -181,8 +181,8 @@ def test_unchanged_training_says_so_and_writes_nothing(home: Path) -> None:
     before = hashes(home)
     outcome = train(home)
     assert outcome.out == (
-        "unchanged: tiny/v0002 was made by the same settings, data and versions, so nothing was "
-        "trained. --force trains anyway.\n"
+        "unchanged: tiny/v0002 has the same settings, data and versions, so nothing was "
+        "trained. Use --force to train anyway.\n"
     )
     assert outcome.err == ""
     (header,) = train(home, "--format", "csv").out.splitlines()
@@ -253,7 +253,7 @@ def test_a_new_listing_gets_a_model_that_forecasts_it(fan_home: Path) -> None:
     done = succeed("train", *options, folder=fan_home)
     said = "no validation part of its own; taken from fan/v0001: the number of passes"
     assert said in done.err
-    assert "none: no window validates" in done.out
+    assert "none: there are no validation windows" in done.out
     assert "In use now: new/v0001, the first version." in done.out
     assert document_of(fan_home, "predict", "--csv", "new.csv", "-m", "new")["forecasts"]
     shown = in_process("models", "show", "new", folder=fan_home)
@@ -273,7 +273,7 @@ def test_the_settings_are_the_donors_unless_a_recipe_is_named(fan_home: Path) ->
     assert "the head is new: window.horizon 8, of the donor 10" in other["notes"]
 
 
-def test_gradients_by_layer_stand_in_the_history_and_beside_each_epoch(home: Path) -> None:
+def test_gradients_by_layer_are_in_the_history_and_in_each_epoch_line(home: Path) -> None:
     settings = ("--set", "model.network=rnn", "--set", "train.clip_norm=1e-6")
     done = train(home, "--name", "rnn", *settings, "--verbose")
     text = (home / "data/models/rnn/v0001/history.csv").read_text()
@@ -291,7 +291,7 @@ def test_gradients_by_layer_stand_in_the_history_and_beside_each_epoch(home: Pat
         assert f"{share:.2g} times as much at the window's start as at its end" in line
 
 
-def test_settings_that_a_network_has_no_use_for_are_named(home: Path) -> None:
+def test_settings_without_effect_on_a_network_are_reported(home: Path) -> None:
     linear = ("--promote", "never", "--set", "model.network=linear")
     done = train(home, *linear, "--set", "model.kernel_size=5")
     assert done.err.splitlines() == [

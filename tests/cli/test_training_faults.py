@@ -1,4 +1,4 @@
-"""Training that cannot be: too few rows, a network that explodes, no such device, a lock.
+"""Training that must fail: too few rows, a diverging network, no such device, a lock.
 
 The numbers are the rows of the list of faults that the tool survives.
 """
@@ -42,7 +42,7 @@ def assert_enough_is_what_is_asked_for(run: Callable[[int], Outcome], *words: st
 
 
 @pytest.mark.parametrize(("context_length", "horizon"), [(10, 5), (30, 2), (5, 12)])
-def test_as_many_rows_as_are_asked_for_are_enough_and_fewer_are_not(
+def test_the_requested_number_of_rows_is_enough_and_one_less_is_not(
     home: Path, context_length: int, horizon: int
 ) -> None:
     sizes = (f"--set=window.context_length={context_length}", f"--set=window.horizon={horizon}")

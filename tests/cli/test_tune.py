@@ -1,4 +1,4 @@
-"""`lstmcli tune`: what it shows and keeps, how it ends, and how it goes on after a kill."""
+"""`lstmcli tune`: its output, files and exit codes, and resuming after a kill."""
 
 import csv
 import importlib.util
@@ -52,7 +52,7 @@ def test_every_format_has_the_same_trials_ranked(place: Path) -> None:
     assert sum(line.startswith("0 (recipe) ") for line in lines) == 1
     assert [" * " in line for line in lines[3:5]] == [True, False]
     assert re.search(r"^(Trial \d was best of 2:|The recipe itself was best)", outcome.out, re.M)
-    assert lines[-1].endswith("kept as a recipe: data/tuning/tiny/tiny-tuned.toml")
+    assert lines[-1].endswith("as a recipe: data/tuning/tiny/tiny-tuned.toml")
     found = tuned(place, "--trials", 2)
     assert (found["study"], found["objective"], len(found["folds"])) == ("tiny", "rmse", 3)
     assert found["best"] == found["trials"][0]["number"]
@@ -90,7 +90,7 @@ def test_the_recipe_trains_and_evaluate_counts_the_trials(place: Path) -> None:
     assert said not in untuned
 
 
-def test_verbose_has_a_line_a_trial_and_quiet_none(place: Path) -> None:
+def test_verbose_prints_one_line_per_trial_and_quiet_none(place: Path) -> None:
     lines = tune(place, "--trials", 2, "--verbose").err.splitlines()
     assert [line.partition(":")[0] for line in lines] == ["trial 0 (1 of 2)", "trial 1 (2 of 2)"]
     assert "model.hidden_sizes [4]; 6 epochs" in lines[0]
@@ -133,7 +133,7 @@ def test_without_the_extra_the_command_names_it(
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
-def test_after_a_signal_the_same_command_goes_on_to_the_same_end(
+def test_after_a_signal_the_same_command_reaches_the_same_result(
     number: signal.Signals, place: Path, forks: ForkServer
 ) -> None:
     whole = tuned(place, "--trials", 4, "--name", "whole")["trials"]

@@ -1,4 +1,4 @@
-"""A model for each symbol, as a user meets it: train two, forecast both, prefer another."""
+"""One model per symbol, from the user's view: train two, forecast both, prefer another."""
 
 import json
 import shlex
@@ -81,7 +81,7 @@ def test_a_table_of_a_point_model_and_one_of_ranges_has_the_columns_of_both(home
     assert "q0.5" not in alone.splitlines()[0]
 
 
-def test_evaluate_judges_each_by_its_own_model(two: Path) -> None:
+def test_evaluate_uses_the_own_model_of_each_symbol(two: Path) -> None:
     whole = document_of(two, "evaluate", "AAPL", "MSFT")
     found = whole["evaluations"]
     assert whole["summary"] == [each["summary"] for each in found]
@@ -145,7 +145,7 @@ def test_symbols_choose_among_a_models_own_files_where_the_store_has_none(home: 
     assert document_of(home, "evaluate", "BAC")["models"] == ["pool/v0001"]
 
 
-def test_a_symbol_that_is_nowhere_says_what_was_meant_or_that_its_fetch_failed(home: Path) -> None:
+def test_an_unknown_symbol_gets_a_suggestion_or_the_reason_of_its_failed_fetch(home: Path) -> None:
     done = run(home, "predict", "APPL")
     assert_one_error(done, 4, "no prices stored (APPL)", "Did you mean AAPL?", "fetch APPL")
     end = dict(command="fetch", run_id="1", exit_code=4, started="2026-01-01T00:00:00+00:00")

@@ -1,4 +1,4 @@
-"""The second example from end to end: months ahead, beside the same months of the year before."""
+"""The second example end to end: months ahead, compared with the same months a year before."""
 
 import shutil
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""`evaluate --without FEATURE`: does an input help? On made-up data where the answer is known."""
+"""`evaluate --without FEATURE`: does an input help? On synthetic data with a known answer."""
 
 import json
 from pathlib import Path
@@ -99,12 +99,12 @@ def test_too_few_windows_are_no_answer(folder: Path) -> None:
     assert words in " ".join(done.out.split())
 
 
-def test_windows_of_refits_are_taken_where_they_are_asked_for(folder: Path) -> None:
+def test_windows_of_refits_are_used_if_requested(folder: Path) -> None:
     found = document(folder, "volume", "--refits", "24", "--horizon", "1")
     assert found["without"]["n_independent"] == 24
 
 
-def test_what_cannot_be_left_out_is_a_usage_error(folder: Path) -> None:
+def test_a_feature_that_cannot_be_left_out_is_a_usage_error(folder: Path) -> None:
     for feature, why in {
         "close": "a fan the close",
         "column:Moon": "the model reads close, volume, column:Driver, column:Noise@1",

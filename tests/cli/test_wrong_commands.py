@@ -1,6 +1,6 @@
-"""Command lines that are wrong in the ways of people: what is said of each, and its exit code.
+"""Typical wrong command lines, each with its error and exit code.
 
-None of them asks the feed or leaves anything behind.
+None of them sends a request or leaves files behind.
 """
 
 import re
@@ -46,16 +46,20 @@ WRONG = [
     ("delete AAPL", 2, "Use lstmcli data remove SYMBOL, or lstmcli models prune NAME --keep N."),
     ("demo", 2, "Use lstmcli train --config lab-corrected"),
     ("forecast", 2, "no symbols. Name some: lstmcli forecast AAPL, or pass"),
-    ("forecast AAPL --retrain-after often", 2, "found 'often', expected a time as 90s, 15m"),
+    (
+        "forecast AAPL --retrain-after often",
+        2,
+        "found 'often', expected a duration such as 90s, 15m",
+    ),
     ("forecast AAPL --as-of 2025-01-02", 2, "It is an option of predict."),
     ("models delete tiny", 2, "Use lstmcli models prune NAME --keep N."),
     ("data delete AAPL", 2, "Use lstmcli data remove SYMBOL."),
     ("data", 2, "missing command. See lstmcli data --help."),
-    ("predict --output out.yaml", 2, "not a kind of output (--output out.yaml): found .yaml"),
+    ("predict --output out.yaml", 2, "unsupported output format (--output out.yaml): found .yaml"),
     ("status --data-dir prices.csv", 2, "found the file 'prices.csv', expected a folder"),
     ("models use tiny/v0001", 2, "A name means its champion: lstmcli models use tiny."),
     ("evaluate prices.csv", 2, "not a symbol (prices.csv). Pass a file with --csv."),
-    ("predict --explain --format csv", 2, "no table of rows (--explain --format csv) ... json"),
+    ("predict --explain --format csv", 2, "not a table of rows (--explain --format csv) ... json"),
     ("predict --explain --format jsonl -m x", 2, "(--explain --format jsonl)"),
     ("evaluate --plot - --format json", 2, "two results on standard output"),
     # An option that does not exist
@@ -76,7 +80,7 @@ WRONG = [
     ("evaluate --epochs 5", 2, "Did you mean lstmcli train --set train.epochs=5?"),
     ("--bogus", 2, "no such option (--bogus). See lstmcli --help."),
     # A value of an option
-    ("predict --as-of 31.12.2025", 2, "found '31.12.2025', expected a day as 2025-12-31."),
+    ("predict --as-of 31.12.2025", 2, "found '31.12.2025', expected a date such as 2025-12-31."),
     ("predict --as-of 2999-01-01", 2, "--as-of 2999-01-01"),
     ("predict --as-of 1999-01-01", 4, "Pass --as-of 2017-07-10 or a later day."),
     ("predict --format xml", 2, "found 'xml', expected table, json, jsonl, csv or parquet."),
@@ -88,12 +92,12 @@ WRONG = [
     ("predict --threads -1", 2, "found '-1', expected a whole number from 0 to 1024."),
     ("predict --horizon 1.5", 2, "found '1.5', expected a whole number from 1 to 1000."),
     ("fetch A --rate 0", 2, "found '0', expected a number from 0.01 to 100."),
-    ("fetch A --timeout 5x", 2, "found '5x', expected a time as 90s, 15m, 26h or 8d."),
+    ("fetch A --timeout 5x", 2, "found '5x', expected a duration such as 90s, 15m, 26h or 8d."),
     ("fetch A --timeout 0", 2, "found '0', expected at least 0.1s."),
     ("fetch A --rate -1", 2, "cannot use --rate"),
     ("fetch A --max-wait -1", 2, "cannot use --max-wait"),
     ("train --promote-level 0.7", 2, "cannot use --promote-level: found '0.7' ... to 0.2."),
-    ("status --max-age yesterday", 2, "found 'yesterday', expected a time as"),
+    ("status --max-age yesterday", 2, "found 'yesterday', expected a duration"),
     ("status nightly", 2, "found 'nightly', expected fetch, train, predict, forecast or evaluate."),
     ("evaluate --start 2018-08-01 --end 2018-01-01", 2, "the start is after the end"),
     ("evaluate --start 2030-01-01", 4, "run from 2017-06-26 to 2018-08-31"),
@@ -154,8 +158,8 @@ WRONG = [
     ("data import", 2, "[NAME=]FILE is missing. See lstmcli data import --help."),
     ("predict --symbols-file nofile", 2, "cannot read the symbols (nofile): No such file"),
     ("predict --plot fan.jpg", 2, "found .jpg, expected .png or .svg"),
-    ("predict --plot nodir/fan.png", 2, "Make it first: mkdir -p nodir."),
-    ("predict -o nodir/f.csv", 2, "Make it first: mkdir -p nodir."),
+    ("predict --plot nodir/fan.png", 2, "Create it first: mkdir -p nodir."),
+    ("predict -o nodir/f.csv", 2, "Create it first: mkdir -p nodir."),
     ("evaluate --report x.pdf", 2, "found .pdf, expected .html"),
     ("evaluate --plot walk.gif", 2, "expected .png or .svg"),
     ("evaluate --plot none/walk.png", 2, "no such folder"),
@@ -211,7 +215,7 @@ def test_a_wrong_value_names_the_variable_that_it_came_from(
     assert_one_error(outcome, 2, f"cannot use {name}: found '{value}', expected")
 
 
-def test_what_is_named_in_place_of_a_wrong_word_exists() -> None:
+def test_commands_suggested_for_a_wrong_word_exist() -> None:
     known = (*COMMANDS, *VERBS)
     for use, words in help._COMMANDS.items():
         for part in use.split("lstmcli "):

@@ -1,4 +1,4 @@
-"""Forecasts to draw, for the tests of pictures and of drawings in the terminal."""
+"""Sample forecasts for the tests of pictures and terminal plots."""
 
 import numpy as np
 

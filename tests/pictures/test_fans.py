@@ -1,4 +1,4 @@
-"""Which bands a forecast has, and how its ends, steps and windows are described."""
+"""The bands of a forecast, and the labels of its ends, steps and windows."""
 
 from dataclasses import replace
 
@@ -8,7 +8,7 @@ from lstmcli.pictures.fans import bands_of, with_change
 from tests.pictures.drawings import LEVELS, make_fan, make_walk
 
 
-def test_bands_are_those_whose_two_levels_are_there():
+def test_bands_need_both_levels():
     quantiles = np.arange(14.0).reshape(2, 7)
     found = bands_of(LEVELS, quantiles)
     assert [nominal for nominal, _, _ in found] == [0.5, 0.8, 0.95]
@@ -22,7 +22,7 @@ def test_bands_without_both_levels_are_left_out():
     assert [each[0] for each in bands_of((0.1, 0.5, 0.75, 0.9), np.zeros((3, 4)))] == [0.8]
 
 
-def test_bands_bear_levels_that_rounding_has_touched():
+def test_bands_accept_rounded_levels():
     levels = tuple(np.arange(1, 20) * 0.05)  # 0.15000000000000002 and the like
     assert [each[0] for each in bands_of(levels, np.zeros((1, 19)))] == [0.5, 0.8]
 
@@ -37,7 +37,7 @@ def test_the_ends_of_a_fan_are_those_of_its_median_and_its_80_percent_band():
     assert [text for _, text in make_fan(point=True).ends()] == [fan.ends()[1][1]]
 
 
-def test_a_step_is_described_with_what_happened_where_it_has():
+def test_a_step_is_described_with_the_actual_price_if_known():
     fan = make_fan(known=1, horizon=2)
     first, second = fan.steps()
     assert first.startswith(f"{fan.dates[0]}, step 1: {fan.median[0]:.2f} (0.0 %), 80 % range ")

@@ -1,4 +1,4 @@
-"""Drawings inside a page: no address, no name of their own, colours that follow a dark screen."""
+"""Drawings in a page: no URLs, no ids of their own, colours that follow the dark theme."""
 
 import re
 import xml.etree.ElementTree as ElementTree
@@ -61,7 +61,7 @@ def test_a_drawing_has_no_address_no_style_sheet_and_no_named_group(name):
 
 
 @for_each("name", DRAWINGS)
-def test_every_colour_of_a_drawing_follows_the_screen(name):
+def test_every_colour_of_a_drawing_follows_the_theme(name):
     styles = [element.get("style", "") for element in parsed(name).iter()]
     found = set(re.findall(r"[\w-]+: #[0-9a-fA-F]*", "; ".join(styles)))
     assert found
@@ -78,7 +78,7 @@ def test_every_colour_has_its_dark_twin():
     assert [name for name in COLOURS if f"--{name}:" not in dark] == []
 
 
-def test_two_drawings_share_no_name_unless_it_stands_for_the_same():
+def test_two_drawings_share_an_id_only_for_the_same_content():
     named: dict[Any, set[bytes]] = {}
     for name in DRAWINGS:
         for element in parsed(name).iter():
@@ -90,7 +90,7 @@ def test_two_drawings_share_no_name_unless_it_stands_for_the_same():
     assert inline(draw, SIZE, *data) == drawn("fan")
 
 
-def test_texts_are_escaped_and_no_formula():
+def test_texts_are_escaped_and_not_read_as_formulas():
     def draw(axes):
         axes.text(0, 0, "<b> $x$ & 'y'", parse_math=False)
 
@@ -98,7 +98,7 @@ def test_texts_are_escaped_and_no_formula():
     assert "<b> $x$ & 'y'" in [element.text for element in root.iter("text")]
 
 
-def test_a_value_of_the_page_is_no_markup_and_cannot_turn_the_words():
+def test_a_value_cannot_inject_markup_or_reorder_the_text():
     assert page._dated("<b> \u202e 2020-01-02") == r"&lt;b&gt; \u202e <time>2020-01-02</time>"
 
 
@@ -120,7 +120,7 @@ def texts_of(name):
     return [each.text for each in parsed(name).iter("title")]
 
 
-def test_a_browser_shows_the_values_where_the_pointer_is():
+def test_a_browser_shows_the_values_as_tooltips():
     assert texts_of("fan") == FAN.steps()
     assert texts_of("walk") == list(map(str, make_walk().windows))
     skills = ["+10.0 % against naive, +10.0 % against drift", "+nan", "-20.0 % against naive"]
@@ -130,7 +130,7 @@ def test_a_browser_shows_the_values_where_the_pointer_is():
     assert sorted(texts_of("moves")) == sorted(DRAWINGS["moves"][1].names)
 
 
-def test_words_in_a_table_stand_at_the_left_and_numbers_at_the_right():
+def test_texts_are_left_aligned_and_numbers_right_aligned():
     rows = [["a", "1", "always up", "-"], ["b", "-2.5 %", "-", "1 to 2"]]
     table = make_table("", ["", "Number", "Words", "Range"], rows)
     assert [page._is_numeric(column) for column in table.columns] == [False, True, False, True]

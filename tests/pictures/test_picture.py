@@ -1,4 +1,4 @@
-"""Picture files: what is in them, that they are whole, and that they never change by chance."""
+"""Picture files: complete, reproducible, and with the expected content."""
 
 import importlib.util
 import re
@@ -38,7 +38,7 @@ def drawn(draw, shown, *, columns=1, **figure):
     return axes
 
 
-def test_a_png_is_a_png_of_the_size_meant(tmp_path):
+def test_a_png_has_the_requested_size(tmp_path):
     path = tmp_path / "fan.png"
     write_picture([make_fan(known=5)], path)
     data = path.read_bytes()
@@ -73,7 +73,7 @@ def test_the_picture_names_everything_in_it(tmp_path):
     assert words[-7:] == [*legend, "naive (no change)", "actual"]
 
 
-def test_a_point_forecast_has_no_bands_and_what_has_not_happened_is_not_drawn(tmp_path):
+def test_a_point_forecast_has_no_bands_and_future_prices_are_not_drawn(tmp_path):
     write_picture([make_fan(point=True)], path := tmp_path / "fan.svg")
     assert words_of(path)[-3:] == ["history", "forecast", "naive (no change)"]
 
@@ -119,7 +119,7 @@ def test_prices_over_more_than_a_factor_of_three_are_drawn_on_a_logarithmic_scal
     assert len([tick for tick in axes.get_yticks() if low <= tick <= high]) >= 3
 
 
-def test_labels_of_a_narrow_fan_do_not_lie_on_one_another():
+def test_labels_of_a_narrow_fan_do_not_overlap():
     fan = make_fan(history=np.r_[1.0, np.full(59, 100.0)])
     axes = drawn(draw_fan, fan, layout="constrained")
     texts = [text for _, text in fan.ends()]
@@ -193,7 +193,7 @@ def test_an_odd_fan_is_drawn_without_a_warning(fan, tmp_path):
     write_picture([fan], tmp_path / "fan.png")
 
 
-def test_no_state_is_left_and_no_style_of_the_users_is_taken(tmp_path):
+def test_drawing_leaves_no_state_and_ignores_the_users_style(tmp_path):
     fan = make_fan()
     write_picture([fan], tmp_path / "plain.png")
     with matplotlib.rc_context({"axes.facecolor": "red", "font.size": 40}):

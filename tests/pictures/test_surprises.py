@@ -1,4 +1,4 @@
-"""Pictures of anomalies: which symbols come first, what is drawn, what is said above it."""
+"""Pictures of anomalies: order of symbols, drawings and titles."""
 
 from pathlib import Path
 
@@ -35,7 +35,7 @@ def report(judged: int = 20) -> AnomalyReport:
     )
 
 
-def test_symbols_with_a_surprise_come_first_and_say_how_many_chance_would_bring() -> None:
+def test_symbols_with_a_surprise_come_first_with_the_number_expected_by_chance() -> None:
     first, second = surprises(report())
     assert first.title == "BBB: 95 % ranges up to 2020-01-30"
     assert first.words == "by mine/v0001; 1 of 20 moves below 0.1 %, 0.02 expected; Adj Close"

@@ -1,4 +1,4 @@
-"""Fans in characters: what stands where, in UTF and in ASCII, with colours and without."""
+"""Fans as terminal plots: layout in UTF and ASCII, with and without colours."""
 
 import io
 import re
@@ -49,7 +49,7 @@ def test_bands_lie_inside_one_another_and_open_to_the_right():
 
 
 @for_each("encoding", ["ascii", "latin-1", "cp1252", None])
-def test_a_stream_that_is_not_utf_gets_ascii(encoding):
+def test_a_stream_without_utf_gets_ascii(encoding):
     stream = io.TextIOWrapper(io.BytesIO(), encoding) if encoding else io.StringIO()
     text = text_plot([rising("價", known=4)], 80, stream=stream)
     text.encode("ascii")

@@ -1,4 +1,4 @@
-"""The tables of an explanation, and lines that say no more than the numbers do."""
+"""The tables of an explanation, and sentences that agree with the numbers."""
 
 import json
 
@@ -80,10 +80,10 @@ def test_gates_are_shown_by_thirds() -> None:
     assert forget == ["1", "forget", *(f"{third:.3f}" for third in thirds), "1.000"]
 
 
-def test_a_network_without_gates_is_said_to_have_none() -> None:
+def test_a_network_without_gates_is_reported() -> None:
     found = an_explanation(np.full(24, 0.01))
     bare = Explanation(found.symbol, found.dates, found.steps, found.median, found.width, ())
-    assert "AAA: this network has no gates; it read 24 months." in shown(bare, "month")
+    assert "AAA: this network has no gates; it reads 24 months." in shown(bare, "month")
 
 
 def test_the_reading_names_the_strongest_bar_and_what_is_left_of_it() -> None:
@@ -114,13 +114,13 @@ def test_a_memory_without_an_end_in_the_window_is_not_called_short() -> None:
     )
 
 
-def test_the_step_read_is_the_last_where_the_horizon_is_short() -> None:
+def test_a_short_horizon_is_explained_at_its_last_step() -> None:
     found = an_explanation(np.full(24, 0.01), steps=(1, 5, 12))
     assert "at step 12 most" in readings(found, "month")[1]
-    assert "at step 12. What is outside" in shown(found, "month")
+    assert "at step 12. Masking" in shown(found, "month")
 
 
-def test_nothing_moved_has_no_table() -> None:
+def test_without_any_effect_there_is_no_table() -> None:
     text = shown(an_explanation(np.zeros(BARS)))
     assert "how the" not in text.replace("how the gates", "")
     assert text.count("no bar moves") == 2

@@ -1,4 +1,4 @@
-"""The long table: one row a symbol, cutoff and step, in prices; as rows, as CSV, as Parquet."""
+"""The long table: one row per symbol, cutoff and step, as rows, CSV and Parquet."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -62,7 +62,7 @@ def test_rows_are_prices_on_the_last_close() -> None:
     assert second["flat_high"] == pytest.approx(50 * np.exp(0.2 * 0.01 * 2**0.5))
 
 
-def test_fan_has_a_column_a_level_and_its_chance_of_a_rise() -> None:
+def test_a_fan_has_one_column_per_level_and_its_chance_of_a_rise() -> None:
     first, second = backtest_rows(BACKTEST, KNOWN, ["fan/v0001"], shown=True)
     assert list(first) == [*COLUMNS, "shown", "q0.025", "q0.5", "q0.975"]
     assert first["q0.5"] == first["median"] == pytest.approx(55.0)
@@ -149,7 +149,9 @@ def test_control_characters_in_names_are_escaped_in_a_csv(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("name", ["long.csv", "long.parquet"])
-def test_an_error_of_the_evaluation_is_not_the_files(tmp_path: Path, name: str) -> None:
+def test_an_error_in_the_evaluation_is_not_reported_as_a_file_error(
+    tmp_path: Path, name: str
+) -> None:
     path = tmp_path / name
     path.write_text("old")
 
@@ -166,7 +168,7 @@ def test_an_error_of_the_evaluation_is_not_the_files(tmp_path: Path, name: str) 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full")
 @pytest.mark.parametrize("name", ["full", "full.parquet"])
-def test_an_error_of_the_file_is_the_files(tmp_path: Path, name: str) -> None:
+def test_a_file_error_is_reported_as_such(tmp_path: Path, name: str) -> None:
     (tmp_path / name).symlink_to("/dev/full")
 
     def evaluation() -> None:
@@ -191,10 +193,10 @@ def test_only_models_that_are_named_are_written_with_their_levels(tmp_path: Path
     assert names[-1] == "q0.975"
 
 
-def test_name_that_is_not_there_is_an_error_and_the_old_file_stays(tmp_path: Path) -> None:
+def test_an_unknown_name_is_an_error_and_keeps_the_old_file(tmp_path: Path) -> None:
     path = tmp_path / "long.csv"
     path.write_text("old")
-    words = "there are point, fan/v0001, naive"
+    words = "expected point, fan/v0001, naive"
     with pytest.raises(UsageError, match=words), forecasts_file(str(path), ["drfit"]) as on_windows:
         on_windows(BACKTEST, KNOWN, True)
     assert path.read_text() == "old"

@@ -1,4 +1,4 @@
-"""Where results may go is settled before any work is done."""
+"""Writing results: early checks, every format, whole files or none."""
 
 import csv
 import io
@@ -71,7 +71,7 @@ def test_parquet_is_not_for_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     check_output(None, "json")
 
 
-def test_json_takes_what_is_complete_only_when_the_rest_is_written(tmp_path: Path) -> None:
+def test_json_reads_late_values_after_the_forecasts_are_written(tmp_path: Path) -> None:
     notes: list[str] = []
 
     def items() -> Iterator[int]:
@@ -104,7 +104,7 @@ cells = st.none() | st.floats()
 
 
 @given(numbers=st.lists(cells), words=st.lists(st.text(), min_size=1))
-def test_many_rows_are_what_the_csv_module_writes(
+def test_many_rows_equal_the_output_of_the_csv_module(
     numbers: list[float | None], words: list[str]
 ) -> None:
     kinds: dict[str, Any] = {"i": 3, "b": True, "none": None, "mixed": "x", "0": 0.0}
@@ -120,14 +120,14 @@ def test_many_rows_are_what_the_csv_module_writes(
     assert rows_csv(rows) == text.getvalue()
 
 
-def test_a_column_alone_is_what_the_csv_module_writes_and_no_row_a_header() -> None:
+def test_one_column_equals_the_csv_module_and_no_rows_give_a_header() -> None:
     rows: list[dict[str, Any]] = [{"a": None}, {"a": ""}, {"a": 1.0}, {"a": "x\ny"}]
     assert rows_csv(rows) == 'a\n""\n""\n1.0\nx\\ny\n'
     assert rows_csv([], ("a", "b")) == "a,b\n"
 
 
 @pytest.mark.parametrize("form", ["csv", "jsonl", "json", "parquet"])
-def test_a_result_that_fails_half_way_leaves_nothing(
+def test_a_result_that_fails_midway_leaves_no_file(
     form: Format, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def rows() -> Iterator[dict[str, int]]:

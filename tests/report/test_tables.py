@@ -1,4 +1,4 @@
-"""Tables are whole, whatever they are printed on; how figures are written for a reader."""
+"""Tables fit every output without losing rows or digits; formats of figures."""
 
 import math
 import sys
@@ -56,7 +56,7 @@ def test_rows_give_each_cell_by_its_heading() -> None:
     assert shown([table], 80) == ["Name  Last  First", "a        1      -", "b        -      2", ""]
 
 
-def test_named_columns_go_first_then_words_are_shortened() -> None:
+def test_named_columns_are_dropped_first_then_texts_are_shortened() -> None:
     rows = [["a name of some length", "1.00", "2.00", "3.00"]]
     table = make_table("", ["Name", "A", "B", "C"], rows, drop=["B", "A"])
     assert shown([table], 39)[0].split() == ["Name", "A", "B", "C"]
@@ -66,7 +66,7 @@ def test_named_columns_go_first_then_words_are_shortened() -> None:
     assert narrow[1] == "a name of some len\u2026  3.00"
 
 
-def test_no_number_is_cut_where_an_inner_column_is_dropped() -> None:
+def test_no_number_is_cut_if_an_inner_column_is_dropped() -> None:
     rows = [["a", "2026-11-25", "100.00 to 200.00", "60 %"]]
     table = make_table("", ["Name", "Date", "Range", "Up"], rows, drop=["Date"])
     assert shown([table], 32) == [
@@ -94,7 +94,7 @@ def test_a_sentence_keeps_a_figure_with_its_unit() -> None:
     assert max(map(len, shown([said], 200))) <= 80
 
 
-def test_the_note_below_a_table_is_wrapped_also_where_it_is_piped() -> None:
+def test_the_note_below_a_table_is_wrapped_even_if_piped() -> None:
     table = make_table("", ["a", "b"], [["row", "1"]])
     table.note = "It says what the figures above rest on. " * 4 + "\nAnd another line."
     *_, first, second, third, last, end = shown([table], None)
@@ -125,7 +125,7 @@ def test_next_steps_are_for_a_terminal() -> None:
     assert tables_text(steps) == ""
 
 
-def test_a_long_fact_goes_on_below_itself() -> None:
+def test_a_long_fact_wraps_within_its_column() -> None:
     facts = [fact_table([("Data", "AAPL, MSFT"), ("Device", "CPU")])]
     assert shown(facts, 80) == ["  Data    AAPL, MSFT", "  Device  CPU"]
     assert shown(facts, 16) == ["  Data    AAPL,", "          MSFT", "  Device  CPU"]
