@@ -217,7 +217,7 @@ def append_lines(path: Path, lines: bytes, *, wait: float = WAIT) -> int:
     assert lines.endswith(b"\n") or not lines
     with _naming(path, "cannot append to the file"):
         if path.exists() and not path.is_file():  # opening a pipe would wait for its reader
-            raise OSError(0, "it is no file")
+            raise OSError(0, "it is not a regular file")
         with open(path, "ab", buffering=0) as file:
             _lock(path, file.fileno(), wait)
             size, whole = _sizes(path)

@@ -88,7 +88,7 @@ def read_checkpoint(folder: Path) -> tuple[dict[str, Any], Checkpoint] | None:
         return None
     try:
         if path.is_symlink() or not path.is_file():  # to open a pipe would wait for its writer
-            raise ValueError("it is no file")
+            raise ValueError("it is not a regular file")
         with safetensors.safe_open(path, "pt") as file:
             metadata = file.metadata()
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118

@@ -292,7 +292,7 @@ def _lines(path: Path) -> Iterator[bytes]:
     """Yield the lines of a file with their ends, one at a time."""
     with file_errors("cannot read the ledger", path, ""):
         if not path.is_file():  # to open a pipe would wait for its writer
-            raise OSError(0, "it is no file")
+            raise OSError(0, "it is not a regular file")
         with open(path, "rb") as file:
             yield from file
 

@@ -198,7 +198,7 @@ def check_bundle(folder: Path) -> tuple[Metadata, Settings]:
     settings = read_settings(folder, metadata)
     with naming_file(folder / WEIGHTS) as path:
         if path.exists() and not path.is_file():  # to open a pipe would wait for its writer
-            raise ValueError("it is no file")
+            raise ValueError("it is not a regular file")
         with open(path, "rb") as file:
             check_hash(hashlib.file_digest(file, "sha256").hexdigest(), metadata.weights_sha256)
     return metadata, settings

@@ -175,7 +175,7 @@ def _load(folder: Path, *, fresh: bool) -> optuna.Study:
         inside(folder.parent.parent, path)
     with _usable(folder):
         if database.exists() and not database.is_file():  # a pipe would be waited for
-            raise OSError("it is no file")
+            raise OSError("it is not a regular file")
         for name in _REMOVED if fresh else ():
             (folder / name).unlink(missing_ok=True)
     if (folder / _OF_VERSION_0_1).exists():

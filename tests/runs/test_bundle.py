@@ -161,7 +161,7 @@ def test_a_file_that_is_missing_too_large_or_a_pipe_is_refused(bundle: Path, nam
     (bundle / name).unlink()
     refused(bundle, f"{name}: No such file")
     os.mkfifo(bundle / name)
-    refused(bundle, f"{name}: it is no file")
+    refused(bundle, f"{name}: it is not a regular file")
 
 
 @pytest.mark.parametrize("name", FILES[:3])

@@ -182,9 +182,11 @@ def test_a_record_reads_one_byte_of_the_ledger_and_no_other_month(
 def test_a_month_that_is_no_file_is_named_and_not_waited_for(tmp_path: Path, kind: str) -> None:
     (tmp_path / "ledger").mkdir()
     os.mkfifo(tmp_path / PLACE) if kind == "pipe" else (tmp_path / PLACE).mkdir()
-    with pytest.raises(FileError, match=r"cannot read the ledger .*2026-01.*it is no file"):
+    with pytest.raises(
+        FileError, match=r"cannot read the ledger .*2026-01.*it is not a regular file"
+    ):
         read(tmp_path)
-    with pytest.raises(FileError, match="it is no file"):
+    with pytest.raises(FileError, match="it is not a regular file"):
         append(tmp_path, entries(1))
     append(tmp_path, entries(1, issued="2026-02-02T22:00:00Z"))
 

@@ -292,5 +292,5 @@ def test_no_link_in_a_study_is_followed_out_of_the_data_folder(tmp_path: Path, n
 
 def test_a_database_that_is_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / DATABASE)
-    with pytest.raises(FileError, match="it is no file"), opened(tmp_path):
+    with pytest.raises(FileError, match="it is not a regular file"), opened(tmp_path):
         pass
