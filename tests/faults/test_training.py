@@ -69,7 +69,7 @@ def test_a_training_that_is_stopped_says_what_is_kept_and_is_resumed_to_the_same
     assert (run.code, run.out) == (code, "")
     (line,) = run.err.splitlines()
     assert line.startswith("lstmcli: stopped: epoch ")
-    assert line.endswith(" of tiny is kept, --resume goes on from there")
+    assert line.endswith(" of tiny is kept, --resume continues from there")
     assert strays(home) == []
     assert is_free(home / MODEL / ".lock")
     after = hashes(home)

@@ -185,7 +185,7 @@ def test_a_flipped_bit_is_refused(bundle: Path, name: str) -> None:
     [
         ("    4,\n    3,", "    4,\n    5,", r"the settings need torch.float32 \["),
         ('    "volume",\n', "", r"the settings need torch.float\d\d \["),
-        ('scaling = "log_return"', 'scaling = "relative"', "has besides .*fitted.loc"),
+        ('scaling = "log_return"', 'scaling = "relative"', "has unexpected tensors .*fitted.loc"),
         ("horizon = 4", "horizont = 4", "config.toml: unknown key"),
         ("[window]", "[window", "config.toml"),
     ],
@@ -206,8 +206,11 @@ def changed(folder: Path, change: Callable[[dict[str, torch.Tensor]], object]) -
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        (lambda tensors: tensors.update(more=torch.ones(1)), "has besides .* more"),
-        (lambda tensors: tensors.update({"\n\x1b": torch.ones(1)}), r"has besides .* \\n\\x1b"),
+        (lambda tensors: tensors.update(more=torch.ones(1)), "has unexpected tensors more"),
+        (
+            lambda tensors: tensors.update({"\n\x1b": torch.ones(1)}),
+            r"has unexpected tensors \\n\\x1b",
+        ),
         (lambda tensors: tensors.pop("0.layers.0.bias_ih_l0"), "lacks 0.layers"),
         (lambda tensors: tensors.pop("fitted.loc"), "lacks fitted.loc"),
         (

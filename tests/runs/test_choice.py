@@ -159,7 +159,9 @@ def test_commands_that_name_no_data_take_the_only_model_or_default(tmp_path: Pat
     add(tmp_path, "mine", "AAPL")
     assert find_or_only(tmp_path, None).name == "mine"
     add(tmp_path, "other", "KO", "PG", created="2026-02-01T00:00:00+00:00")
-    with pytest.raises(UsageError, match=r"which model\?.*mine \(AAPL\), other \(2 symbols\)"):
+    with pytest.raises(
+        UsageError, match=r"several models found.*mine \(AAPL\), other \(2 symbols\)"
+    ):
         find_or_only(tmp_path, None)
     add(tmp_path, "default", "KO", "PG")
     assert find_or_only(tmp_path, None).name == "default"

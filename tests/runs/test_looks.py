@@ -191,7 +191,7 @@ def test_a_damaged_record_is_put_aside_and_reported(tmp_path: Path, damaged: byt
         found, note = record_looks(tmp_path, [LOOK])
         assert found == Looks(1, 1, {"evaluate": 1}, at_least=True)
         assert note is not None
-        assert note.endswith(f"what is left of it is kept as {aside}")
+        assert note.endswith(f"the rest of it is kept as {aside}")
         assert "1 or more earlier looks" in note
         assert "\n" not in note
         assert (tmp_path / aside).read_bytes() == damaged
