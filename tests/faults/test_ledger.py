@@ -80,7 +80,7 @@ def test_a_recording_killed_at_any_step_keeps_every_earlier_line(
 
 @EVERY_STEP
 @pytest.mark.parametrize("lasting", [False, True], ids=["once", "from-then-on"])
-def test_a_recording_that_cannot_be_written_says_so_and_leaves_no_part(
+def test_a_recording_that_cannot_be_written_is_reported_and_leaves_no_partial_line(
     prices: Path, forks: ForkServer, lasting: bool, stride: int
 ) -> None:
     succeed(*RECORD, folder=prices)

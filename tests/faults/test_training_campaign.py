@@ -110,7 +110,7 @@ class Tally:
 
 @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="needs Linux")
 @pytest.mark.parametrize("moments", [3, pytest.param(200, marks=pytest.mark.slow)])
-def test_a_training_killed_at_any_moment_is_resumed_to_the_same_bytes(
+def test_a_training_killed_at_any_moment_resumes_to_the_same_bytes(
     moments: int, forks: ForkServer, place: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for name, rows in (("one", 300), ("two", 340)):
