@@ -332,6 +332,7 @@ class Settings(_Section):
         if train.precision == "bf16" and model.network == "peephole":
             yield "train.precision bf16 needs a model.network other than peephole"
         stacks = len(model.hidden_sizes)
+        # Each stack needs a layer, which covers the bar itself and kernel_size - 1 bars before it.
         longest = (self.reach - 1) // stacks + 1
         if model.network == "cnn" and model.kernel_size > longest:
             yield (

@@ -162,6 +162,7 @@ def _naming(path: Path, what: str = "cannot write the file") -> AbstractContextM
 @contextmanager
 def _staged(path: Path) -> Iterator[_Output]:
     """Yield a temporary file that is renamed to `path` unless the block raises."""
+    # Shortened, so that a file with the longest possible name can be written too.
     name = f".{path.name[:50]}.{secrets.token_hex(_HEX_BYTES)}{TEMPORARY_SUFFIX}"
     temporary = path.with_name(name)
     try:

@@ -245,7 +245,7 @@ def find_or_only(data_dir: Path, reference: str | None, *, stands_in: bool = Fal
     if not names and stands_in:
         return ready_made()
     if not names:
-        step = "Name symbols or --csv FILE for the shipped model, or train: lstmcli train SYMBOL."
+        step = f"Name symbols or --csv FILE to use {BASE}, or train: lstmcli train SYMBOL."
         raise NoModelError("no model yet", where=where, next_step=step)
     known = read_candidates(data_dir)
     found = [each.described for each in known.own] + [name for name, _ in known.damaged]

@@ -81,7 +81,7 @@ def hindsight(metadata: Metadata, cutoff: np.datetime64) -> str | None:
     until, chosen = metadata.trained_until, metadata.validation_start
     if cutoff >= until:
         return None
-    those = f" (those from {chosen} on chose its epoch and calibration)" if chosen else ""
+    those = f" (validation from {chosen} on)" if chosen else ""
     return f"hindsight: the model was fitted on rows up to {until}, after this cutoff{those}"
 
 
@@ -91,8 +91,8 @@ def warn_hindsight(in_training: NDArray[np.bool_], until: np.datetime64) -> tupl
     if not count:
         return ()
     return (
-        f"Hindsight: {count} of {in_training.size} windows start before {until}, the last day that "
-        "the model was fitted on or chosen by, and prove nothing.",
+        f"Hindsight: {count} of {in_training.size} windows start before {until}, the last day used "
+        "to fit or choose the model, and prove nothing.",
     )
 
 
@@ -101,7 +101,7 @@ def check_unseen(first: np.datetime64, models: Mapping[str, Metadata]) -> None:
     for name, each in models.items():
         seen = each.ready_made
         if seen is not None and first <= seen.until:
-            origin = "was" if name == seen.model else f"comes from {seen.model},"
+            origin = "was" if name == seen.model else f"was trained from {seen.model}, which was"
             raise UsageError(
                 "cannot score days that the model has seen",
                 where=f"--start {first}",

@@ -141,7 +141,7 @@ def append(data_dir: Path, entries: Sequence[Entry]) -> tuple[str, ...]:
     cut = {each: append_lines(each, b"") for each in torn}
     cut[path] = append_lines(path, b"".join(map(encode, entries)))
     return tuple(
-        f"{each}: the last line was torn by a run that was killed; its {size} bytes are cut"
+        f"{each}: a killed run left a torn last line; its {size} bytes are cut"
         for each, size in cut.items()
         if size
     )

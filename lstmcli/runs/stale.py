@@ -27,7 +27,7 @@ from lstmcli.runs.registry import ModelRef
 if TYPE_CHECKING:
     from lstmcli.dataset.series import Series
 
-_GOLDEN = (5**0.5 - 1) / 2
+_GOLDEN = (5**0.5 - 1) / 2  # multiples mod 1 spread evenly, so each day gets a weight of its own
 _TOLERANCE = 1e-5  # relative; the feed's own answers differ by about 1e-7
 
 

@@ -165,6 +165,7 @@ def fan_objective(
             steps = drawn[:steps_per_batch]
         body, head = body_and_head(network)
         whole = with_extras(frame.x, None if windows.extras is None else windows.extras.at(rows))
+        # The state of a lane already covers the burn-in. A row of x is a return: one row fewer.
         x = whole if before is None else whole[:, burn_in - 1 :]
         with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
             states, after = (

@@ -131,8 +131,7 @@ def test_a_torn_last_line_is_skipped_and_cut_by_the_next_run(
     assert str(damage) == f"{folder / PLACE} line 3 is left out: its end was never written"
     (note,) = append(folder, written[2:])
     assert note == (
-        f"{folder / PLACE}: the last line was torn by a run that was killed; "
-        f"its {cut} bytes are cut"
+        f"{folder / PLACE}: a killed run left a torn last line; its {cut} bytes are cut"
     )
     assert read(folder) == (written, [])
 
@@ -142,7 +141,7 @@ def test_a_torn_line_in_the_file_of_last_month_is_cut_too(tmp_path: Path) -> Non
     os.truncate(tmp_path / PLACE, (tmp_path / PLACE).stat().st_size - 5)
     later = entries(1, issued="2026-02-02T22:00:00Z")
     (note,) = append(tmp_path, later)
-    assert "2026-01.jsonl: the last line was torn" in note
+    assert "2026-01.jsonl: a killed run left a torn last line" in note
     assert read(tmp_path) == (entries(1) + later, [])
 
 
