@@ -1,8 +1,4 @@
-"""Batches that never sink: bad symbols among good ones, signals and full disks half way.
-
-Rows 34, 36, 44 and 47 of the table of faults, as far as they meet `predict` and `train` over many
-symbols.
-"""
+"""Batches of many symbols survive bad symbols, signals and full disks (`predict` and `train`)."""
 
 import csv
 import os

@@ -1,4 +1,4 @@
-"""Row 46: clocks that are wrong, and days on which exchanges do not keep the usual hours."""
+"""Wrong clocks, and days on which exchanges do not keep their usual hours."""
 
 from datetime import UTC, datetime
 from pathlib import Path

@@ -1,7 +1,7 @@
-"""Rows 1 to 19: files that no forecast may rest on, where the tests of the commands leave a gap.
+"""Unusable input files, in addition to the tests of the commands.
 
-Importing into the store refuses what training and forecasting refuse; tables as large as anybody
-has are read in bounded memory, or refused with the limit.
+Importing into the store refuses the same files as training and forecasting; very large tables are
+read in bounded memory, or refused with the limit.
 """
 
 import resource

@@ -1,7 +1,7 @@
-"""Rows 34 and 35 for the ledger: it is killed or its disk fails at every step of a recording.
+"""The ledger under kills and disk errors at every step of a recording.
 
-Whatever was recorded before stays whole, nothing is shown that was not recorded, and the next run
-goes on where this one ended.
+Earlier records stay intact, a forecast is shown only after it was recorded, and the next run
+continues.
 """
 
 import errno

@@ -1,8 +1,8 @@
-"""Rows 30, 35, 38 and 42: champions through kills and full disks, and what is no model of ours.
+"""Champions under kills and full disks.
 
-Kills strike at every step that changes the folder, one after the other, in processes of their own;
-what comes after a kill runs in this one. After each the pointer is wholly the old one or wholly the
-new one, and what it names is there.
+Separate processes are killed at every step that changes the folder; the commands after a kill run
+in this process. After each kill the pointer is the old one or the new one, never a part, and its
+version exists.
 """
 
 import errno

@@ -1,7 +1,7 @@
-"""Rows 34, 35, 37 and 48: disks that fail, processes that die, runs that meet, links.
+"""The store under disk errors, kills, concurrent runs and links.
 
-Kills and errors strike at every step that changes the folder, one after the other, in processes of
-their own. After each, every file is wholly the old one or wholly the new one.
+Separate processes are killed or get an error at every step that changes the folder. After each,
+every file is the old one or the new one, never a part.
 """
 
 import errno

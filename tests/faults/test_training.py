@@ -1,6 +1,6 @@
-"""Rows 34 to 37 and 41 for training: what its checkpoint is worth when something goes wrong.
+"""Training under signals, kills and disk errors: the checkpoint resumes it exactly.
 
-The runs are processes of their own, stopped while they train.
+The runs are separate processes, stopped while they train.
 """
 
 import errno

@@ -1,4 +1,4 @@
-"""Files that only grow: whole lines, from several runs at once, after any crash."""
+"""Append-only files: whole lines, from concurrent runs, after any crash."""
 
 import fcntl
 import os

@@ -1,4 +1,4 @@
-"""A write that breaks off leaves the old file and nothing else."""
+"""An interrupted write leaves the old file and nothing else."""
 
 import os
 import stat

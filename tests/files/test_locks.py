@@ -1,4 +1,4 @@
-"""A lock that is refused, waited for, and freed by its holder's death."""
+"""Locks: refused, waited for, and released when their holder dies."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""A network from its settings: shapes, and the number of weights by the textbook's formula."""
+"""Networks from settings: shapes, and the number of weights by the textbook's formula."""
 
 import itertools
 from typing import Any, get_args

@@ -1,4 +1,4 @@
-"""Windows and dilated convolutions against sums over bars by hand, and how far they see."""
+"""Windows and dilated convolutions against sums by hand, and the rows they depend on."""
 
 import torch
 from hypothesis import given

@@ -1,4 +1,4 @@
-"""Gates and the peephole layer against PyTorch's own, and the equations one number at a time."""
+"""Gates and the peephole layer against PyTorch's own and against their equations."""
 
 import math
 

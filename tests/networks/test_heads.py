@@ -1,4 +1,4 @@
-"""The head reads the last state alone, and its output is linear."""
+"""The head reads only the last state, and its output is linear."""
 
 import torch
 from torch import nn

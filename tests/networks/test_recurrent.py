@@ -1,4 +1,4 @@
-"""The stack against its layers one by one, and its first weights."""
+"""The recurrent stack against its layers one by one, and its initial weights."""
 
 from typing import get_args
 

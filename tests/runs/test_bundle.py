@@ -1,4 +1,4 @@
-"""A model version comes back bit by bit, or not at all."""
+"""A loaded model version is bit-identical to the saved one, or an error."""
 
 import contextlib
 import csv

@@ -1,4 +1,4 @@
-"""A checkpoint on disk: what goes in comes out, or is told to be damaged."""
+"""A checkpoint survives a round trip, and damage to it is detected."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""Which model forecasts which symbol, and what a new model is called."""
+"""Choice of the model for a symbol, and names of new models."""
 
 import json
 from pathlib import Path

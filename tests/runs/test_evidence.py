@@ -1,4 +1,4 @@
-"""Looks made of what was scored: which model, which days, which series."""
+"""Looks at scored spans: the model, the days, the series."""
 
 from dataclasses import replace
 from pathlib import Path

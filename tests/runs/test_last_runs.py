@@ -1,4 +1,4 @@
-"""The record of the last runs: complete whatever ends at once, and never in the way."""
+"""The record of the last runs: complete under concurrency, and no obstacle if damaged."""
 
 import json
 import subprocess

@@ -1,4 +1,4 @@
-"""The ledger: only ever added to, by one run at a time, and read past any damage of a line."""
+"""The ledger: append-only, one writer at a time, readable past a damaged line."""
 
 import io
 import json

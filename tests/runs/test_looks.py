@@ -1,4 +1,4 @@
-"""The record of looks: which are one, which periods are the same, what a damaged one says."""
+"""The record of looks: identity of looks, overlap of periods, damage."""
 
 import json
 import os

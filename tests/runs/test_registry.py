@@ -1,4 +1,4 @@
-"""Names, versions, champions, what `--model` means, and what another user may have written."""
+"""Model names, versions and champions, `--model`, and files of other users."""
 
 import os
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""A study on disk: each number ends once, whatever is killed, damaged or at work next to it."""
+"""A study on disk: each trial ends once, despite kills, damage and concurrent processes."""
 
 import os
 import shutil

@@ -1,4 +1,4 @@
-"""Devices that are there, seeds that disturb no one, threads that are put back."""
+"""Available devices, seeds without side effects, restored thread counts."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""The loss of the fan against a loop over bars, steps and levels, and what each loss may see."""
+"""The loss of the fan against a loop over bars, steps and levels, and the rows it depends on."""
 
 import math
 from collections.abc import Sequence

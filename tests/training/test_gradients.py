@@ -1,4 +1,4 @@
-"""Norms against sums by hand, and a gradient that fades at a known rate."""
+"""Gradient norms against sums by hand, and a gradient that fades at a known rate."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""The loop on a network of one weight, where every number can be worked out by hand."""
+"""The training loop on a network of one weight, where every number can be computed by hand."""
 
 import itertools
 import math

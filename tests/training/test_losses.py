@@ -1,4 +1,4 @@
-"""Losses against loops over the targets that are there."""
+"""Losses against loops over the known targets."""
 
 import math
 

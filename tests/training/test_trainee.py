@@ -1,4 +1,4 @@
-"""A trainee taken down between two epochs, and taken up again by another one."""
+"""A trainee saved between two epochs and continued by another one."""
 
 import subprocess
 import sys
