@@ -1,6 +1,6 @@
 """Stock forecasts from the shell and from Python: `import lstmcli as lc`, then `lc.train("AAPL")`.
 
-The functions are those of `lstmcli.api`, which is loaded when one is used.
+The functions come from `lstmcli.api`, which is imported on first use.
 """
 
 from typing import TYPE_CHECKING, Any

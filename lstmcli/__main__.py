@@ -1,4 +1,4 @@
-"""The command line as a module: `python -m lstmcli`."""
+"""Run the command line with `python -m lstmcli`."""
 
 from lstmcli.cli.app import main
 

@@ -1,4 +1,4 @@
-"""Names of the array types that shapes in docstrings are of."""
+"""NumPy array types for annotations; docstrings give the shapes."""
 
 import numpy as np
 from numpy.typing import NDArray

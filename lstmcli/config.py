@@ -1,7 +1,7 @@
-"""The settings of a run: one frozen model a section.
+"""The settings of a run: one frozen model per section.
 
 `configs/default.toml` lists and explains every key. An unknown key is an error that names the
-nearest one. Empty text stands for "not set", since TOML has no null.
+nearest one. Empty text means "not set", since TOML has no null.
 """
 
 import json
@@ -25,11 +25,11 @@ from lstmcli.features import BAR_FEATURES, OwnInput
 from lstmcli.records import describe_fault
 
 DEFAULT_LEVELS = (0.025, *(round(0.05 * k, 2) for k in range(1, 20)), 0.975)
-PRIOR_SHARPE, PRIOR_YEARS = 0.30, 20.0  # a year; and the years of data that it weighs as much as
+PRIOR_SHARPE, PRIOR_YEARS = 0.30, 20.0  # per year; the prior's weight in years of data
 SEE_DEFAULTS = "Run: lstmcli config show."
 SHORTEST_VOLATILITY_CONTEXT = 40
 SHORTEST_BURN_IN = 20  # not below dataset.volatility.EWMA_START
-SHORTEST_SEASONAL_CONTEXT = 15  # three rows besides those of the year before
+SHORTEST_SEASONAL_CONTEXT = 15  # three rows after the twelve of the year before
 
 
 def _none_if_empty(value: object) -> object:
@@ -105,18 +105,18 @@ class Window(_Section):
 
     @property
     def bars(self) -> tuple[str, ...]:
-        """The features that are columns of the bars, or the month."""
+        """The features that are columns of the bars, and the month."""
         return tuple(name for name in self.features if name in BAR_FEATURES)
 
     @property
     def inputs(self) -> tuple[OwnInput, ...]:
-        """The features that are not: columns of the file and other series."""
+        """The other features: columns of the file and closes of other series."""
         own = (name for name in self.features if name not in BAR_FEATURES)
         return tuple(OwnInput.parse(name) for name in own)
 
 
 class Split(_Section):
-    """The rows that train, validate and test."""
+    """The rows used for training, validation and test."""
 
     method: Literal["chronological", "shuffled"] = "chronological"
     train_end: OptionalDate = None
@@ -141,7 +141,7 @@ class Model(_Section):
 
     @property
     def keeps_state(self) -> bool:
-        """Whether the network reads bar by bar and can continue from its last state."""
+        """Whether the network reads bar by bar and can continue from its last state (recurrent)."""
         return self.network in _RECURRENT
 
     @property
@@ -164,7 +164,7 @@ _USED_BY = {
 }
 
 
-FOLLOWING = ("labels", "burn_in")  # of Train; what is not set follows other settings
+FOLLOWING = ("labels", "burn_in")  # keys of Train whose defaults depend on other settings
 
 
 class Train(_Section):
@@ -236,7 +236,7 @@ class Tuning(_Section):
 
 
 class Settings(_Section):
-    """All that a run depends on besides its prices."""
+    """All settings of a run, one section each."""
 
     data: Data = Data()
     window: Window = Window()
@@ -249,11 +249,11 @@ class Settings(_Section):
 
     @model_validator(mode="after")
     def _unset_follow(self) -> Self:
-        """Choose labels that suit the head; halve a short context or chunk for the burn-in."""
+        """Default labels to those of the head, and burn_in to half of a short context or chunk."""
 
         def follow(key: str, value: object) -> None:
             train = self.train.model_copy(update={key: value})
-            train.model_fields_set.discard(key)  # so that it follows the next change too
+            train.model_fields_set.discard(key)  # still a default: recomputed on the next change
             object.__setattr__(self, "train", train)
 
         given = self.train.model_fields_set
@@ -271,7 +271,7 @@ class Settings(_Section):
         return self
 
     def _faults(self) -> Iterator[str]:
-        """Yield what does not fit together across sections."""
+        """Yield a message for each conflict between settings of different sections."""
         window, split, model, train = self.window, self.split, self.model, self.train
         direct, shuffled = model.head == "direct", split.method == "shuffled"
         if shuffled and split.embargo:
@@ -286,7 +286,7 @@ class Settings(_Section):
         if direct and "month" in window.features:
             yield "month in window.features goes with model.head recursive"
         if direct and shuffled:
-            yield "split.method shuffled, the published lab's, goes with model.head recursive"
+            yield "split.method shuffled, that of the published lab, goes with model.head recursive"
         if direct and window.context_length < SHORTEST_VOLATILITY_CONTEXT:
             yield (
                 f"window.scaling volatility needs window.context_length of at least "
@@ -304,14 +304,14 @@ class Settings(_Section):
             shortest = min(train.chunk_length, shortest)
         if self.labels_all_bars and train.burn_in >= shortest:
             half = max(SHORTEST_BURN_IN, shortest // 2)
-            mended = f"train.burn_in={half}, or an empty one (--set train.burn_in=) for the default"
+            remedy = f"train.burn_in={half}, or an empty one (--set train.burn_in=) for the default"
             if shortest <= SHORTEST_BURN_IN:
                 longer = f"train.chunk_length={2 * SHORTEST_BURN_IN} or more"
-                mended = longer if direct else "train.labels=window"
+                remedy = longer if direct else "train.labels=window"
             chunk = f"train.chunk_length ({train.chunk_length}) and " * direct
             yield (
                 f"train.burn_in must be less than {chunk}window.context_length "
-                f"({window.context_length}), found {train.burn_in}; pass {mended}"
+                f"({window.context_length}), found {train.burn_in}; pass {remedy}"
             )
         if model.network == "linear" and model.dense_sizes:
             yield (
@@ -321,7 +321,7 @@ class Settings(_Section):
         if model.network == "har" and not direct:
             yield "model.network har, a linear fan, goes with model.head direct"
         if model.network == "har" and window.inputs:
-            yield f"model.network har reads bars alone, found feature {window.inputs[0].text}"
+            yield f"model.network har reads only bars, found feature {window.inputs[0].text}"
         if model.network == "har" and train.members > 1:
             yield "train.members above 1 needs a network, found model.network har"
         if train.stateful and not model.keeps_state:
@@ -330,24 +330,25 @@ class Settings(_Section):
                 f"state from chunk to chunk, found {model.network}"
             )
         if train.precision == "bf16" and model.network == "peephole":
-            yield "train.precision bf16 needs another model.network than peephole"
+            yield "train.precision bf16 needs a model.network other than peephole"
         stacks = len(model.hidden_sizes)
+        # Each stack needs a layer, which covers the bar itself and kernel_size - 1 bars before it.
         longest = (self.reach - 1) // stacks + 1
         if model.network == "cnn" and model.kernel_size > longest:
             yield (
-                f"model.kernel_size must be at most {longest} where {stacks} stacks share "
+                f"model.kernel_size must be at most {longest} if {stacks} stacks share "
                 f"{self.reach} bars, found {model.kernel_size}"
             )
 
     def changed(self, **sections: dict[str, Any]) -> Self:
-        """Return the settings with some keys of some sections changed, which nothing checks."""
+        """Return a copy with some keys of some sections changed, without validation."""
         parts = {
             name: getattr(self, name).model_copy(update=keys) for name, keys in sections.items()
         }
         return self.model_copy(update=parts)
 
     def by_key(self) -> dict[str, str]:
-        """Return the value of every key as TOML has it, empty where it is not set."""
+        """Return the value of every key in TOML syntax, empty if it is not set."""
         return {
             f"{section}.{key}": value or "" if isinstance(value, str | None) else json.dumps(value)
             for section, table in self.model_dump(mode="json").items()
@@ -358,18 +359,18 @@ class Settings(_Section):
     def labels_all_bars(self) -> bool:
         """Whether training labels every bar of a chunk or window after its burn-in.
 
-        In a window of the recursive head one pass answers for every bar where the network reads bar
-        by bar, and the scale of a bar does not depend on later ones.
+        With the recursive head this needs a network that reads bar by bar, so that one pass gives
+        the prediction after every bar, and a scale that does not depend on later bars.
         """
         in_one_pass = self.model.keeps_state and self.window.scaling == "relative"
         return self.train.labels == "sequence" and (self.model.head == "direct" or in_one_pass)
 
     @property
     def reach(self) -> int:
-        """Rows that a network without memory sees: as many as precede every training label.
+        """Number of rows that a network without memory reads, all before its training label.
 
-        Those of the burn-in where every bar is labelled, else of the scaled window, which has fewer
-        rows than the raw one where a row is a return: over one bar, or the twelve of a year.
+        These are the burn-in if every bar is labelled, else the scaled window. That window is
+        shorter than the raw one if its rows are returns, over one bar or over twelve months.
         """
         if self.labels_all_bars and self.model.head == "direct":
             return self.train.burn_in
@@ -378,17 +379,17 @@ class Settings(_Section):
 
     @property
     def levels(self) -> tuple[float, ...]:
-        """The levels of the quantiles forecast; none for a point forecast."""
+        """The levels of the forecast quantiles; empty for a point forecast."""
         return self.forecast.quantile_levels if self.model.head == "direct" else ()
 
     @property
     def purge(self) -> int:
-        """Cutoffs left out between two parts; the horizon unless set."""
+        """Number of cutoffs dropped between two parts; the horizon unless set."""
         return self.window.horizon if self.split.purge is None else self.split.purge
 
     @property
     def step_size(self) -> int:
-        """Rows from one test cutoff to the next; the horizon unless set."""
+        """Number of rows from one test cutoff to the next; the horizon unless set."""
         return self.evaluate.step_size or self.window.horizon
 
 
@@ -397,7 +398,7 @@ def check_settings(
 ) -> Settings:
     """Turn plain tables into Settings; raise UsageError naming the first wrong key.
 
-    where : the file in words. changed : the text of the --set that changed a key, by key.
+    where : the source, for messages. changed : the text of the --set that changed a key, by key.
     """
     try:
         return Settings.model_validate(tree)
@@ -421,12 +422,12 @@ def check_settings(
 
 def keys() -> list[str]:
     """Return every key of the settings as `section.key`, in order."""
-    sections = Settings().model_dump()  # which includes keys that are not set
+    sections = Settings().model_dump()  # includes keys that are not set
     return [f"{name}.{key}" for name, section in sections.items() for key in section]
 
 
 def nearest_key(key: str, known: Sequence[str] = ()) -> str:
-    """Return a question that names the keys most like a key, which may lack its section."""
+    """Return a "Did you mean" question with the nearest keys; `key` may lack its section."""
     known = known or keys()
     if key in known:
         return ""
@@ -440,5 +441,5 @@ def nearest_key(key: str, known: Sequence[str] = ()) -> str:
 
 
 def given(**options: Any) -> dict[str, Any]:
-    """Return the options that are not None; for the others the default of a call holds."""
+    """Return the options that are not None, so that a call uses its defaults for the others."""
     return {name: value for name, value in options.items() if value is not None}

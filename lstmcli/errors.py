@@ -1,19 +1,19 @@
-"""The errors that a user can meet, each with the exit code it ends the command with.
+"""The errors that a user can see, each with the exit code of the command.
 
 LstmcliError                1  failed
 ├── FileError               1  a file cannot be read or written
 │   └── MissingFileError    2  a file that the command names does not exist
-├── ModelError              1  a model is damaged or of another kind
-│   └── NoModelError        4  there is no such model or version
-├── TrainingError           1  training broke down
-├── TaskError               1  a task on a cluster broke down
+├── ModelError              1  a model is damaged or in another format
+│   └── NoModelError        4  the model or version does not exist
+├── TrainingError           1  training failed
+├── TaskError               1  a task on a cluster failed
 ├── LeakError               1  the leak audit found that later bars were used
 ├── UsageError              2  an option, a recipe or a symbol is wrong
-├── PartialError            3  some symbols failed, the others are done
-├── DataError               4  no data, or data that cannot be used
+├── PartialError            3  some symbols failed, the others succeeded
+├── DataError               4  no data, or unusable data
 ├── LockedError             5  another run holds the lock
 ├── NetworkError            6  the network or the feed failed
-└── FoundError              7  something was found, where that is to fail
+└── FoundError              7  something was found, and an option makes that a failure
 
 Every message is one line, `WHAT (WHERE): WHY. NEXT STEP`.
 """
@@ -27,15 +27,15 @@ from typing import Self
 
 
 def common_exit_code(codes: Iterable[int]) -> int:
-    """Return the exit code that all failures share, or that of unsuitable data."""
+    """Return the exit code that all failures share, or that of DataError if they differ."""
     different = set(codes)
     return different.pop() if len(different) == 1 else DataError.exit_code
 
 
 def did_you_mean(word: str, names: Iterable[str] | Mapping[str, str]) -> str:
-    """Return a question that names what is spelled most like a word, or an empty text.
+    """Return "Did you mean X?" for the name closest to a word, or an empty text.
 
-    names : the names, or for each name the words that stand for it in the question.
+    names : the names, or a mapping from each name to its text in the question.
     """
     near = difflib.get_close_matches(word, list(names), n=1, cutoff=0.6)
     shown = [names[each] if isinstance(names, Mapping) else each for each in near]
@@ -67,7 +67,7 @@ class LstmcliError(Exception):
         return type(self)(**(kept | parts))
 
     def __reduce__(self) -> tuple[object, ...]:
-        """Say how it is made in another process: as it is, whatever its class asks for."""
+        """Pickle the error as it is, whatever arguments its class takes."""
         return _remade, (type(self), self.args), vars(self)
 
 
@@ -93,10 +93,10 @@ def file_errors(
     kinds: tuple[type[Exception], ...] = (OSError,),
     named: bool = False,
 ) -> Iterator[None]:
-    """Raise FileError, with the reason that the system gives, for an OSError in the block.
+    """Turn an OSError in the block into a FileError with the reason of the operating system.
 
-    what : the failure in words, such as "cannot read the file". kinds : the exceptions that count.
-    named : whether the command names the file, so that a missing one is wrong usage.
+    what : the failure, e.g. "cannot read the file". kinds : the exceptions to turn.
+    named : whether the user named the file, so that a missing one is a usage error.
     """
     try:
         yield
@@ -109,7 +109,7 @@ def file_errors(
 
 
 def _files_like(path: str) -> str:
-    """Return a question that names a file like one that is missing, or the first of a folder."""
+    """Return a hint: the existing file nearest to a missing one, or the first in a folder."""
     folder, name = os.path.split(path)
     with suppress(OSError):
         if os.path.isdir(path):
@@ -123,7 +123,7 @@ def _files_like(path: str) -> str:
 
 @contextmanager
 def noted_when_stopped(kept: Callable[[], str]) -> Iterator[None]:
-    """Add to a signal's exception, on its way out, a note of what is kept of the run."""
+    """Add a note to the exception of a signal that says which results of the run are kept."""
     try:
         yield
     except (KeyboardInterrupt, SystemExit) as stop:
@@ -132,11 +132,11 @@ def noted_when_stopped(kept: Callable[[], str]) -> Iterator[None]:
 
 
 class ModelError(LstmcliError):
-    """A model bundle is damaged, or not one of ours."""
+    """A model is damaged, or was not written by lstmcli."""
 
 
 class NoModelError(ModelError):
-    """There is no such model, or no such version of it."""
+    """The model, or this version of it, does not exist."""
 
     exit_code = 4
 
@@ -146,21 +146,21 @@ class TrainingError(LstmcliError):
 
 
 class TaskError(LstmcliError):
-    """A task on a cluster raised what it should not, or its workers were lost."""
+    """A task on a cluster raised an unexpected exception, or its workers were lost."""
 
 
 class LeakError(LstmcliError):
-    """The leak audit found that later bars were used, or could prove nothing."""
+    """The leak audit found that later bars were used, or was inconclusive."""
 
 
 class UsageError(LstmcliError):
-    """An option, a setting or a symbol is not acceptable."""
+    """An option, a setting or a symbol is invalid."""
 
     exit_code = 2
 
 
 class PartialError(LstmcliError):
-    """Some symbols failed while the others were done."""
+    """Some symbols failed, and the others succeeded."""
 
     exit_code = 3
 
@@ -184,14 +184,14 @@ class NetworkError(LstmcliError):
 
 
 class FoundError(LstmcliError):
-    """Something was found, and an option asks for a failure then."""
+    """Something was found, and an option makes that a failure."""
 
     exit_code = 7
 
 
 @dataclass(frozen=True)
 class Failure:
-    """A symbol that failed, and why."""
+    """A symbol that failed, with the reason."""
 
     symbol: str
     reason: str
@@ -219,6 +219,6 @@ class AllFailedError(LstmcliError):
 
 
 def raise_if_all_failed(done: int, failures: Sequence[Failure]) -> None:
-    """Raise AllFailedError when nothing was done."""
+    """Raise AllFailedError if there are failures and no symbol succeeded."""
     if failures and not done:
         raise AllFailedError(failures)

@@ -1,7 +1,7 @@
-"""What a network may read of each bar: columns of the bars, and inputs of the user's own.
+"""Inputs that a network can read at each bar: columns of the bars, and the user's own inputs.
 
-An own input is written `KIND:NAME[:TRANSFORM][@LAG]`, such as `column:RSI@5` for a column of the
-file as it was five bars before, or `symbol:^VIX:log` for the closes of another series.
+An own input is written `KIND:NAME[:TRANSFORM][@LAG]`, e.g. `column:RSI@5` for a column of the file
+five bars earlier, or `symbol:^VIX:log` for the closes of another series.
 """
 
 import re
@@ -16,10 +16,10 @@ _OWN_INPUT = re.compile(
 
 
 class OwnInput(NamedTuple):
-    """An input besides the bars, written `KIND:NAME[:TRANSFORM][@LAG]`.
+    """An input from outside the bars, written `KIND:NAME[:TRANSFORM][@LAG]`.
 
     kind : "column" of the file, or "symbol", the closes of another series. transform : one of
-    TRANSFORMS. lag : bars. text : as it is written in the settings.
+    TRANSFORMS. lag : bars. text : the input as written in the settings.
     """
 
     kind: str
@@ -30,7 +30,7 @@ class OwnInput(NamedTuple):
 
     @property
     def column(self) -> str:
-        """The column of a price table that it is made of."""
+        """The column of the price table that holds this input."""
         return f"{self.kind}:{self.name}"
 
     @classmethod
@@ -40,6 +40,6 @@ class OwnInput(NamedTuple):
         if found is None or not text.isprintable() or int(found[4] or 0) > MOST_LAG:
             raise ValueError(
                 f"expected {', '.join(BAR_FEATURES)}, column:NAME or symbol:NAME, the last two "
-                f"perhaps with one of :{', :'.join(TRANSFORMS)} and a lag of @1 to @{MOST_LAG}"
+                f"optionally with one of :{', :'.join(TRANSFORMS)} and a lag of @1 to @{MOST_LAG}"
             )
         return cls(found[1], found[2], found[3] or TRANSFORMS[0], int(found[4] or 0), text)

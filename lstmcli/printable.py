@@ -1,8 +1,8 @@
 """Text from servers, files and names, made safe for a terminal.
 
-A control character could move the cursor, change colours or the title, or reorder what is read.
-`PrintableStream` escapes all of them in its output; libraries that draw on a terminal get the
-stream below it from `raw_stream`, and text that went through `printable`.
+A control character could move the cursor, change colours or the title, or reorder the text.
+`PrintableStream` escapes all of them in its output. Libraries that draw on a terminal get the
+underlying stream from `raw_stream`; their text must go through `printable` first.
 """
 
 import json
@@ -11,21 +11,22 @@ import textwrap
 from collections.abc import Iterable
 from typing import Any, SupportsInt, TextIO, cast
 
-_NAMED, _TYPED = 3, 8  # symbols of a note by name, and in a command
+_NAMED, _TYPED = 3, 8  # most symbols to list in a note, and in a command
 
-# A command up to the end of its sentence; a figure with its unit; p and its value.
+# Text that `wrapped` keeps on one line: a command up to the end of its sentence, a figure with its
+# unit, p and its value.
 _WHOLE = re.compile(r"lstmcli [a-z-](?:(?! \(|[.;:,)](?:\s|$)).)*|\d %|\bp [=<] \d")
 
 
 def printable(text: str, *, keep: str = "") -> str:
-    """Escape every character that has no glyph of its own, as Python's repr does.
+    """Escape every unprintable character, as Python's repr does.
 
-    These are the control characters (ESC and DEL among them), marks that change the direction of
-    text, line separators, blanks other than a space, and halves of surrogate pairs. keep : the
-    characters that stay.
+    These are control characters (including ESC and DEL), marks that change the direction of text,
+    line separators, blanks other than a space, and unpaired surrogates. keep : characters to leave
+    as they are.
     """
     kept = dict.fromkeys(map(ord, keep))
-    if text.isprintable() or text.translate(kept).isprintable():  # as nearly all
+    if text.isprintable() or text.translate(kept).isprintable():  # the usual case, fast
         return text
     return "".join(
         each
@@ -36,28 +37,28 @@ def printable(text: str, *, keep: str = "") -> str:
 
 
 def first_few(items: Iterable[object], n: int = 3, sep: str = ", ") -> str:
-    """Return the first n items as a list in words: "a, b, c and 4 more"."""
+    """List the first n items: "a, b, c and 4 more"."""
     texts = list(map(str, items))
     more = f" and {len(texts) - n} more" if len(texts) > n else ""
     return sep.join(texts[:n]) + more
 
 
 def count_of(number: int | SupportsInt, noun: str) -> str:
-    """Return a number with its noun: "1 row", "2 rows"; a noun in s stays: "2 series"."""
+    """Return a number with its noun: "1 row", "2 rows"; a noun that ends in s stays: "2 series"."""
     return f"{int(number)} {noun}" + "s" * (int(number) != 1 and not noun.endswith("s"))
 
 
 def at_line(where: str, line: object) -> str:
-    """Name a place: `FILE line 5`, but `DataFrame row 5`, which has no lines."""
+    """Return a place for a message: `FILE line 5`, or `DataFrame row 5`."""
     in_memory = where.rpartition(", ")[2] in ("DataFrame", "Series")
     return f"{where} {'row' if in_memory else 'line'} {line}"
 
 
 class Note(str):
-    """A note. Notes that differ by their symbols alone are shown once, by `grouped`.
+    """A note for the user. `grouped` merges notes that differ only in their symbols.
 
-    symbol : that it is about, and begins with. details : for `--verbose`, after it. remedy : what
-    to do, `{}` in it standing for the symbols.
+    symbol : the symbol it is about, which begins the text. details : text that `--verbose` adds.
+    remedy : advice, with `{}` for the symbols.
     """
 
     symbol: str
@@ -65,21 +66,21 @@ class Note(str):
     remedy: str
 
     def __new__(cls, text: str, details: str = "", *, symbol: str = "", remedy: str = "") -> "Note":
-        """Return the text, with what belongs to it."""
+        """Create the text with its attributes."""
         note = super().__new__(cls, text)
         note.symbol, note.details, note.remedy = symbol, details, remedy
         return note
 
     @classmethod
     def of(cls, symbol: str, note: str) -> "Note":
-        """Return a note with its symbol in front, details and all."""
+        """Return a note with its symbol in front, also in its details."""
         details, remedy = getattr(note, "details", ""), getattr(note, "remedy", "")
         details = details and f"{symbol}: {details}"
         return cls(f"{symbol}: {note}", details, symbol=symbol, remedy=remedy)
 
 
 def grouped(notes: Iterable[str]) -> list[str]:
-    """Return each note once, with the symbols that it is about and what to do."""
+    """Return each note once, with the symbols that it is about and its remedy."""
     about: dict[tuple[str, str], list[str]] = {}
     for note in notes:
         symbol = getattr(note, "symbol", "")
@@ -99,7 +100,7 @@ def grouped(notes: Iterable[str]) -> list[str]:
 
 def json_text(value: Any, **options: Any) -> str:
     """Return JSON in printable ASCII; the options are those of `json.dumps`."""
-    # The one control character that JSON leaves as it is.
+    # DEL is the only control character that json.dumps does not escape.
     return json.dumps(value, **options).replace("\x7f", "\\u007f")
 
 
@@ -115,7 +116,7 @@ class PrintableStream:
         return len(text)
 
     def writelines(self, lines: Any) -> None:
-        """Write several texts."""
+        """Write the texts in order."""
         for line in lines:
             self.write(line)
 
@@ -132,14 +133,14 @@ def printable_stream(stream: TextIO) -> TextIO:
 
 
 def raw_stream(stream: TextIO) -> TextIO:
-    """Return the stream below one that escapes, for output that was escaped before."""
+    """Return the stream below a `PrintableStream`, for output that is already escaped."""
     return stream.raw if isinstance(stream, PrintableStream) else stream
 
 
 def wrapped(text: str, width: int, *, first: str = "", rest: str = "") -> str:
-    """Break a text into lines, but no command, so that it can be copied, and no figure.
+    """Wrap a text; keep a command on one line, so that it can be copied, and a figure too.
 
-    first, rest : what the lines begin with.
+    first, rest : indent of the first line and of the others.
     """
     whole = _WHOLE.sub(lambda found: found[0].replace(" ", "\0"), text)
     lines = textwrap.wrap(

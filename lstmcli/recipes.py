@@ -25,9 +25,9 @@ def load_settings(
 ) -> Settings:
     """Read a recipe by name or path, apply `KEY=VALUE` overrides in order, and check it.
 
-    own_data : whether the run replaces the recipe's data. The recipe's dates, and how its files are
-        read, belong to its data and are dropped then; those in overrides are kept.
-    Relative paths in `data.csv` start at the recipe's folder, those in an override at the current
+    own_data : whether the run replaces the recipe's data. If so, the recipe's dates and the format
+        of its files are dropped; those in overrides are kept.
+    Paths in `data.csv` are relative to the recipe's folder, those in an override to the current
     one. Raises UsageError for a wrong key or value, FileError for an unreadable file.
     """
     path = find_recipe(config)
@@ -52,10 +52,10 @@ def load_settings(
 
 
 def with_labels_of_then(tree: dict[str, Any], keeps_batch_size: bool) -> dict[str, Any]:
-    """Return a version's settings with the labels that it was trained by.
+    """Return a version's settings with `train.labels` as the version was trained.
 
-    keeps_batch_size : whether its metadata do. The recursive head of those before had one label a
-    window, although `train.labels` was "sequence" there.
+    keeps_batch_size : whether its metadata hold `batch_size`. Older versions of the recursive head
+    had one label per window, although their `train.labels` says "sequence".
     """
     model, train = tree.get("model"), tree.get("train")
     if keeps_batch_size or not (isinstance(model, dict) and isinstance(train, dict)):
@@ -75,7 +75,7 @@ def find_toml(name: str | Path, kind: str, *, folder: str, option: str) -> Path:
     if option == "--config" and path.suffix.lower() in _PRICES:
         question = f"Did you mean --csv {name}?"
         raise UsageError(f"not a {kind}", where=name, why="a TOML file is", next_step=question)
-    if os.path.isfile(path):  # unlike Path.is_file, false for a name too long to be a file's
+    if os.path.isfile(path):  # unlike Path.is_file, returns False for a name that is too long
         return path
     shipped = shipped_file(f"{folder}/{name}.toml")
     if path.name == str(name) and os.path.isfile(shipped):
@@ -130,7 +130,7 @@ def explain_settings() -> dict[str, str]:
 
 
 def anchored(tree: dict[str, Any], folder: Path) -> dict[str, Any]:
-    """Make the paths in `data.csv` absolute, changing the tree; relative ones start at a folder."""
+    """Make the paths in `data.csv` absolute, in place; relative ones start at `folder`."""
     data = tree.get("data")
     if isinstance(data, dict) and isinstance(data.get("csv"), list):
         data["csv"] = [_absolute(entry, folder) for entry in data["csv"]]
@@ -138,13 +138,13 @@ def anchored(tree: dict[str, Any], folder: Path) -> dict[str, Any]:
 
 
 def shipped_file(relative: str) -> Path:
-    """Return the path of a shipped recipe, sample or model: inside the wheel, or in the clone."""
+    """Return the path of a shipped recipe, sample or model, in the wheel or in a clone."""
     packaged = _PACKAGE / "shipped" / relative
     return packaged if packaged.exists() else _PACKAGE.parent / relative
 
 
 def _override(text: str) -> dict[str, Any]:
-    """Read `section.key=value`; the value is TOML, or plain text where it is not."""
+    """Parse `section.key=value`; a value that is not valid TOML is plain text."""
     key, equals, value = text.partition("=")
     parts = key.strip().split(".")
     if not equals or len(parts) != 2 or not all(parts):

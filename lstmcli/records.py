@@ -1,4 +1,4 @@
-"""Reading of JSON and TOML files that anyone may have edited."""
+"""Read and check JSON and TOML files, which users may have edited."""
 
 import json
 import math
@@ -29,13 +29,13 @@ _BOUNDS = {
     "less_than": ("lt", "less than"),
     "less_than_equal": ("le", "at most"),
     "literal_error": ("expected", "one of"),
-    "too_short": ("min_length", "a longer list: its length must be at least"),
+    "too_short": ("min_length", "a list of length at least"),
 }
 _KEYS = {"missing": "is missing", "extra_forbidden": "is unknown"}
 _KINDS = {
     "bool": "true or false",
     "dataclass": "a table",
-    "date": "a day as 2025-12-31",
+    "date": "a day, e.g. 2025-12-31",
     "dict": "a table",
     "finite": "a finite number",
     "float": "a number",
@@ -60,11 +60,11 @@ Day = Annotated[
 def read_file(path: Path, most: int) -> bytes:
     """Return the bytes of a small file.
 
-    Raises OSError if it is no regular file (opening a pipe would wait for its writer) or cannot be
-    read, ValueError if it has more than `most` bytes.
+    Raises OSError if it cannot be read or is not a regular file (opening a pipe would wait for its
+    writer), ValueError if it has more than `most` bytes.
     """
     if path.exists() and not path.is_file():
-        raise OSError(0, "it is no file")
+        raise OSError(0, "it is not a regular file")
     with open(path, "rb") as file:
         data = file.read(most + 1)
     if len(data) > most:
@@ -73,26 +73,26 @@ def read_file(path: Path, most: int) -> bytes:
 
 
 def parse_record(kind: type[T], data: bytes | str) -> T:
-    """Read JSON as a dataclass, or another type that pydantic knows; unknown keys are ignored.
+    """Parse JSON into a dataclass or another type that pydantic knows; ignore unknown keys.
 
-    Types are strict, except that a float may be written without a point. Raises ValueError that
-    names the first wrong place in one line.
+    Types are strict, except that a float may be written without a decimal point. Raises ValueError
+    with one line about the first wrong value.
     """
     try:
         found: T = _reader(cast(Any, kind)).validate_json(data, strict=True)
     except ValidationError as error:
         key, why = describe_fault(error)
-        raise ValueError(f"{key} {why}".strip()) from None  # whose text has many lines
+        raise ValueError(f"{key} {why}".strip()) from None  # pydantic's text has many lines
     return found
 
 
 def check_record(kind: type[T], value: object) -> T:
-    """Return values that were read already as `kind`; raises ValueError as `parse_record`."""
+    """Convert parsed values to `kind`; raises ValueError as `parse_record` does."""
     return parse_record(kind, json.dumps(value))
 
 
 def describe_fault(error: ValidationError) -> tuple[str, str]:
-    """Return the first key with a wrong value, empty for the whole, and what is wrong with it."""
+    """Return the first wrong key, empty for the whole document, and the reason."""
     first = error.errors(include_url=False)[0]
     key = ".".join(map(str, first["loc"]))
     why = first["msg"].removeprefix("Value error, ")
@@ -107,7 +107,7 @@ def describe_fault(error: ValidationError) -> tuple[str, str]:
 
 
 def _expected(fault: str, facts: Mapping[str, Any]) -> str:
-    """Return what a value should have been, by pydantic's name of the fault."""
+    """Return the expected value in words, by pydantic's error type."""
     if fault in _BOUNDS:
         key, words = _BOUNDS[fault]
         return f"{words} {facts[key]}"
@@ -115,18 +115,18 @@ def _expected(fault: str, facts: Mapping[str, Any]) -> str:
 
 
 def read_json(data: bytes | str) -> Any:
-    """Read JSON; ValueError if invalid, for a number that is not finite or a nesting too deep."""
+    """Parse JSON; ValueError if it is invalid, nested too deep or has a non-finite number."""
     return _plain(lambda: json.loads(data, parse_constant=_finite, parse_float=_finite))
 
 
 def read_toml(text: str) -> dict[str, Any]:
-    """Read TOML; ValueError if invalid, or for an integer or a nesting beyond all use."""
+    """Parse TOML; ValueError if it is invalid, nested too deep or has a huge integer."""
     found: dict[str, Any] = _plain(lambda: tomllib.loads(text))
     return found
 
 
 def at(*path: str, min_length: int | None = None) -> Any:
-    """Annotate a field with the keys under which the file keeps it."""
+    """Annotate a field with its path of keys in the file."""
     return Field(validation_alias=AliasPath(*path), min_length=min_length)
 
 
@@ -136,7 +136,7 @@ def bounded(**bounds: Any) -> Any:
 
 
 def with_keys(*names: str) -> AfterValidator:
-    """Require keys of a table whose other keys are free."""
+    """Require some keys of a table; others are allowed."""
 
     def check(table: dict[str, Any]) -> dict[str, Any]:
         if missing := [name for name in names if name not in table]:
@@ -177,5 +177,5 @@ def _check_plain(value: Any, depth: int) -> None:
 def _finite(text: str) -> float:
     number = float(text)
     if not math.isfinite(number):
-        raise ValueError(f"{text[:40]} is no number that can be used")
+        raise ValueError(f"{text[:40]} is not a finite number")
     return number

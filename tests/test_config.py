@@ -129,11 +129,11 @@ def test_an_override_that_is_no_key_and_value_is_refused(recipe: Path, text: str
         ),
         (
             {"model": {"network": "peephole"}, "train": {"precision": "bf16"}},
-            "train.precision bf16 needs another model.network than peephole",
+            "train.precision bf16 needs a model.network other than peephole",
         ),
         (
             {"model": {"network": "cnn", "kernel_size": 33, "hidden_sizes": [4, 4]}},
-            "model.kernel_size must be at most 32 where 2 stacks share 64 bars, found 33",
+            "model.kernel_size must be at most 32 if 2 stacks share 64 bars, found 33",
         ),
         ({"model": {"kernel_size": 1}}, "bad setting model.kernel_size"),
         ({"model": {"hidden_sizes": []}}, "bad setting model.hidden_sizes"),

@@ -1,1 +1,1 @@
-"""Work on other cores and machines, as tasks of a Ray cluster; the only room that imports Ray."""
+"""Run work on other cores and machines, as Ray tasks; the only room that imports Ray."""

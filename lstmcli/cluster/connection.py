@@ -1,8 +1,8 @@
-"""Connect to a Ray cluster, or start one on this machine's cores, and leave it again.
+"""Connect to a Ray cluster, or start one on this machine's cores, and disconnect again.
 
-Ray is connected to in a thread of its own, which also disconnects. In the main thread Ray would
-take over SIGTERM and turn the exceptions of other signals into its own, and the processes of a
-cluster started here end with the thread that started them.
+A separate thread connects and disconnects. In the main thread Ray would replace the handler of
+SIGTERM and turn the exceptions of other signals into its own. The same thread must do both, since
+the processes of a local cluster end with the thread that started them.
 """
 
 import importlib.util
@@ -20,40 +20,40 @@ from lstmcli.cluster.tasks import LOCAL, Cluster
 from lstmcli.errors import LstmcliError, NetworkError, UsageError
 from lstmcli.learning.workers import Here, Workers
 
-GPUS = "LSTMCLI_RAY_GPUS"  # GPUs of a task, a fraction or a whole number
+GPUS = "LSTMCLI_RAY_GPUS"  # GPUs per task, a fraction or a whole number
 AUTO = "auto"
-_LONGEST_START = 60.0  # seconds; Ray itself would try for minutes
+_LONGEST_START = 60.0  # seconds to connect; Ray itself would try for minutes
 _LONGEST_ANSWER = 10.0  # seconds
-_LONGEST_LOSS = 40.0  # seconds without the head; after 60 Ray ends the process without a word
-_BETWEEN = 5.0  # seconds between two looks for the head, and that it has to answer
-_LONGEST_END = 8.0  # seconds; a signal ends the process after 10
+_LONGEST_LOSS = 40.0  # seconds without the head; after 60 Ray would end the process silently
+_BETWEEN = 5.0  # seconds between two checks of the head, and its time to answer
+_LONGEST_END = 8.0  # seconds to disconnect; a signal ends the process after 10
 
 
 @contextmanager
 def connected(address: str, *, threads: int = 1, device: str = "auto") -> Iterator[Cluster]:
-    """Yield a cluster to run tasks on; disconnect at the end, also when a signal stops the block.
+    """Yield a cluster to run tasks on; disconnect at the end, also if a signal stops the block.
 
-    A cluster that this process is connected to already is used and left connected.
+    If this process is already connected to a cluster, that one is used and stays connected.
 
     Parameters
     ----------
-    address : `local` starts a cluster on this machine's cores and stops it at the end; `auto` is
-        the one that runs on this machine, or that RAY_ADDRESS names; else HOST:PORT, or
-        ray://HOST:PORT through Ray's client.
-    threads : PyTorch's threads in each task, and the CPUs that it takes; 0 for PyTorch's own choice
-        in this process. device : as `--device`. A task gets no GPU unless LSTMCLI_RAY_GPUS says how
-        much of one (0.25), or the device is cuda, which is one GPU.
+    address : `local` starts a cluster on this machine's cores and stops it at the end; `auto` uses
+        the cluster on this machine or the one in RAY_ADDRESS; else HOST:PORT, or ray://HOST:PORT
+        through Ray's client.
+    threads : PyTorch threads in each task, and the CPUs it takes; 0 for PyTorch's own choice in
+        this process. device : as `--device`. A task gets LSTMCLI_RAY_GPUS GPUs (e.g. 0.25) unless
+        the device is cpu; if that is not set, one if the device is cuda, else none.
 
     Raises
     ------
     UsageError : Ray is not installed, the address is not valid, or the cluster has another version
-        of Ray or Python, asks for another token, or has no node for a task of that size.
-    NetworkError : nothing answers at the address, or its head is lost in the block, where results
-        are waited for. LstmcliError : no local cluster can be started.
+        of Ray or Python, needs another token, or has no node large enough for a task.
+    NetworkError : nothing answers at the address, or the head is lost while the block waits for
+        results. LstmcliError : no local cluster can be started.
     """
     if importlib.util.find_spec("ray") is None:
         step = "Install it: pip install 'lstmcli[ray]'."
-        raise UsageError("The package ray is not installed", where="--ray", next_step=step)
+        raise UsageError("the package ray is not installed", where="--ray", next_step=step)
     cluster = Cluster(address, _threads(threads), _gpus(device))
     with _connection(address, cluster.lost), _silent():
         cluster.check_size()
@@ -63,14 +63,14 @@ def connected(address: str, *, threads: int = 1, device: str = "auto") -> Iterat
 def workers_of(
     address: str | None, *, threads: int = 1, device: str = "auto"
 ) -> AbstractContextManager[Workers]:
-    """Return what runs tasks: the cluster at the address, as `connected`, else this process."""
+    """Return a context with the workers: the cluster at the address, or this process if None."""
     if address is None:
         return nullcontext(Here(device))
     return connected(address, threads=threads, device=device)
 
 
 def check_used(address: str | None, option: str, value: object) -> None:
-    """Raise UsageError for an option that has a value, and is for a cluster, without one."""
+    """Raise UsageError if an option that needs `--ray` has a value without it."""
     if value is not None and address is None:
         why, step = "it is for --ray", "Pass --ray too."
         raise UsageError("option not used", where=option, why=why, next_step=step)
@@ -95,7 +95,7 @@ def _connection(address: str, lost: "Future[None]") -> Iterator[None]:
         yield
     finally:
         over.set()
-        if started.done() or address == LOCAL:  # whose processes are to be stopped
+        if started.done() or address == LOCAL:  # a local cluster's processes must be stopped
             keeper.join(_LONGEST_END)
         for name in [each for each in os.environ if _is_of_ray(each)]:
             del os.environ[name]
@@ -103,13 +103,13 @@ def _connection(address: str, lost: "Future[None]") -> Iterator[None]:
 
 
 def _is_of_ray(name: str) -> bool:
-    """Whether Ray keeps there how it was connected."""
+    """Whether Ray stores details of its connection in this environment variable."""
     return name.startswith("RAY_") or name == "PYTHONBREAKPOINT"
 
 
 @contextmanager
 def _silent() -> Iterator[None]:
-    """Keep Ray from printing to standard output that a worker was lost, which `tasks` reports."""
+    """Keep Ray from printing lost workers to standard output; `tasks` reports them."""
     import ray._private.worker as worker
 
     before = worker.print_to_stdstream
@@ -123,7 +123,7 @@ def _silent() -> Iterator[None]:
 def _keep_connected(
     address: str, started: "Future[None]", over: Event, lost: "Future[None]"
 ) -> None:
-    """Connect, and disconnect when it is over or the head is lost."""
+    """Connect; disconnect when `over` is set or the head is lost."""
     import ray
     from ray._raylet import GcsClient  # type: ignore[attr-defined]
 
@@ -133,7 +133,7 @@ def _keep_connected(
         ray.init(
             address, include_dashboard=False, log_to_driver=False, logging_level=logging.CRITICAL
         )
-    except BaseException as error:  # noqa: BLE001 - it is raised where the connection is used
+    except BaseException as error:  # noqa: BLE001 - raised where the connection is used
         started.set_exception(error)
         return
     started.set_result(None)
@@ -143,7 +143,7 @@ def _keep_connected(
         with suppress(OSError), socket.create_connection((host, port), _BETWEEN):
             answered = time.monotonic()
         if time.monotonic() - answered > _LONGEST_LOSS:
-            why, step = "its head does not answer any more", "Run again when it does."
+            why, step = "its head does not answer any more", "Run the command again when it does."
             lost.set_exception(
                 NetworkError("lost the Ray cluster", where=address, why=why, next_step=step)
             )
@@ -152,7 +152,7 @@ def _keep_connected(
 
 
 def _result_of(started: "Future[None]", address: str) -> LstmcliError | None:
-    """Wait for the connection; return the error in the words of the command line."""
+    """Wait for the connection; return its error, if any, as an LstmcliError."""
     import ray
 
     try:
@@ -169,7 +169,7 @@ def _result_of(started: "Future[None]", address: str) -> LstmcliError | None:
     if "Version mismatch" in str(error):
         why, step = " ".join(str(error).split()), "Install the same versions on all nodes."
         return UsageError("cannot use the Ray cluster", where=address, why=why, next_step=step)
-    if isinstance(error, ValueError):  # the form of the address, or a part of Ray that it needs
+    if isinstance(error, ValueError):  # an invalid address, or a part of Ray is not installed
         return UsageError("cannot use the Ray cluster", where=f"--ray {address}", why=text)
     return _unreachable(address, text)
 
@@ -182,13 +182,13 @@ def _unreachable(address: str, why: str) -> LstmcliError:
 
 
 def _named(address: str) -> str | None:
-    """Return the host and port that are asked for; None where Ray finds or starts a cluster."""
+    """Return the host and port of the address, or None if Ray locates or starts the cluster."""
     named = os.environ.get("RAY_ADDRESS", AUTO) if address == AUTO else address
     return None if named in (LOCAL, AUTO) else named
 
 
 def _check_reachable(address: str) -> None:
-    """Raise NetworkError at once where no port answers, for which Ray would wait for minutes."""
+    """Raise NetworkError at once if no port answers; Ray would wait for minutes."""
     named = _named(address)
     if named is None:
         return
@@ -211,7 +211,7 @@ def _host_and_port(named: str) -> tuple[str, int]:
     host, _, port = named.removeprefix("ray://").rpartition(":")
     if not (host and port.isdecimal()):
         why = "expected auto, local, HOST:PORT or ray://HOST:PORT"
-        raise UsageError("no address of a Ray cluster", where=f"--ray {named}", why=why)
+        raise UsageError("not the address of a Ray cluster", where=f"--ray {named}", why=why)
     return host, int(port)
 
 
@@ -224,7 +224,7 @@ def _threads(number: int) -> int:
 
 
 def _gpus(device: str) -> float:
-    """Return the GPUs of a task: by the environment, else one where the device is cuda."""
+    """Return the GPUs of a task: from the environment, else one if the device is cuda."""
     text = os.environ.get(GPUS, "")
     if device == "cpu" or not text:
         return float(device.startswith("cuda"))
@@ -232,5 +232,5 @@ def _gpus(device: str) -> float:
         number = float(text)
         if 0 <= number < 1 or (math.isfinite(number) and number == int(number) > 0):
             return number
-    why = f"found {text!r}, expected a fraction below 1 as 0.25, or a whole number"
-    raise UsageError("no number of GPUs", where=GPUS, why=why)
+    why = f"found {text!r}, expected a fraction below 1, e.g. 0.25, or a whole number"
+    raise UsageError("not a number of GPUs", where=GPUS, why=why)

@@ -1,8 +1,8 @@
 """Run a plain function over many items as tasks of a Ray cluster; results in the items' order.
 
-Arguments and results travel by Ray: no folder needs to be shared. They must be picklable, and the
-function one of a module, or a `partial` of one. Arrays that come by Ray are read-only. Nothing but
-the process that asks for the results writes to disk.
+Ray sends arguments and results, so no folder needs to be shared. They must be picklable, and the
+function must be defined in a module, or be a `partial` of such a function. Arrays sent by Ray are
+read-only. Only the process that requests the results writes to disk.
 """
 
 import math
@@ -24,16 +24,16 @@ R = TypeVar("R")
 
 LOCAL = "local"  # the address of a cluster that is started for this process
 SHARED = "LSTMCLI_RAY_SHARED"
-RETRIES = 5  # of a task whose worker is lost: killed, out of memory, or its machine is gone
-_PAUSE = 0.5  # seconds between two looks for nodes
-_AHEAD = 2  # tasks given out for each that can run at a time, so that no worker waits for its next
+RETRIES = 5  # of a task whose worker is lost: killed, out of memory, or on a lost machine
+_PAUSE = 0.5  # seconds between two checks for new nodes
+_AHEAD = 2  # tasks submitted for each that can run at a time, so that no worker is idle
 
 
 @dataclass(frozen=True)
 class Cluster:
     """A connected Ray cluster, and the size of a task on it; see `connection.connected`.
 
-    address : as asked for. threads : PyTorch's in a task, and its CPUs. gpus : of one task.
+    address : as requested. threads : PyTorch threads of a task, and its CPUs. gpus : of one task.
     lost : raises NetworkError once the cluster's head is lost.
     """
 
@@ -44,17 +44,17 @@ class Cluster:
 
     @property
     def device(self) -> str:
-        """The device in a task, as `choose_device` takes it; Ray shows a task its own GPUs alone.
+        """The device of a task, for `choose_device`; Ray shows a task only its own GPUs.
 
-        A model that is shipped should be on the CPU, and moved to this device in the task.
+        Send a model to a task on the CPU, and move it to this device there.
         """
         return "cuda" if self.gpus else "cpu"
 
     @property
     def shares_folders(self) -> bool:
-        """Whether a task sees the files of this process by their paths, the current folder too.
+        """Whether a task sees the files of this process under the same paths.
 
-        So it is on this machine, and where LSTMCLI_RAY_SHARED=1 says so.
+        True if all nodes are on this machine, or if LSTMCLI_RAY_SHARED=1 is set.
         """
         if os.environ.get(SHARED, "0") not in ("", "0"):
             return True
@@ -66,7 +66,7 @@ class Cluster:
 
     @property
     def slots(self) -> int:
-        """How many tasks run at a time on the nodes that there are now; at least 1."""
+        """The number of tasks that can run at a time on the current nodes; at least 1."""
         nodes = [each["Resources"] for each in self._nodes()]
         slots = sum(each.get("CPU", 0.0) for each in nodes) / self.threads
         if self.gpus:
@@ -74,10 +74,10 @@ class Cluster:
         return max(1, int(slots))
 
     def put(self, value: Any) -> Any:
-        """Return a reference that, as an argument of a call, stands for the value.
+        """Return a reference to pass as an argument of calls in place of the value.
 
-        The value travels to each machine once, in place of once a call. Use it for settings, a
-        model, price tables; as an argument itself, not inside another.
+        The value is sent once to each machine instead of once per call. Use it for settings, a
+        model or price tables, as an argument of its own and not inside another one.
         """
         import ray
 
@@ -90,21 +90,21 @@ class Cluster:
         *,
         ahead: int | None = None,
     ) -> Iterator[R | LstmcliError]:
-        """Yield `work(*call)` of each call in the order of the calls, each a task.
+        """Run `work(*call)` as a task for each call; yield the results in the order of the calls.
 
         Parameters
         ----------
-        work : called on PyTorch threads as many as here, with the same version of lstmcli and
-            PyTorch. An error of the house that it raises is yielded in place of its result; a
-            TaskError where it raises anything else, or its worker is lost for the sixth time.
-        calls : the arguments, made while the first tasks run. An error that making them raises is
-            raised after the results of the calls before it.
-        ahead : most calls given out and not yielded yet, which bounds the memory needed; None for
-            twice as many as run at a time. Pass `len(calls)` where tasks take unequal time.
+        work : function to call, with `threads` PyTorch threads and the same versions of lstmcli and
+            PyTorch as here. If it raises an LstmcliError, that is yielded as its result; if it
+            raises anything else, or its worker is lost for the sixth time, a TaskError is yielded.
+        calls : tuples of arguments, generated while the first tasks run. If the generator raises
+            an error, that is raised after the results of the earlier calls.
+        ahead : most calls submitted and not yet yielded, which bounds the memory; None for twice as
+            many as run at a time. Pass `len(calls)` if tasks take unequal time.
 
-        Raises UsageError where a worker has another version, NetworkError where the head is lost.
-        What still runs is cancelled when the iterator is closed or an exception, such as a
-        signal's, goes through it.
+        Raises UsageError if a worker has other versions, NetworkError if the head is lost. Running
+        tasks are cancelled if the iterator is closed or an exception, such as that of a signal,
+        passes through it.
         """
         import ray
 
@@ -136,9 +136,9 @@ class Cluster:
                 ray.cancel(reference, force=True)
 
     def check_size(self) -> None:
-        """Raise UsageError where no node can ever run a task, for which Ray would wait for ever.
+        """Raise UsageError if no node is large enough for a task; Ray would wait forever.
 
-        A cluster without any CPU yet may be about to start nodes.
+        A cluster without CPUs passes, since it may still start nodes.
         """
         nodes = [each["Resources"] for each in self._nodes()]
         most = max((each.get("CPU", 0.0) for each in nodes), default=0.0)
@@ -162,12 +162,12 @@ class Cluster:
             if "No module named 'lstmcli" in str(error):
                 raise refused(self.address, "none") from error
             return TaskError("the task failed", where=self.address, why=_reason(error))
-        if isinstance(found, _Versions):  # others than expected
+        if isinstance(found, _Versions):  # a worker returns its versions if they differ
             raise refused(self.address, found)
         return found
 
     def wait_for(self, future: "Future[R]") -> R:
-        """Return the result; raises NetworkError where the head is lost before there is one."""
+        """Wait for a result; raises NetworkError if the head is lost first."""
         either: list[Future[Any]] = [future, self.lost]
         wait(either, return_when=FIRST_COMPLETED)
         if self.lost.done():
@@ -175,21 +175,21 @@ class Cluster:
         return future.result()
 
     def _nodes(self) -> list[dict[str, Any]]:
-        """Return what Ray knows of each node: its Resources by name, its NodeManagerHostname."""
+        """Return Ray's record of each live node: Resources by name, NodeManagerHostname, ..."""
         import ray
 
-        nodes = self.wait_for(in_thread(ray.nodes))  # which does not return without the head
+        nodes = self.wait_for(in_thread(ray.nodes))  # ray.nodes never returns without the head
         return [each for each in nodes if each["Alive"]]
 
 
 def in_thread(work: Callable[[], R]) -> "Future[R]":
-    """Call a function in a thread that ends with this process; return its result to be."""
+    """Call a function in a daemon thread; return a future of its result."""
     found = Future[R]()
 
     def run() -> None:
         try:
             found.set_result(work())
-        except BaseException as error:  # noqa: BLE001 - it is raised where the result is used
+        except BaseException as error:  # noqa: BLE001 - raised where the result is used
             found.set_exception(error)
 
     Thread(target=run, daemon=True).start()
@@ -197,7 +197,7 @@ def in_thread(work: Callable[[], R]) -> "Future[R]":
 
 
 def refused(address: str, found: object, expected: object = None) -> UsageError:
-    """Return the error of a worker with other versions than expected, those of this process."""
+    """Return the error for a worker with wrong versions; expected : None for this process's."""
     return UsageError(
         "cannot use the Ray cluster",
         where=address,
@@ -207,7 +207,7 @@ def refused(address: str, found: object, expected: object = None) -> UsageError:
 
 
 class _Versions(NamedTuple):
-    """What must be the same here and in a worker for the same results."""
+    """Versions that a worker must share with this process for the same results."""
 
     lstmcli: str
     torch: str
@@ -221,12 +221,12 @@ def versions() -> _Versions:
     """Return the versions of this process."""
     import torch
 
-    torch_version = torch.__version__.partition("+")[0]  # for CPUs or a version of CUDA
+    torch_version = torch.__version__.partition("+")[0]  # without the build, e.g. +cpu
     return _Versions(__version__, torch_version, ".".join(platform.python_version_tuple()[:2]))
 
 
 def _perform(expected: _Versions, number: int, work: Callable[..., Any], *call: Any) -> Any:
-    """Do a task, in a worker; return its result, an error of the house, or versions that differ."""
+    """Run a task in a worker; return its result, its LstmcliError, or the worker's versions."""
     from lstmcli.training.device import threads
 
     if versions() != expected:
@@ -239,7 +239,7 @@ def _perform(expected: _Versions, number: int, work: Callable[..., Any], *call: 
 
 
 def _reason(error: Exception) -> str:
-    """Return why Ray could not do a task, in one line."""
+    """Return one line on why Ray could not run a task."""
     import ray
 
     if isinstance(error, ray.exceptions.RayTaskError):

@@ -1,8 +1,8 @@
-"""Train one network by several processes of a cluster, each on its share of every batch.
+"""Train one network with several processes of a cluster, each on its share of every batch.
 
-Ray Train starts the processes and joins them, by gloo on CPUs and NCCL on GPUs, and starts all of
-them again when one is lost: from the last epoch that this process has. It alone keeps checkpoints,
-which come to it, as the epochs do, through an actor.
+Ray Train starts the processes and connects them, with gloo on CPUs and NCCL on GPUs. If one is
+lost, it restarts all of them from the last epoch that this process has received. Only this process
+writes checkpoints; an actor passes them and the epochs on to it.
 """
 
 import tempfile
@@ -28,29 +28,29 @@ from lstmcli.training.device import choose_device
 from lstmcli.training.device import threads as on_threads
 from lstmcli.training.group import Group
 
-_WITHOUT_GPU = 2  # processes, unless asked for: a number that no cluster's size changes
-_PAUSE = 0.1  # seconds between two looks for news
-_LONGEST_END = 10.0  # seconds that Ray Train gets to see that all processes are done
+_WITHOUT_GPU = 2  # default number of processes, so that results do not depend on the cluster's size
+_PAUSE = 0.1  # seconds between two polls of the actor
+_LONGEST_END = 10.0  # seconds for Ray Train to detect that all processes are done
 
 
 @contextmanager
 def group_of(
     address: str | None, size: int | None, *, threads: int, device: str
 ) -> Iterator[tuple[Fitting, torch.device, int]]:
-    """Yield what fits a network, on what device, and how many processes share it.
+    """Yield the function that fits a network, its device, and the number of processes.
 
-    Without an address that is this process alone.
+    Without an address this process fits alone.
 
-    size : as asked for; unless given one for each GPU where tasks get GPUs, else 2.
+    size : number of processes; None for one per GPU if tasks get GPUs, else 2.
 
-    Raises UsageError for a size that the cluster has no room for.
+    Raises UsageError if the cluster has no room for so many processes.
     """
     if address is None:
         yield fit, choose_device(device), 1
         return
     if address.startswith("ray://"):
         why, step = "training does not run through Ray's client", "Pass HOST:PORT, on a node."
-        raise UsageError("no address to train on", where=address, why=why, next_step=step)
+        raise UsageError("cannot train at this address", where=address, why=why, next_step=step)
     with connected(address, threads=threads, device=device) as cluster:
         number = size or (cluster.slots if cluster.gpus else _WITHOUT_GPU)
         if number > cluster.slots:
@@ -70,9 +70,9 @@ def fit_together(
     course: Course = UNWATCHED,
     donor: Donor | None = None,
 ) -> Fit:
-    """Fit as `learning.fit.fit` does, by `size` processes; the network comes back on the CPU.
+    """Fit as `learning.fit.fit` with `size` processes; the network is returned on the CPU.
 
-    Raises what `fit` raises, and TaskError where processes break down or are lost again and again.
+    Raises the errors of `fit`, and TaskError if processes fail or are lost more than five times.
     """
     import ray
     from ray.train import FailureConfig, RunConfig, ScalingConfig
@@ -98,11 +98,11 @@ def fit_together(
             ),
             run_config=RunConfig(
                 name="train",
-                storage_path=folder,  # nothing is kept there
+                storage_path=folder,  # required, but nothing is kept there
                 failure_config=FailureConfig(max_failures=RETRIES),
             ),
         )
-        ended = in_thread(trainer.fit)  # in the main thread Ray Train would take over Ctrl-C
+        ended = in_thread(trainer.fit)  # in the main thread Ray Train would handle Ctrl-C
         try:
             how = _follow(cluster, box, ended, course)
             wait([ended], _LONGEST_END)
@@ -115,7 +115,7 @@ def fit_together(
 
 
 class _Shared(NamedTuple):
-    """What every process is given."""
+    """The arguments that all processes share."""
 
     plan: Plan
     settings: Settings
@@ -125,21 +125,21 @@ class _Shared(NamedTuple):
 
 
 class _News(NamedTuple):
-    """What processes have reported since the last look: epochs, and how the fit ended."""
+    """Reports of the processes since the last poll: epochs, and the end of the fit."""
 
     checkpoints: list[Checkpoint]
     end: Fit | LstmcliError | None
 
 
 class _Box:
-    """The actor between the processes that train and the one that keeps; it outlives the former."""
+    """An actor that passes checkpoints on from the training processes, and outlives them."""
 
     def __init__(self, start: Checkpoint | None) -> None:
         self.last, self.is_over = start, False
         self.news, self.workers = _News([], None), list[Any]()
 
     def begin(self, worker: Any) -> tuple[bool, Checkpoint | None]:
-        """Return whether it is over, and where to start; `worker` is the actor that asks."""
+        """Register a worker; return whether training is over, and the checkpoint to start from."""
         self.workers.append(worker)
         return self.is_over, self.last
 
@@ -160,7 +160,7 @@ class _Box:
 
 
 def _take_part(given: dict[str, Any]) -> None:
-    """Fit, as one of the processes; rank 0 reports epochs and the result, any of them an error."""
+    """Fit as one of the processes; rank 0 reports epochs and the result, every rank its errors."""
     import ray
     from ray import train
     from ray.train.torch import get_device
@@ -169,7 +169,7 @@ def _take_part(given: dict[str, Any]) -> None:
     group = Group(context.get_world_rank(), context.get_world_size())
     try:
         is_over, start = ray.get(box.begin.remote(ray.get_runtime_context().current_actor))
-    except ray.exceptions.RayActorError:  # nothing waits for the result any more
+    except ray.exceptions.RayActorError:  # the command no longer waits for the result
         return
     if is_over:
         return
@@ -194,7 +194,7 @@ def _take_part(given: dict[str, Any]) -> None:
 
 
 def _follow(cluster: Cluster, box: Any, ended: "Future[Any]", course: Course) -> Fit | LstmcliError:
-    """Keep what is reported until the end, and return that."""
+    """Store reported checkpoints until the fit ends; return its result or error."""
     import ray
 
     while True:
@@ -203,7 +203,7 @@ def _follow(cluster: Cluster, box: Any, ended: "Future[Any]", course: Course) ->
             news: _News = cluster.wait_for(box.look.remote().future())
         except ray.exceptions.RayError as error:
             why = str(error).strip().split("\n")[0]
-            raise TaskError("training broke down", where=cluster.address, why=why) from error
+            raise TaskError("training failed", where=cluster.address, why=why) from error
         for checkpoint in news.checkpoints:
             course.keep(checkpoint)
             course.on_epoch(checkpoint.history[-1])
@@ -212,15 +212,15 @@ def _follow(cluster: Cluster, box: Any, ended: "Future[Any]", course: Course) ->
         if is_last:
             cause = ended.exception()
             why = str(cause).strip().split("\n")[-1]
-            raise TaskError("training broke down", where=cluster.address, why=why) from cause
+            raise TaskError("training failed", where=cluster.address, why=why) from cause
         time.sleep(_PAUSE)
 
 
 def _stop(box: Any, ended: "Future[Any]") -> None:
-    """Stop processes that still train; those that Ray Train starts in their place end at once."""
+    """Stop running training processes; those that Ray Train starts in their place end at once."""
     import ray
 
-    with suppress(ray.exceptions.RayError):  # of a box that is lost
+    with suppress(ray.exceptions.RayError):  # the actor may be lost
         if not ended.done():
             for worker in ray.get(box.stop.remote()):
                 ray.kill(worker)

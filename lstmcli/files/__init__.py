@@ -1,1 +1,1 @@
-"""Files written wholly or not at all, and locks."""
+"""Atomic file writes, and locks."""

@@ -1,7 +1,7 @@
-"""Files written wholly or not at all, and lines appended to them.
+"""Write files atomically, and append whole lines.
 
-The bytes go to a temporary file in the same folder, reach the disk, and take the name in one step:
-a reader sees the old file or the new one, never a part.
+The bytes are written to a temporary file in the same folder, flushed to disk, and renamed in one
+step: a reader sees the old file or the new one, never a part.
 """
 
 import glob
@@ -22,18 +22,18 @@ if sys.platform != "win32":
     import fcntl
 
 TEMPORARY_SUFFIX = ".lstmcli-tmp"
-WAIT = 60.0  # seconds, far longer than the lines of another run take to reach the disk
+WAIT = 60.0  # seconds, far longer than another run needs to write its lines
 _HEX_BYTES = 4
 _PAUSE = 0.005  # seconds between two tries to get the lock
 
 
 def write_bytes(path: Path, data: bytes) -> None:
-    """Replace `path` by `data`, or leave it as it was and raise FileError."""
+    """Replace `path` by `data`, or leave it unchanged and raise FileError."""
     write_files([(path, data)])
 
 
 def write_files(files: Sequence[tuple[Path, bytes]]) -> None:
-    """Replace several files in this order, or none if there is no room for all of them.
+    """Replace several files in this order, or none if there is no space for all of them.
 
     Raises FileError naming the file that cannot be written.
     """
@@ -41,7 +41,7 @@ def write_files(files: Sequence[tuple[Path, bytes]]) -> None:
         with _naming(path):
             make_folder(path.parent)
     with ExitStack() as stack:
-        # The last one entered takes its name first.
+        # The stack closes in reverse order, so that the first file is renamed first.
         staged = [stack.enter_context(_staged(path)) for path, _ in reversed(files)][::-1]
         for file, (_, data) in zip(staged, files, strict=True):
             file.write(data)
@@ -52,9 +52,9 @@ def write_files(files: Sequence[tuple[Path, bytes]]) -> None:
 def replacing(path: Path) -> Iterator[IO[bytes]]:
     """Yield a file to write to, which replaces `path` when the block ends.
 
-    It keeps the mode and the owner of the file that it replaces. Temporary files that killed runs
-    left of the same file are removed first. If the block raises, `path` stays as it was. An OSError
-    of the file becomes a FileError that names it; other errors of the block pass unchanged.
+    It keeps the mode and the owner of the file that it replaces. First removes temporary files of
+    `path` that killed runs have left. If the block raises, `path` stays unchanged. An OSError of
+    the file becomes a FileError that names it; other errors of the block pass unchanged.
     """
     with _naming(path):
         remove_leftovers(path)
@@ -66,7 +66,7 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
 
 @contextmanager
 def writing(path: Path) -> Iterator[IO[bytes]]:
-    """Do as `replacing`, but write to a device or pipe directly."""
+    """Yield a file as `replacing` does, but write directly to a device or pipe."""
     if not os.path.exists(path) or os.path.isfile(path):
         with replacing(path) as file:
             yield file
@@ -83,7 +83,7 @@ def write_text(path: Path, text: str) -> None:
 
 
 def make_folder(folder: Path) -> None:
-    """Make a folder and its parents, each durable in its own parent; raises OSError."""
+    """Create a folder and its parents, each flushed to disk; raises OSError."""
     if folder.is_dir():
         return
     missing = [each for each in (folder, *folder.parents) if not each.exists()]
@@ -102,7 +102,7 @@ def put_aside(path: Path) -> str:
 
 
 def remove_leftovers(path: Path) -> None:
-    """Remove temporary files of `path` whose writer has died: nothing locks them any more."""
+    """Remove temporary files of `path` whose writer has died, which are no longer locked."""
     digits = "[0-9a-f]" * (2 * _HEX_BYTES)
     pattern = f".{glob.escape(path.name[:50])}.{digits}{TEMPORARY_SUFFIX}"
     for left in path.parent.glob(pattern):
@@ -117,7 +117,7 @@ def remove_leftovers(path: Path) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Make the rename itself durable, where the platform lets a folder be opened."""
+    """Flush a rename in the folder to disk, if the platform can open folders."""
     if os.name == "nt":
         return
     handle = os.open(folder, os.O_RDONLY)
@@ -128,7 +128,7 @@ def sync_folder(folder: Path) -> None:
 
 
 class _Output:
-    """A file whose OSErrors are FileErrors that name a path."""
+    """A file that raises FileErrors naming a path instead of OSErrors."""
 
     def __init__(self, file: IO[bytes], path: Path) -> None:
         self._file, self._path = file, path
@@ -161,7 +161,8 @@ def _naming(path: Path, what: str = "cannot write the file") -> AbstractContextM
 
 @contextmanager
 def _staged(path: Path) -> Iterator[_Output]:
-    """Yield a temporary file that takes the name of `path` where the block does not raise."""
+    """Yield a temporary file that is renamed to `path` unless the block raises."""
+    # Shortened, so that a file with the longest possible name can be written too.
     name = f".{path.name[:50]}.{secrets.token_hex(_HEX_BYTES)}{TEMPORARY_SUFFIX}"
     temporary = path.with_name(name)
     try:
@@ -181,7 +182,7 @@ def _staged(path: Path) -> Iterator[_Output]:
 
 @contextmanager
 def _in_use(temporary: Path) -> Iterator[None]:
-    """Make a file and lock it for the block, so that no other run removes it as a leftover."""
+    """Create a file and lock it for the block, so that no other run removes it as a leftover."""
     if sys.platform == "win32":  # an open file cannot be removed there
         yield
         return
@@ -209,15 +210,15 @@ def _copy_mode(path: Path, handle: int) -> None:
 
 
 def append_lines(path: Path, lines: bytes, *, wait: float = WAIT) -> int:
-    """Append whole lines, durable when this returns, or leave the file as it was.
+    """Append whole lines, durable on return, or leave the file unchanged.
 
-    Returns how many bytes of a torn last line were removed first. Raises FileError when the file
-    cannot be written, LockedError when another run still holds its lock after `wait` seconds.
+    First removes a torn last line, and returns its number of bytes. Raises FileError if the file
+    cannot be written, LockedError if another run still holds its lock after `wait` seconds.
     """
     assert lines.endswith(b"\n") or not lines
     with _naming(path, "cannot append to the file"):
         if path.exists() and not path.is_file():  # opening a pipe would wait for its reader
-            raise OSError(0, "it is no file")
+            raise OSError(0, "it is not a regular file")
         with open(path, "ab", buffering=0) as file:
             _lock(path, file.fileno(), wait)
             size, whole = _sizes(path)
@@ -238,7 +239,7 @@ def append_lines(path: Path, lines: bytes, *, wait: float = WAIT) -> int:
 
 
 def is_torn(path: Path) -> bool:
-    """Say whether the last line of a file lacks its end; reads one byte."""
+    """Return whether the last line of a file lacks its line end; reads one byte."""
     with open(path, "rb") as file:
         if not file.seek(0, os.SEEK_END):
             return False
@@ -247,7 +248,7 @@ def is_torn(path: Path) -> bool:
 
 
 def _lock(path: Path, handle: int, wait: float) -> None:
-    """Lock a file until it is closed. Tries again and again, so that a signal ends the wait."""
+    """Lock a file until it is closed. Polls, so that a signal can end the wait."""
     if sys.platform == "win32":
         return
     deadline = time.monotonic() + wait
@@ -260,7 +261,7 @@ def _lock(path: Path, handle: int, wait: float) -> None:
                     "another run is writing to the file",
                     where=path,
                     why=f"it still held the lock after {wait:g} s",
-                    next_step="Try again when it has ended.",
+                    next_step="Try again after it has ended.",
                 ) from error
             time.sleep(_PAUSE)
         else:
@@ -268,7 +269,7 @@ def _lock(path: Path, handle: int, wait: float) -> None:
 
 
 def _sizes(path: Path) -> tuple[int, int]:
-    """Return the bytes of the file, and those up to the end of its last whole line."""
+    """Return the size of a file in bytes, and the size up to the end of its last whole line."""
     size = path.stat().st_size
     if not is_torn(path):
         return size, size

@@ -1,4 +1,4 @@
-"""One writer at a time: a lock that the kernel frees however its holder dies."""
+"""A lock for one writer at a time, which the kernel releases however its holder ends."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,10 +15,10 @@ def hold(path: Path, *, wait: float = 0.0) -> Iterator[None]:
     """Hold the lock file `path` for the block.
 
     wait : seconds to wait for another holder; 0 does not wait.
-    Raises LockedError when another run still holds it, FileError when it cannot be made.
+    Raises LockedError if another run still holds it, FileError if it cannot be created.
     """
     lock = FileLock(path, timeout=max(wait, 0.0))
-    if path.is_symlink():  # opening it would empty the file that it points to
+    if path.is_symlink():  # opening the lock would truncate the target of the link
         raise FileError("cannot lock", where=path, why="it is a link", next_step="Remove the link.")
     with file_errors("cannot lock", path, "Check the folder and its permissions."):
         try:

@@ -1,1 +1,1 @@
-"""The LSTM, its siblings and heads, as plain modules without prices."""
+"""Networks as plain PyTorch modules: bodies (LSTM, GRU, CNN, ...) and heads."""

@@ -1,12 +1,11 @@
-"""The parts of a network: a body and a head, the two children of an `nn.Sequential`.
+"""Build a network: a body and a head, the two children of an `nn.Sequential`.
 
-The bodies without memory are here: linear, multi-layer perceptron and causal convolutions. They see
-a window of fixed length at every bar. Only bars with a whole window behind them get a state, so
-nothing is padded, and the states belong to the last of the rows that come in.
+A body turns rows into states, (N, L, F) -> (N, M, D), one after each of the last M of L rows. A
+recurrent body has a state after every row. The bodies without memory, defined here, are linear,
+multi-layer perceptron and causal convolutions. They read a window of fixed length, without padding,
+so only rows that complete a window have a state.
 
-A body turns rows into states, (N, L, F) -> (N, M, D), those after the last M of the L rows: after
-all of them where it is recurrent, after those with a whole window behind them where it is not.
-`reach` is the number of rows that a state is made of, 0 for all before it; `num_outputs` is D.
+`reach` is the number of rows that a state depends on, 0 for all before it; `num_outputs` is D.
 """
 
 import itertools
@@ -22,9 +21,9 @@ from lstmcli.networks.recurrent import Recurrent
 class Window(nn.Module):
     """(N, L, F) -> (N, L - K + 1, D): the states after rows K, K + 1, ..., L.
 
-    length : K, the rows that each state is made of. hidden_sizes : dense layers with an activation,
-    dropout after each. With none the state is the window itself, D is K F, and with a linear head
-    the network is a linear model of the window.
+    length : K, the number of rows that each state depends on. hidden_sizes : dense layers with an
+    activation, dropout after each. Without any, the state is the window itself, D = K F, and with a
+    linear head the network is a linear model of the window.
     """
 
     def __init__(
@@ -56,13 +55,13 @@ class Window(nn.Module):
 
 
 class Convolutions(nn.Module):
-    """(N, L, F) -> (N, L - R + 1, D), R the rows that a state is made of, at most `length`.
+    """(N, L, F) -> (N, L - R + 1, D), R the rows that a state depends on, at most `length`.
 
     Causal and dilated (van den Oord et al. 2016; Bai et al. 2018): each stack doubles its dilation
     from layer to layer, so that a few short kernels cover a long window.
 
-    hidden_sizes : the channels of each stack, which has as many layers as its share of the length
-    takes; dropout after each stack.
+    hidden_sizes : channels of each stack; dropout after each stack. A stack has as many layers as
+    it needs to cover its share of the length.
     """
 
     def __init__(
@@ -123,9 +122,10 @@ class _Stack(nn.Module):
 
 
 def dilations(length: int, kernel_size: int, stacks: int) -> list[int]:
-    """Return 1, 2, 4, ... and a remainder, so that `stacks` stacks of them cover `length` rows.
+    """Return the dilations 1, 2, 4, ... of one stack, such that all stacks cover `length` rows.
 
-    Up to a remainder shorter than one layer in each stack; empty where even that does not fit.
+    The last dilation may be smaller, to fit. A few rows may be left over, too few for another layer
+    in each stack. Empty if `length` is too short for one layer.
     """
     left = (length - 1) // (stacks * (kernel_size - 1))
     found: list[int] = []
@@ -150,7 +150,7 @@ def build_body(
     forget_bias: float,
     length: int,
 ) -> Body:
-    """Return a body with random weights; `length` is the rows that one without memory may see."""
+    """Return a body with random weights; `length` : rows that a body without memory may read."""
     if network == "linear":
         return Window(num_features, length=length)
     if network == "mlp":

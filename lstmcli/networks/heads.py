@@ -1,4 +1,4 @@
-"""Heads: from the states of a body to the next row or to quantiles."""
+"""Heads, which turn the states of a body into the next row or quantiles."""
 
 import math
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ ACTIVATIONS: dict[str, type[nn.Module]] = {
 class NextStep(nn.Module):
     """(N, L, D) -> (N, C): the next scaled row, from the state after the last row.
 
-    Optional dense layers with an activation come first; the output is linear.
+    Optional dense layers with an activation come before the linear output.
     """
 
     def __init__(
@@ -38,7 +38,7 @@ class NextStep(nn.Module):
         return self.at(states[:, -1])
 
     def at(self, states: Tensor) -> Tensor:
-        """Return the row after each state, (..., D) -> (..., C)."""
+        """Predict the row after each state, (..., D) -> (..., C)."""
         answer: Tensor = self.layers(states)
         return answer
 
@@ -55,19 +55,19 @@ def dense_layers(
 
 
 def start_dense(layer: nn.Module) -> None:
-    """Draw the weights of a linear or convolutional layer as He et al. 2015 do; biases are zero."""
+    """Initialise a linear or convolutional layer as He et al. 2015; biases are zero."""
     nn.init.kaiming_uniform_(layer.get_parameter("weight"), nonlinearity="relu")
     nn.init.zeros_(layer.get_parameter("bias"))
 
 
-_FURTHEST = 3.0  # a scale of 20 or 1/20, a location of three deviations
+_FURTHEST = 3.0  # bound: a scale of 20 or 1/20, a location of three deviations
 
 
 class ScaleCorrection(nn.Module):
-    """(..., D) -> (..., n): what to add to the log scale of n steps; 0 before training.
+    """(..., D) -> (..., n): a correction to the log scale of n steps; 0 before training.
 
-    basis_size : polynomials over the horizon. dense_sizes : dense layers with an activation
-    between the state and the output.
+    basis_size : number of polynomials over the horizon. dense_sizes : dense layers with an
+    activation between the state and the output.
     """
 
     def __init__(
@@ -88,7 +88,7 @@ class ScaleCorrection(nn.Module):
         nn.init.zeros_(self.outputs.bias)
 
     def forward(self, states: Tensor, steps: Tensor | None = None) -> Tensor:
-        """Return the corrections for some steps, (n,) counted from 0; for all of them if None."""
+        """Return the corrections for some steps, (n,) counted from 0; all steps if None."""
         basis = self.get_buffer("basis")
         basis = basis if steps is None else basis[steps]
         return _bounded(self.outputs(self.layers(states)) @ basis.T)
@@ -105,8 +105,8 @@ class QuantileFan(ScaleCorrection):
         super().__init__(num_inputs, **rest)
         self.size = self.outputs.out_features
         normal = [NormalDist().inv_cdf(level) for level in levels]
-        # On the CPU even for a network without storage: on the meta device such arithmetic imports
-        # PyTorch's compiler, which takes seconds.
+        # Compute on the CPU even if the network is on the meta device, where this arithmetic would
+        # import PyTorch's compiler, which takes seconds.
         gaps = torch.tensor(normal, device="cpu").diff().log()
         self.register_buffer("normal_gaps", gaps, persistent=False)
         self.middle = min(range(len(levels)), key=lambda index: abs(levels[index] - 0.5))
@@ -115,7 +115,7 @@ class QuantileFan(ScaleCorrection):
         self.location = nn.Parameter(torch.zeros(self.size))
 
     def forward(self, states: Tensor, steps: Tensor | None = None) -> Tensor:
-        """Return quantiles for some steps, (n,) counted from 0; for the whole horizon if None."""
+        """Return quantiles for some steps, (n,) counted from 0; the whole horizon if None."""
         basis = self.get_buffer("basis")
         basis = basis if steps is None else basis[steps]
         location = _bounded(basis @ self.location)
@@ -130,7 +130,7 @@ class QuantileFan(ScaleCorrection):
 
 
 def step_basis(horizon: int, size: int) -> Tensor:
-    """Return orthogonal polynomials of the log of the step, the first constant 1: (H, K)."""
+    """Return orthogonal polynomials of the log of the step, (H, K); the first is constant 1."""
     logs = torch.arange(1, horizon + 1, dtype=torch.float64, device="cpu").log()
     powers = torch.stack([(logs - logs.mean()) ** k for k in range(min(size, horizon))], dim=1)
     orthogonal, _ = torch.linalg.qr(powers)
@@ -140,6 +140,6 @@ def step_basis(horizon: int, size: int) -> Tensor:
 
 
 def _bounded(values: Tensor) -> Tensor:
-    """Keep values within +-3, nearly unchanged within +-1; unlike a clamp, with a gradient."""
+    """Bound values to +-3, nearly unchanged within +-1; unlike a clamp, this has a gradient."""
     bounded: Tensor = _FURTHEST * torch.tanh(values / _FURTHEST)
     return bounded

@@ -1,7 +1,7 @@
 """A stack of recurrent layers of any sizes: simple RNN, GRU, LSTM, LSTM with peepholes.
 
-Layers of different widths cannot share one `nn.LSTM`, so each is its own; they run time-major,
-which is the faster layout on a CPU. `gates` shows how open the gates of such a stack are.
+One `nn.LSTM` cannot have layers of different widths, so each layer is a module of its own. Layers
+run time-major, the faster layout on a CPU. `gates` returns the gate values of such a stack.
 """
 
 import itertools
@@ -14,17 +14,17 @@ from torch.nn.functional import linear
 
 Cell = Literal["rnn", "gru", "lstm", "peephole"]
 State = list[tuple[Tensor, ...]]
-"""Of every layer the hidden and, of an LSTM, the cell state after the last row, (1, N, D) each."""
+"""The hidden state of each layer after the last row, and the cell state of an LSTM, (1, N, D)."""
 Gates = dict[str, Tensor]
-"""By name (forget, input, output; reset, update), (N, L, D) each, 0 shut and 1 open."""
+"""Gates by name (forget, input, output; reset, update), (N, L, D) each, 0 closed, 1 open."""
 
 
 class Recurrent(nn.Module):
     """(N, L, F) -> (N, L, D), D the size of the last layer; dropout after every layer.
 
-    Recurrent weights start orthogonal (Saxe et al. 2014), input weights Glorot-uniform, and the
-    bias of the gate that keeps the state at `forget_bias` (Gers et al. 2000; Jozefowicz et al.
-    2015): the forget gate of an LSTM, the update gate of a GRU.
+    Initial weights: recurrent ones orthogonal (Saxe et al. 2014), input ones Glorot-uniform. The
+    bias of the gate that keeps the state, the forget gate of an LSTM or the update gate of a GRU,
+    starts at `forget_bias` (Gers et al. 2000; Jozefowicz et al. 2015).
     """
 
     reach = 0  # states depend on all rows before them
@@ -52,7 +52,7 @@ class Recurrent(nn.Module):
         return self.read_on(x, None)[0]
 
     def read_on(self, x: Tensor, state: State | None) -> tuple[Tensor, State]:
-        """Continue from the state of an earlier call, None for zero; return the new one too."""
+        """Continue from the state of an earlier call, None for zero; also return the new state."""
         x = x.transpose(0, 1)
         after: State = []
         for number, layer in enumerate(self.layers):
@@ -68,9 +68,9 @@ class Recurrent(nn.Module):
 
 
 class PeepholeLSTM(nn.Module):
-    """An LSTM layer whose gates see the cell (Gers & Schmidhuber 2000), which PyTorch lacks.
+    """An LSTM layer whose gates see the cell (Gers & Schmidhuber 2000); PyTorch has none.
 
-    (L, N, F) -> (L, N, D) and the last hidden and cell state, (1, N, D) each, as `nn.LSTM` does.
+    (L, N, F) -> (L, N, D) and the last hidden and cell state, (1, N, D) each, as in `nn.LSTM`.
 
         i_t = sigmoid(W_i x_t + U_i h_(t-1) + p_i * c_(t-1) + b_i)
         f_t = sigmoid(W_f x_t + U_f h_(t-1) + p_f * c_(t-1) + b_f)
@@ -79,14 +79,15 @@ class PeepholeLSTM(nn.Module):
         o_t = sigmoid(W_o x_t + U_o h_(t-1) + p_o * c_t + b_o)
         h_t = o_t * tanh(c_t)
 
-    The peepholes p, one weight a unit, start at zero, where the layer is a plain LSTM. A plain loop
-    over the rows: forward and backward take 2 to 4 times as long as those of `nn.LSTM` on a CPU.
+    The peepholes p, one weight per unit, start at zero, which makes the layer a plain LSTM. It
+    loops over the rows in Python: forward and backward take 2 to 4 times as long as those of
+    `nn.LSTM` on a CPU.
     """
 
     def __init__(self, input_size: int, hidden_size: int) -> None:
         super().__init__()
         self.hidden_size = hidden_size
-        # Named as in nn.LSTM and in its order: the gates i, f, g, o; the peepholes of i, f, o.
+        # Names and order as in nn.LSTM: the gates i, f, g, o; the peepholes of i, f, o.
         self.weight_ih_l0 = nn.Parameter(torch.zeros(4 * hidden_size, input_size))
         self.weight_hh_l0 = nn.Parameter(torch.zeros(4 * hidden_size, hidden_size))
         self.bias_ih_l0 = nn.Parameter(torch.zeros(4 * hidden_size))
@@ -99,12 +100,12 @@ class PeepholeLSTM(nn.Module):
         zeros = x.new_zeros(1, x.shape[1], self.hidden_size)
         (h,), (c,) = state or (zeros, zeros)
         rows = _lstm_rows(dict(self.named_parameters()), x, h, c)
-        # Only these are kept: without a gradient the gates of a row are freed at once.
+        # Keep only c and h, so that without a gradient the gates of a row are freed at once.
         cells, hidden = zip(*(row[-2:] for row in rows), strict=True)
         return torch.stack(hidden), (hidden[-1][None], cells[-1][None])
 
 
-# A simple RNN (Elman 1990) with tanh; Cho et al. 2014; Hochreiter & Schmidhuber 1997.
+# Sources: Elman 1990 (simple RNN); Cho et al. 2014 (GRU); Hochreiter & Schmidhuber 1997 (LSTM).
 _LAYERS: dict[Cell, type[nn.Module]] = {
     "rnn": nn.RNN,
     "gru": nn.GRU,
@@ -114,9 +115,10 @@ _LAYERS: dict[Cell, type[nn.Module]] = {
 
 
 def gates(body: nn.Module, x: Tensor) -> list[Gates]:
-    """Return the gates of each layer over rows (N, L, F); none for a body without gates.
+    """Return the gates of each layer over rows (N, L, F); empty for a body without gates.
 
-    `nn.LSTM` and `nn.GRU` hide their gates: these are computed from the same weights, row by row.
+    `nn.LSTM` and `nn.GRU` do not return their gates, so they are recomputed from the weights, row
+    by row.
     """
     found = []
     for layer in body.get_submodule("layers").children():
@@ -142,7 +144,7 @@ def layer_gates(layer: nn.Module, x: Tensor) -> tuple[Gates, Tensor]:
 def _lstm_rows(
     weights: Mapping[str, Tensor], x: Tensor, h: Tensor, c: Tensor
 ) -> Iterator[tuple[Tensor, ...]]:
-    """Yield forget, input and output gate, c and h, (N, D) each, after every row of (L, N, F)."""
+    """Yield the forget, input and output gate, c and h, (N, D) each, for each row of (L, N, F)."""
     p_i, p_f, p_o = weights.get("peepholes_l0", x.new_zeros(3, h.shape[1]))
     bias = weights["bias_ih_l0"] + weights.get("bias_hh_l0", 0.0)
     for row in linear(x, weights["weight_ih_l0"], bias).unbind():
@@ -155,7 +157,7 @@ def _lstm_rows(
 
 
 def _gru_rows(weights: Mapping[str, Tensor], x: Tensor, h: Tensor) -> Iterator[tuple[Tensor, ...]]:
-    """Yield reset and update gate and h; the reset gate after the product, as PyTorch has it."""
+    """Yield the reset and update gate and h; as in PyTorch, the reset gate follows the product."""
     for row in linear(x, weights["weight_ih_l0"], weights["bias_ih_l0"]).unbind():
         r, z, n = row.chunk(3, dim=1)
         h_r, h_z, h_n = linear(h, weights["weight_hh_l0"], weights["bias_hh_l0"]).chunk(3, dim=1)
@@ -165,7 +167,7 @@ def _gru_rows(weights: Mapping[str, Tensor], x: Tensor, h: Tensor) -> Iterator[t
 
 
 def _initialise(layer: nn.Module, size: int, forget_bias: float) -> None:
-    """Set the weights of one layer, gate by gate; the gate that keeps the state is its second."""
+    """Initialise one layer, gate by gate; the gate that keeps the state is the second one."""
     number = layer.get_parameter("weight_hh_l0").shape[0] // size
     with torch.no_grad():
         for name, weight in layer.named_parameters():
@@ -178,5 +180,5 @@ def _initialise(layer: nn.Module, size: int, forget_bias: float) -> None:
             else:
                 weight.zero_()
         if number > 1:
-            # PyTorch adds two biases; the gate's start is kept in one of them.
+            # PyTorch adds two biases, so only one of them gets the gate's initial value.
             layer.get_parameter("bias_ih_l0")[size : 2 * size] = forget_bias

@@ -1,1 +1,1 @@
-"""What is kept of a run: model versions, the champion, locks. Each write is whole or not at all."""
+"""Files of the data folder: model versions, champions, studies, ledger. All writes are atomic."""

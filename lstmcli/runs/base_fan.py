@@ -1,6 +1,6 @@
-"""The linear fan of the ready-made model, which the baseline `har` starts from where it may.
+"""The linear fan of the ready-made model, from which the baseline `har` starts if it may.
 
-It is read without PyTorch, which what grades forecasts need not load.
+It is read without PyTorch, so that grading forecasts need not import it.
 """
 
 from collections.abc import Sequence
@@ -22,7 +22,7 @@ from lstmcli.runs.metadata import (
 )
 from lstmcli.runs.registry import ready_made
 
-HAR = "har."  # before the names of its arrays in a file of weights
+HAR = "har."  # prefix of its arrays' names in a file of weights
 _MAX_BYTES = 1024**2
 
 
@@ -31,7 +31,7 @@ def drawn_to_ready_made(
 ) -> list[Fitted]:
     """Let the baseline `har` start from the ready-made model, for cutoffs that it has not seen.
 
-    fits : what forecasts in turn; those whose rows end earlier stay as they are.
+    fits : successive fits; those whose rows end before its last training day stay unchanged.
     """
     har, metadata = _read()
     if interval != metadata.interval or horizon != len(har.table):

@@ -2,10 +2,10 @@
 
     model.safetensors   the weights, and the scale fitted on training rows
     config.toml         the resolved settings, enough to repeat the run
-    metadata.json       where it came from and how it scored next to the baselines
-    history.csv         one row an epoch
+    metadata.json       its origin, and its scores next to those of the baselines
+    history.csv         one row per epoch
 
-No pickle anywhere. The folder is written under a temporary name and takes its own in one step.
+Nothing is pickled. The folder is written under a temporary name, then renamed in one step.
 """
 
 import csv
@@ -55,7 +55,7 @@ _HISTORY = "history.csv"
 def save_bundle(
     folder: Path, model: TrainedModel, metadata: Mapping[str, Any], history: Iterable[Epoch]
 ) -> None:
-    """Write a model version as a new folder; raises FileError when it cannot be written whole."""
+    """Write a model version as a new folder; raises FileError if that fails, leaving none."""
     weights = safetensors.torch.save(_tensors(model), metadata={"format": "pt"})
     config = settings_toml(model.settings)
     complete = {
@@ -80,9 +80,9 @@ def save_bundle(
 
 
 def load_bundle(folder: Path, device: torch.device) -> tuple[TrainedModel, Metadata]:
-    """Read a model version onto `device`, checking it before any weight is used.
+    """Load a model version onto `device`, checking it before any weight is used.
 
-    Raises ModelError when a file is missing or damaged, or the weights do not fit the settings.
+    Raises ModelError if a file is missing or damaged, or the weights do not match the settings.
     """
     metadata = read_metadata(folder)
     settings = read_settings(folder, metadata)
@@ -98,7 +98,7 @@ def load_bundle(folder: Path, device: torch.device) -> tuple[TrainedModel, Metad
         har = har_of(parts, settings.forecast.quantile_levels)
     factors = tensors.pop(_FACTORS, None)
     calibration = None if factors is None else Calibration(factors.numpy())
-    with torch.random.fork_rng(devices=[]):  # the weights drawn here are replaced at once
+    with torch.random.fork_rng(devices=[]):  # keep the random state: these weights are replaced
         network = new_network(settings, corrects=metadata.har)
     network.load_state_dict(tensors)
     network = network.to(device).eval()
@@ -108,7 +108,7 @@ def load_bundle(folder: Path, device: torch.device) -> tuple[TrainedModel, Metad
 
 
 def settings_toml(settings: Settings) -> str:
-    """Return the resolved settings as TOML; what is not set is empty text."""
+    """Return the resolved settings as TOML; a key that is not set is empty text."""
     tree = {
         section: {key: "" if value is None else value for key, value in table.items()}
         for section, table in settings.model_dump().items()
@@ -140,7 +140,7 @@ def _history_csv(history: Iterable[Epoch]) -> str:
 
 
 def _read_tensors(path: Path, metadata: Metadata, settings: Settings) -> dict[str, Tensor]:
-    """Read the tensors that the settings need, checking their types and shapes."""
+    """Read the tensors that the settings need, and check their types and shapes."""
     expected = _expected_tensors(settings, metadata.har)
     n_bytes = sum(math.prod(each.shape) * each.element_size() for each in expected.values())
     data = read_hashed(path, n_bytes + MAX_HEADER_BYTES, metadata.weights_sha256)
@@ -150,7 +150,7 @@ def _read_tensors(path: Path, metadata: Metadata, settings: Settings) -> dict[st
         raise ValueError(str(error)) from error
     for words, names in (
         ("lacks", expected.keys() - found.keys() - {_FACTORS}),
-        ("has besides what the settings need", found.keys() - expected.keys()),
+        ("has unexpected tensors", found.keys() - expected.keys()),
     ):
         if names:
             shown = first_few(ascii(name)[1:-1][:60] for name in sorted(names))
@@ -163,7 +163,7 @@ def _read_tensors(path: Path, metadata: Metadata, settings: Settings) -> dict[st
 
 
 def _scale_sizes(settings: Settings) -> dict[str, int]:
-    """Return how many columns each scale of a model has, 0 for none."""
+    """Return the number of columns of each scale of a model; 0 if it has no such scale."""
     is_fitted = settings.window.scaling in FITTED_SCALINGS
     fitted = num_columns(settings) if is_fitted else 0
     return {"fitted": fitted, "inputs": len(settings.window.inputs)}

@@ -1,8 +1,8 @@
-"""A training run between two epochs on disk: what an unbroken run would have gone on with.
+"""Checkpoints: the state of a training run between two epochs, from which it can be resumed.
 
-One safetensors file next to the versions of a model name, replaced whole after every epoch and gone
-once the run has reached its end. Its header holds the numbers as JSON, and a SHA-256 of all of it:
-a flipped bit would give other weights without a word.
+A checkpoint is one safetensors file next to the versions of a model name, replaced after every
+epoch and removed at the end of the run. Its header holds the numbers as JSON, and a SHA-256 of
+everything, without which a flipped bit would silently change the weights.
 """
 
 import hashlib
@@ -39,10 +39,10 @@ _NOT_A_CHECKPOINT = (
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """How far a training run has come.
+    """The progress of a training run.
 
-    members : the weights of the networks that are done, in order. snapshot : of the one after.
-    history : all epochs so far. error : why one of the networks broke down after a good epoch.
+    members : weights of the finished networks, in order. snapshot : state of the next network.
+    history : all epochs so far. error : why one of the networks failed after a good epoch.
     """
 
     members: tuple[dict[str, Tensor], ...]
@@ -56,9 +56,9 @@ class Checkpoint:
 
 
 def save_checkpoint(folder: Path, origin: Mapping[str, Any], checkpoint: Checkpoint) -> None:
-    """Replace the checkpoint of a model name's folder; raises FileError and leaves the old one.
+    """Replace the checkpoint in a model name's folder; a FileError leaves the old one.
 
-    origin : what the run depends on, as JSON can hold it.
+    origin : everything that the run depends on, as JSON values.
     """
     tensors = {f"snapshot/{name}": value for name, value in checkpoint.snapshot.tensors.items()}
     for number, weights in enumerate(checkpoint.members):
@@ -79,16 +79,16 @@ def save_checkpoint(folder: Path, origin: Mapping[str, Any], checkpoint: Checkpo
 
 
 def read_checkpoint(folder: Path) -> tuple[dict[str, Any], Checkpoint] | None:
-    """Return the origin and the checkpoint of a model name's folder; None where there is none.
+    """Return the origin and the checkpoint in a model name's folder, or None.
 
-    Raises ModelError for one that is damaged.
+    Raises ModelError for a damaged one.
     """
     path = folder / CHECKPOINT
     if not has_checkpoint(folder):
         return None
     try:
-        if path.is_symlink() or not path.is_file():  # to open a pipe would wait for its writer
-            raise ValueError("it is no file")
+        if path.is_symlink() or not path.is_file():  # opening a pipe would wait for its writer
+            raise ValueError("it is not a regular file")
         with safetensors.safe_open(path, "pt") as file:
             metadata = file.metadata()
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
@@ -100,12 +100,12 @@ def read_checkpoint(folder: Path) -> tuple[dict[str, Any], Checkpoint] | None:
 
 
 def has_checkpoint(folder: Path) -> bool:
-    """Whether a run of this model name was stopped, or is under way."""
+    """Whether a training of this model name was stopped or is running."""
     return (folder / CHECKPOINT).exists() or (folder / CHECKPOINT).is_symlink()
 
 
 def remove_checkpoint(folder: Path) -> None:
-    """Remove the checkpoint; raises FileError where that fails."""
+    """Remove the checkpoint; raises FileError if that fails."""
     path, advice = folder / CHECKPOINT, "The new version is kept; remove the file."
     with file_errors("cannot remove the checkpoint", path, advice):
         path.unlink(missing_ok=True)
@@ -122,7 +122,7 @@ class _Numbers:
 
 @dataclass(frozen=True)
 class _Facts:
-    """What a checkpoint holds besides tensors; error : the four parts of its message."""
+    """The JSON part of a checkpoint; error : the four parts of the error's message."""
 
     origin: dict[str, Any]
     members: int
@@ -138,7 +138,7 @@ def _parse(facts: _Facts, tensors: Mapping[str, Tensor]) -> tuple[dict[str, Any]
 
     known = {row.member for row in facts.history}
     if not known.issuperset(range(1, facts.members + 2)):
-        raise ValueError("its epochs do not fit its networks")
+        raise ValueError("its epochs do not match its networks")
     what, where, why, next_step = facts.error or [""] * 4
     error = TrainingError(what, where=where, why=why, next_step=next_step) if facts.error else None
     return facts.origin, Checkpoint(
@@ -159,9 +159,9 @@ def _digest(facts: str, tensors: Mapping[str, Tensor]) -> str:
 
 
 def differences(kept: Mapping[str, Any], asked: Mapping[str, Any]) -> str:
-    """Name the keys whose JSON values differ, "a 1, not 2; b ..."; empty where none does.
+    """List the keys whose JSON values differ, "a 1, not 2; b ..."; empty if none does.
 
-    `data` is a fingerprint, which people cannot read, and is shown as other data.
+    `data` is a fingerprint that says nothing to users, so it is shown as "other data".
     """
     keys = [key for key in {**asked, **kept} if kept.get(key) != asked.get(key)]
     shown = [
@@ -183,7 +183,7 @@ Origin = dict[str, Any]
 
 
 def origin_of(settings: Settings, fingerprint: str, device: torch.device, threads: int) -> Origin:
-    """Return the origin of a run, with the device and the threads that it really uses."""
+    """Return the origin of a run, with the device and number of threads actually used."""
     tree = settings.model_dump(mode="json")
     tree["train"] |= {"device": str(device), "threads": threads}
     return {
@@ -195,14 +195,14 @@ def origin_of(settings: Settings, fingerprint: str, device: torch.device, thread
 
 
 def origin_sha256(origin: Origin) -> str:
-    """Return what a version's metadata keep of its origin."""
+    """Return the hash of an origin, which a version's metadata keep."""
     return hashlib.sha256(json.dumps(origin, sort_keys=True).encode("utf-8")).hexdigest()
 
 
 def find_unchanged(data_dir: Path, name: str, origin: Origin) -> tuple[ModelRef, Metadata] | None:
     """Return the newest version of a name and its metadata if a new one would be the same.
 
-    None where that one is damaged or was cut short, or where a later run was stopped.
+    None if that version is damaged or incomplete, or if a later training was stopped.
     """
     known = versions(data_dir, name)
     if not known or has_checkpoint(model_folder(data_dir, name)):
@@ -220,7 +220,7 @@ def find_unchanged(data_dir: Path, name: str, origin: Origin) -> tuple[ModelRef,
 def checkpoint_to_resume(
     folder: Path, origin: Origin, *, resume: bool
 ) -> tuple[Checkpoint | None, tuple[str, ...]]:
-    """Return the checkpoint to go on from, None for the start, and notes."""
+    """Return the checkpoint to resume from, or None to train from the start; and notes."""
     try:
         found = read_checkpoint(folder)
     except ModelError as error:
@@ -229,7 +229,7 @@ def checkpoint_to_resume(
         return None, ()
     kept, checkpoint = found
     if not resume:
-        note = f"the checkpoint of {checkpoint} was replaced; --resume would have gone on from it"
+        note = f"the checkpoint of {checkpoint} was replaced; --resume would have continued from it"
         return None, (note,)
     if kept != origin:
         why = differences(kept, origin)
@@ -238,9 +238,9 @@ def checkpoint_to_resume(
 
 
 def note_kept(folder: Path, name: str, origin: Origin) -> str:
-    """Say what a stopped run has kept."""
+    """Return a note on the checkpoint that a stopped run has kept."""
     with suppress(ModelError):
         found = read_checkpoint(folder)
         if found is not None and found[0] == origin:
-            return f"{found[1]} of {name} is kept, --resume goes on from there"
+            return f"{found[1]} of {name} is kept, --resume continues from there"
     return f"no epoch of {name} was done, nothing is kept"

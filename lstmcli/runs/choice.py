@@ -1,9 +1,10 @@
-"""Which model forecasts which symbol, where the user names none.
+"""Choose the model that forecasts a symbol if the user names none.
 
-Champions alone are candidates. For each symbol, among models of its interval and of the horizon
-asked for: one that `models use` prefers; the model labelled by the symbol; another that was trained
-on it alone; a pooled one that holds it; a pooled `default`; `base`. So a further model never
-changes what forecasts a symbol that has one. Read without PyTorch and pandas.
+Only champions are candidates. For each symbol, among models of its interval that reach the
+requested horizon, the first of these is chosen: one preferred with `models use`; the model named
+after the symbol; another model trained on it alone; a pooled model that includes it; a pooled
+`default`; `base`. So a new model never replaces the one that a symbol already has. This module
+needs neither PyTorch nor pandas.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -36,9 +37,9 @@ from lstmcli.runs.registry import (
 )
 
 POOLED = "default"
-_IN_USE = ".in-use"  # a file next to the models' folders: a name a line, the latest first
-_WAIT = 5.0  # seconds for others who write there, each of which takes milliseconds
-_MOST_LABEL = 48  # characters, so that endings fit
+_IN_USE = ".in-use"  # a file next to the models' folders: one name per line, the latest first
+_WAIT = 5.0  # seconds to wait for other writers, each of which takes milliseconds
+_MOST_LABEL = 48  # characters, which leaves room for a suffix
 
 Why = Literal[
     "asked for", "in use", "labelled by it", "trained on it alone", "pooled with it",
@@ -48,7 +49,7 @@ Why = Literal[
 
 @dataclass(frozen=True)
 class Candidate:
-    """A model that could be chosen, and what it says of itself."""
+    """A model that could be chosen, with its metadata and settings."""
 
     model: ModelRef
     metadata: Metadata
@@ -56,23 +57,23 @@ class Candidate:
 
     @cached_property
     def symbols(self) -> frozenset[str]:
-        """Return what it was trained on, in capitals."""
+        """Return the symbols that it was trained on, in capitals."""
         return frozenset(each.symbol.upper() for each in self.metadata.symbols)
 
     @property
     def described(self) -> str:
-        """Return the name with what it was trained on, in words."""
+        """Return the name with the training symbol or their number, e.g. "aapl (AAPL)"."""
         return f"{self.model.name} ({trained_on(self.metadata)})"
 
     def reaches(self, horizon: int | None) -> bool:
-        """Whether it can forecast so many steps."""
+        """Whether it can forecast `horizon` steps."""
         recursive = self.settings.model.head == "recursive"
         return horizon is None or recursive or horizon <= self.settings.window.horizon
 
 
 @dataclass(frozen=True)
 class Choice:
-    """The model for a symbol, and why. alike : names that were as good, which are not chosen."""
+    """The model for a symbol, and why. alike : other models of equal rank, which are not used."""
 
     chosen: Candidate
     why: Why
@@ -80,15 +81,16 @@ class Choice:
 
     @property
     def model(self) -> ModelRef:
-        """Return the version."""
+        """Return the chosen version."""
         return self.chosen.model
 
 
 @dataclass(frozen=True)
 class Candidates:
-    """All that can be chosen: the user's champions, the oldest name first, and the ready-made one.
+    """All models to choose from: the user's champions, oldest name first, and the ready-made one.
 
-    in_use : names that `models use` prefers, the latest first. damaged : why a name cannot be read.
+    in_use : names preferred with `models use`, the latest first. damaged : names that cannot be
+    read, each with its error.
     """
 
     own: tuple[Candidate, ...]
@@ -105,7 +107,7 @@ class Candidates:
     ) -> Choice:
         """Choose the model of a symbol. fits : whether models of an interval can read its bars.
 
-        Raises the error of a model that cannot be read, where it might have been the one.
+        Raises the error of a damaged model that might have been chosen.
         """
         asked, own_label = symbol.upper(), label(symbol)
         for name, error in self.damaged:
@@ -129,7 +131,7 @@ class Candidates:
             ("pooled without it", pooled),
             ("ready-made", [each for each in suited if each is self.base]),
             ("trained on others", own),
-            ("ready-made", [self.base]),  # whose reader says what it cannot read
+            ("ready-made", [self.base]),  # loading the bars reports why it does not fit
         ]
         why, (chosen, *alike) = next((why, found) for why, found in ranks if found)
         return Choice(chosen, why, tuple(each.model.name for each in alike))
@@ -144,9 +146,9 @@ def choose_models(
 ) -> dict[str, Choice]:
     """Choose the model of each symbol, with the reason.
 
-    interval : of the bars; without one, those that are stored of a symbol, or any where none are.
-    horizon : steps asked for; without one, as trained. Raises ModelError for a damaged model that
-    might have been the one.
+    interval : of the bars; if None, the intervals stored for the symbol, or any if none is stored.
+    horizon : requested steps; if None, as trained. Raises ModelError for a damaged model that might
+    have been chosen.
     """
     candidates = read_candidates(data_dir)
 
@@ -168,8 +170,8 @@ def symbols_read(
 ) -> dict[str, str]:
     """Return the other series that the models of some symbols read, each with one model's name.
 
-    interval, horizon : as for `choose_models`. Empty where a model cannot be read, which the
-    forecast reports.
+    interval, horizon : as for `choose_models`. Empty if a model cannot be read; the forecast
+    reports that.
     """
     asked = tuple(dict.fromkeys(symbols))
     try:
@@ -185,13 +187,13 @@ def symbols_read(
 
 
 def stored_intervals(data_dir: Path, symbol: str) -> list[str]:
-    """Return the intervals of the bars that are stored of a symbol."""
+    """Return the intervals of the bars stored for a symbol."""
     capitals = symbol.upper()
     return [each for each in INTERVALS if price_path(data_dir, capitals, each).is_file()]
 
 
 def read_candidates(data_dir: Path) -> Candidates:
-    """Read all champions; one that cannot be read is kept with its error."""
+    """Read all champions; a damaged one is listed with its error."""
     own, damaged, ages = list[Candidate](), list[tuple[str, Exception]](), dict[str, str]()
     for name in promoted_names(data_dir):
         try:
@@ -207,13 +209,13 @@ def read_candidates(data_dir: Path) -> Candidates:
 
 
 def read_candidate(model: ModelRef) -> Candidate:
-    """Read a version's metadata and settings; raises ModelError where they are damaged."""
+    """Read a version's metadata and settings; raises ModelError if they are damaged."""
     metadata = read_metadata(model.folder)
     return Candidate(model, metadata, read_settings(model.folder, metadata))
 
 
 def _since(data_dir: Path, leader: Candidate) -> str:
-    """Return when the oldest version of a name was made that is still there."""
+    """Return the creation time of the oldest remaining version of a name."""
     name = leader.model.name
     try:
         return read_metadata(version_of(data_dir, name, versions(data_dir, name)[0]).folder).created
@@ -222,17 +224,17 @@ def _since(data_dir: Path, leader: Candidate) -> str:
 
 
 def trained_on(metadata: Metadata) -> str:
-    """Return in words what a model was trained on: the symbol, or how many."""
+    """Return the symbol that a model was trained on, or the number of its symbols."""
     symbols = metadata.symbols
     return symbols[0].symbol if len(symbols) == 1 else count_of(len(symbols), "symbol")
 
 
 def find_or_only(data_dir: Path, reference: str | None, *, stands_in: bool = False) -> ModelRef:
-    """Resolve a reference; without one the model for commands that name no data.
+    """Resolve a reference; without one, return the model for commands that name no data.
 
-    That is the one in use, else the only one, else `default`. stands_in : whether the ready-made
-    one is taken where there is none. Raises UsageError where the choice is open, NoModelError where
-    there is no model.
+    That is the preferred one, else the only one, else `default`. stands_in : whether to use the
+    ready-made model if there is no other. Raises UsageError if the choice is ambiguous,
+    NoModelError if there is no model.
     """
     names, where = promoted_names(data_dir), data_dir / "models"
     used = [name for name in names_in_use(data_dir) if name in (*names, BASE)]
@@ -243,27 +245,26 @@ def find_or_only(data_dir: Path, reference: str | None, *, stands_in: bool = Fal
     if not names and stands_in:
         return ready_made()
     if not names:
-        step = "Name symbols or --csv FILE for the ready-made one, or train: lstmcli train SYMBOL."
+        step = f"Name symbols or --csv FILE to use {BASE}, or train: lstmcli train SYMBOL."
         raise NoModelError("no model yet", where=where, next_step=step)
     known = read_candidates(data_dir)
     found = [each.described for each in known.own] + [name for name, _ in known.damaged]
     step = "Name symbols, pass --model NAME, or prefer one: lstmcli models use NAME."
-    why = f"there are {first_few(found, 8)}"
-    raise UsageError("which model?", where=where, why=why, next_step=step)
+    raise UsageError("several models found", where=where, why=first_few(found, 8), next_step=step)
 
 
 def names_in_use(data_dir: Path) -> tuple[str, ...]:
-    """Return the names that `models use` prefers, the latest first."""
+    """Return the names preferred with `models use`, the latest first."""
     path = inside(data_dir, data_dir / "models" / _IN_USE)
     step = "Remove that file, then run lstmcli models use NAME again."
     return tuple(filter(None, read_names(path, step)))
 
 
 def prefer(data_dir: Path, name: str, *, undo: bool = False) -> tuple[str, ...]:
-    """Prefer a model for all symbols that it was trained on, or no longer; returns the names.
+    """Prefer a model for all symbols that it was trained on, or undo that; return all names in use.
 
-    Raises NoModelError where there is no such champion, or undo of one that is not in use, and
-    UsageError for a version.
+    Raises NoModelError if the name has no champion or, with undo, is not in use; UsageError for a
+    version.
     """
     used, plain = names_in_use(data_dir), name.partition("/")[0]
     if plain != name:
@@ -282,22 +283,22 @@ def prefer(data_dir: Path, name: str, *, undo: bool = False) -> tuple[str, ...]:
 
 
 def label(symbol: str) -> str:
-    """Return the model name for a symbol, as file names are encoded, in lower case."""
+    """Return the model name for a symbol: its encoded file name in lower case."""
     return encode_symbol(symbol.upper()).lower()[:_MOST_LABEL].rstrip("%.")
 
 
 def _is_labelled(name: str, own: str) -> bool:
-    """Whether a name is a label, or a label with an ending of `name_for`."""
+    """Whether a name is a label, or a label with a suffix from `name_for`."""
     ending = name.removeprefix(own)
     is_number = ending.startswith("-") and ending[1:].isdecimal()
     return name.startswith(own) and (ending in ("", "-symbol") or is_number)
 
 
 def name_for(data_dir: Path, symbol: str, interval: str) -> str:
-    """Return the name of the model of one symbol: its label, with an ending where that is taken.
+    """Return the name of the model of one symbol: its label, with a suffix if that is taken.
 
-    Names of shipped recipes and models are theirs. A name is free that has no champion, or one that
-    was trained on that symbol alone and on bars of that interval.
+    Names of shipped recipes and models are reserved. A name is free if it has no champion, or one
+    that was trained on that symbol alone and on bars of that interval.
     """
     own = label(symbol)
     if own in (BASE, *shipped_names("configs")):
@@ -310,7 +311,7 @@ def _is_free(data_dir: Path, name: str, symbol: str, interval: str) -> bool:
     try:
         leader = champion(data_dir, name)
         found = None if leader is None else read_metadata(leader.folder)
-    except ModelError:  # training again mends it
+    except ModelError:  # a new version repairs it
         return True
     return found is None or (
         [each.symbol for each in found.symbols] == [symbol] and found.interval == interval
@@ -318,13 +319,13 @@ def _is_free(data_dir: Path, name: str, symbol: str, interval: str) -> bool:
 
 
 def is_comparable(leader: Candidate, symbols: Sequence[str], interval: str) -> bool:
-    """Whether a version of such symbols can be compared with the champion of its name.
+    """Whether a version trained on these symbols can be compared with the champion of its name.
 
-    Not where they share none with it, where one is of a single symbol and the other is not, or
-    where their bars differ. symbols : all that were asked for, also those that failed.
+    It cannot if they share no symbol, if only one of them is a model of a single symbol, or if
+    their intervals differ. symbols : all requested ones, also those that failed.
     """
     data = leader.settings.data
-    # Files of other series that it reads may be among its files.
+    # Its files may include other series that it only reads.
     others = {each.name for each in leader.settings.window.inputs if each.kind == "symbol"}
     theirs = max(len(leader.symbols), len(data.symbols), len(data.csv) - len(others))
     share = not leader.symbols.isdisjoint(each.upper() for each in symbols)

@@ -1,6 +1,7 @@
-"""Forecasts in hindsight: from a cutoff before the last row that the model has learned from.
+"""Detect forecasts in hindsight, and count the models scored on a test span.
 
-They know what came after, whichever symbol they are of, since markets move together.
+A forecast is in hindsight if its cutoff is before the last row that the model was trained on,
+whatever its symbol, since markets move together.
 """
 
 import hashlib
@@ -23,37 +24,36 @@ from lstmcli.runs.registry import ModelRef
 
 
 def check_cut(prices: Prices, first: np.datetime64) -> None:
-    """Raise DataError where a row from day `first` on, which scores need, is not usable."""
+    """Raise DataError if a row from day `first` on, which scores need, is unusable."""
     if prices.cut is not None and np.datetime64(prices.cut) >= first:
         raise DataError(
             "unusable row among those to score",
             where=f"{prices.symbol}, {prices.source}",
-            why=f"no forecast can be scored against the row of {prices.cut}, expected "
-            "cutoffs after it",
+            why=f"the row of {prices.cut} cannot be used, expected cutoffs after it",
             next_step=f"Correct it, or pass --start {prices.frame.index[0]:%Y-%m-%d}.",
         )
 
 
 def warn_untrained(symbols: Sequence[str], trained_on: Sequence[str]) -> tuple[str, ...]:
-    """Return one note for all symbols that a model is used on without having seen them."""
+    """Return one note that lists the symbols the model was not trained on."""
     known = set(trained_on)
     new = [symbol for symbol in symbols if symbol not in known]
     return (f"the model was not trained on {first_few(new, 5)}",) if new else ()
 
 
 def note_held(settings: Settings) -> tuple[str, ...]:
-    """Return a note where a recursion reads inputs of days that are still to come."""
+    """Return a note if a recursive forecast reads inputs of future days."""
     held = [each.text for each in settings.window.inputs if each.lag < settings.window.horizon]
     if settings.model.head != "recursive" or not held:
         return ()
     return (
-        f"{first_few(held, 5)}: not known ahead of a forecast, so that the steps ahead read the "
-        "last known value",
+        f"{first_few(held, 5)}: not known ahead of a forecast, so its steps read the last known "
+        "value",
     )
 
 
 def warn_shorter(series: Series, metadata: Metadata) -> tuple[str, ...]:
-    """Return a note where a series lacks early rows that training had, which a fan depends on."""
+    """Return a note if a series lacks early rows of training, on which a fan depends."""
     then = (each.first for each in metadata.symbols if each.symbol == series.symbol)
     if (first := next(then, None)) is None or str(series.dates[0]) <= first:
         return ()
@@ -66,7 +66,7 @@ def warn_shorter(series: Series, metadata: Metadata) -> tuple[str, ...]:
 def warn_young(
     series: Sequence[Series], cutoffs: Sequence[NDArray[np.int64]], length: int
 ) -> Iterator[str]:
-    """Yield a note for each series with cutoffs that have fewer rows than a network reads."""
+    """Yield a note for each series with cutoffs after fewer rows than the network reads."""
     for each, rows in zip(series, cutoffs, strict=True):
         if young := int(np.count_nonzero(rows < length - 1)):
             yield (
@@ -77,31 +77,31 @@ def warn_young(
 
 
 def hindsight(metadata: Metadata, cutoff: np.datetime64) -> str | None:
-    """Return what to say of a forecast from a cutoff; None where the model knows nothing later."""
+    """Return a note on a forecast in hindsight; None if the model has seen no later day."""
     until, chosen = metadata.trained_until, metadata.validation_start
     if cutoff >= until:
         return None
-    those = f" (those from {chosen} on chose its epoch and calibration)" if chosen else ""
+    those = f" (validation from {chosen} on)" if chosen else ""
     return f"hindsight: the model was fitted on rows up to {until}, after this cutoff{those}"
 
 
 def warn_hindsight(in_training: NDArray[np.bool_], until: np.datetime64) -> tuple[str, ...]:
-    """Return one sentence on windows that start before that day, none where there is no such."""
+    """Return one sentence on windows that start before that day, or nothing if none does."""
     count = int(np.count_nonzero(in_training))
     if not count:
         return ()
     return (
-        f"Hindsight: {count} of {in_training.size} windows start before {until}, the last day that "
-        "the model was fitted on or chosen by, and prove nothing.",
+        f"Hindsight: {count} of {in_training.size} windows start before {until}, the last day used "
+        "to fit or choose the model, and prove nothing.",
     )
 
 
 def check_unseen(first: np.datetime64, models: Mapping[str, Metadata]) -> None:
-    """Raise UsageError where cutoffs would start on days that the ready-made model has seen."""
+    """Raise UsageError if cutoffs would start on days that the ready-made model has seen."""
     for name, each in models.items():
         seen = each.ready_made
         if seen is not None and first <= seen.until:
-            origin = "was" if name == seen.model else f"comes from {seen.model},"
+            origin = "was" if name == seen.model else f"was trained from {seen.model}, which was"
             raise UsageError(
                 "cannot score days that the model has seen",
                 where=f"--start {first}",
@@ -122,7 +122,7 @@ class Span:
 def spans(
     series: Iterable[Series], cutoffs: Iterable[NDArray[np.int64]], horizon: int
 ) -> list[Span]:
-    """Return the days that windows of some series are scored on; cutoffs are rows of each."""
+    """Return the scored days of each series that has windows; cutoffs are rows of each series."""
     return [
         Span(
             sketch(each.symbol, each.dates, each.log_prices),
@@ -137,7 +137,7 @@ def spans(
 def look(
     model: TrainedModel, reference: ModelRef, by: By, settings: str, scored: Sequence[Span]
 ) -> Look:
-    """Return the look at some spans, one at least."""
+    """Return the look of a model at one or more spans."""
     return Look(
         model=_identity(model),
         name=str(reference),
@@ -157,7 +157,7 @@ def looks_at_test_spans(
     refitted: Sequence[np.datetime64],
     settings: str,
 ) -> list[Look]:
-    """Return each model's look at its test span, or at what its refits forecast."""
+    """Return each model's look at its test span, or at the span that its refits forecast."""
     looks = []
     for reference, model, metadata in models:
         start = min([metadata.span_start, *refitted])
@@ -168,7 +168,7 @@ def looks_at_test_spans(
 
 
 def count_looks(data_dir: Path, looks: Sequence[Look]) -> tuple[Looks | None, tuple[str, ...]]:
-    """Count looks; return all at their period, None where they were not counted, and notes."""
+    """Count looks; return all looks at their period, or None if counting failed, and notes."""
     if not looks:
         return None, ()
     try:
@@ -179,7 +179,7 @@ def count_looks(data_dir: Path, looks: Sequence[Look]) -> tuple[Looks | None, tu
 
 
 def describe_looks(looks: Looks | None) -> tuple[str, ...]:
-    """Say how many models were scored on a period, from the second on."""
+    """Return a note on the number of models scored on a period, if there are at least two."""
     if looks is None or looks.models < 2:
         return ()
     by = ", ".join(f"{count} by {command}" for command, count in looks.by.items())

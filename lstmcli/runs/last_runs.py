@@ -1,6 +1,6 @@
-"""How the last run of each command ended, and the last good one: `runs.json` of the data folder.
+"""`runs.json` of the data folder: the last run of each command, and its last good run.
 
-It says when the folder was last updated, also without a log.
+So `lstmcli status` knows when the folder was last updated, even without a log.
 """
 
 import json
@@ -19,17 +19,17 @@ from lstmcli.records import parse_record, read_file
 SCHEMA_VERSION = 1
 NIGHTLY, FORECAST = ("fetch", "predict"), "forecast"
 _FILE = "runs.json"
-_WAIT = 5.0  # seconds for other ends, each of which takes milliseconds
+_WAIT = 5.0  # seconds to wait for other writers, each of which takes milliseconds
 _MAX_BYTES = 1024**2
-_SKEW = timedelta(minutes=5)  # between the clocks of machines that share a folder
+_SKEW = timedelta(minutes=5)  # tolerated between clocks of machines that share a folder
 
 
 @dataclass(frozen=True)
 class RunEnd:
-    """How one run ended.
+    """The end of one run.
 
-    started, ended : UTC in ISO form. counts : such as how many symbols were done and failed.
-    error : why it failed, or some of its symbols did; empty where nothing did.
+    started, ended : UTC in ISO format. counts : e.g. number of symbols done and failed.
+    error : why the run or some of its symbols failed; empty if none did.
     """
 
     command: str
@@ -42,19 +42,19 @@ class RunEnd:
 
     def __post_init__(self) -> None:
         if datetime.fromisoformat(self.ended).tzinfo is None:
-            raise ValueError("a time without a zone")
+            raise ValueError("a time without a time zone")
         if not all(map(math.isfinite, self.counts.values())):
-            raise ValueError("a count that is no number")
+            raise ValueError("a count that is not a finite number")
 
     @property
     def is_good(self) -> bool:
-        """Whether it did its work, for some of the symbols at least."""
+        """Whether the run succeeded, at least for some symbols."""
         return self.exit_code in (0, PartialError.exit_code, FoundError.exit_code)
 
 
 @dataclass(frozen=True)
 class LastRuns:
-    """The last run of a command, and the last good one where there was one."""
+    """The last run of a command, and its last good run or None."""
 
     last: RunEnd
     last_good: RunEnd | None
@@ -67,9 +67,9 @@ class _File:
 
 
 def note_end(data_dir: Path, end: RunEnd) -> None:
-    """Add a run's end to the record of a data folder that is there.
+    """Add a run's end to the record of an existing data folder.
 
-    Raises LockedError when another end is still being written, FileError when it cannot be.
+    Raises LockedError if another run is still writing, FileError if the file cannot be written.
     """
     path = data_dir / _FILE
     with hold(data_dir / ".lock", wait=_WAIT):
@@ -83,7 +83,7 @@ def note_end(data_dir: Path, end: RunEnd) -> None:
 
 
 def last_runs(data_dir: Path) -> dict[str, LastRuns]:
-    """Return the last runs by command; none without a readable record."""
+    """Return the last runs by command; empty without a readable record."""
     try:
         found = parse_record(_File, read_file(inside(data_dir, data_dir / _FILE), _MAX_BYTES))
     except (OSError, FileError, ValueError):
@@ -94,10 +94,10 @@ def last_runs(data_dir: Path) -> dict[str, LastRuns]:
 def too_old(
     runs: Mapping[str, LastRuns], commands: Sequence[str], max_age: timedelta, now: datetime
 ) -> tuple[str, ...]:
-    """Which last good runs are older than `max_age` at `now`, and since when; empty for none.
+    """Return a message for each command whose last good run is older than `max_age` at `now`.
 
-    commands : that are asked about; without them those of NIGHTLY that were ever run, else
-    FORECAST, which does the work of all of them; and any command where none of these was.
+    commands : commands to check. If empty, those of NIGHTLY that were ever run, else FORECAST,
+    which does the work of all of them; if none of these was run, any command counts.
     """
     nightly = tuple(name for name in NIGHTLY if name in runs)
     asked = tuple(commands) or nightly or ((FORECAST,) if FORECAST in runs else ())
@@ -112,10 +112,10 @@ def too_old(
         if not good:
             found.append(f"{name} has had no good run")
         elif not any(_is_fresh(end, max_age, now) for end in good):
-            found.append(f"{name} last ended well at {max(end.ended for end in good)}")
+            found.append(f"{name} last succeeded at {max(end.ended for end in good)}")
     return tuple(found)
 
 
 def _is_fresh(end: RunEnd, max_age: timedelta, now: datetime) -> bool:
-    """Whether it ended within the limit; not where the clock says that it has yet to end."""
+    """Whether a run ended within the limit, and not in the future by this machine's clock."""
     return -_SKEW <= now - datetime.fromisoformat(end.ended) <= max_age

@@ -1,6 +1,6 @@
-"""The forecast ledger: what was forecast, written down before anyone could know better.
+"""The forecast ledger: forecasts recorded when they are issued, so that they can be scored later.
 
-    <data-dir>/ledger/2026-01.jsonl     a file a month of issue (UTC), lines in the order of issue
+    <data-dir>/ledger/2026-01.jsonl     one file per month of issue (UTC), lines in order of issue
 
 A forecast of one symbol is one line of ASCII:
 
@@ -10,12 +10,12 @@ A forecast of one symbol is one line of ASCII:
      "levels":[0.025,0.1,0.25,0.5,0.75,0.9,0.975],"moves":[[-0.036514,...],...],
      "data":"9f86d081884c7d65","weights":"60303ae22b998861","lstmcli":"0.5.0","crc32":"0a1b2c3d"}
 
-`moves` are log moves from the last price, one row a step, one number a level; with `levels` empty,
-of a point forecast, the median alone. They are rounded to five significant digits, at most 0.005 %
-of the move. `crc32` is that of all bytes before its comma.
+`moves` are log moves from the last price, one row per step, one number per level; for a point
+forecast, `levels` is empty and each row holds the median. They are rounded to five significant
+digits, an error of at most 0.005 % of the move. `crc32` covers all bytes before its comma.
 
-Nothing in it is ever changed: lines are only added, those of one run at once and with one fsync
-before the run shows any of them. A last line that a killed run left torn is cut by the next one.
+The ledger is append-only. A run adds all its lines at once, with one fsync, before it shows any of
+them. If a run is killed while writing, the next run cuts the torn last line.
 """
 
 import json
@@ -39,7 +39,7 @@ from lstmcli.market.symbols import inside
 from lstmcli.records import bounded, parse_record
 
 SCHEMA_VERSION = 1
-LEVELS = (0.025, 0.1, 0.25, 0.5, 0.75, 0.9, 0.975)  # recorded, or those that come nearest
+LEVELS = (0.025, 0.1, 0.25, 0.5, 0.75, 0.9, 0.975)  # to record, or the nearest levels of a fan
 _MONTHS = "[0-9][0-9][0-9][0-9]-[0-9][0-9].jsonl"
 _START = b'{"ledger":'
 _DIGITS = 5
@@ -47,15 +47,17 @@ _TAIL_BYTES = len(b',"crc32":"00000000"}')
 _EPOCH = date(1970, 1, 1).toordinal()
 _MOST_ROWS = 10_000  # twice what the settings allow
 _Interval = Annotated[str, bounded(pattern=r"^(1d|1wk|[136]mo|1y|[0-9]{1,3}D)$")]
-_Move = Annotated[float, bounded(gt=-100.0, lt=100.0)]  # in logs: no price makes a larger one
+_Move = Annotated[float, bounded(gt=-100.0, lt=100.0)]  # log move: no price moves further
 
 
 class Entry(NamedTuple):
-    """One forecast of one symbol from one cutoff; made in half the time of a frozen dataclass.
+    """One forecast of one symbol from one cutoff.
 
-    issued : when, in UTC. interval : of the bars. price : the column whose moves are forecast.
-    context_length : rows up to the cutoff that it saw; data : their fingerprint.
-    steps, dates : (S,) the steps kept, and the session that each of them means.
+    A NamedTuple, because it is created in half the time of a frozen dataclass.
+
+    issued : time in UTC. interval : of the bars. price : the forecast price column.
+    context_length : number of rows read up to the cutoff; data : their fingerprint.
+    steps, dates : (S,) the recorded steps, and the session of each step.
     levels : (Q,), empty for a point forecast. moves : (S, Q), or (S, 1) for a point forecast.
     weights : the first digits of the SHA-256 of `model.safetensors`. lstmcli : its version.
     """
@@ -79,13 +81,13 @@ class Entry(NamedTuple):
 
     @property
     def reference(self) -> str:
-        """The name and version of the model that forecast."""
+        """The model of the forecast as `name/version`."""
         return f"{self.model}/{self.version}"
 
 
 @dataclass(frozen=True)
 class Damage:
-    """A line that is left out, and why."""
+    """A damaged line, which readers skip, and the reason."""
 
     path: Path
     line: int
@@ -97,13 +99,13 @@ class Damage:
 
 @dataclass(frozen=True)
 class Issued:
-    """N forecasts by one model name, by symbol and cutoff; each cutoff's first.
+    """N forecasts by one model name, by symbol and cutoff; the first one for each cutoff.
 
-    versions : how many of each. repeated : later ones for the same cutoff, which are left out.
-    symbols : of each its N_s places. cutoff : (N,) and dates : (N, H) the session that each step
-    means, in days since 1970. context_length : (N,).
-    moves : (N, H, Q), as they were read, in float32, which holds the digits of a line. rows : (N,)
-    where each forecast's are.
+    versions : number of forecasts of each version. repeated : number of later forecasts for the
+    same cutoff, which are left out. symbols : the slice of N of each symbol. cutoff : (N,) and
+    dates : (N, H) the session of each step, in days since 1970. context_length : (N,).
+    moves : (N, H, Q) in the order of the lines, as float32, which holds the digits of a line.
+    rows : (N,) the row of each forecast in moves.
     """
 
     model: str
@@ -122,10 +124,10 @@ class Issued:
 
 
 def append(data_dir: Path, entries: Sequence[Entry]) -> tuple[str, ...]:
-    """Add what one run issued, on the disk when this returns, or leave the ledger as it was.
+    """Append the forecasts of one run, durable on return, or leave the ledger unchanged.
 
-    Returns one note a torn line that an earlier run has left, which is cut first. Raises FileError
-    when the entries cannot be written, LockedError when another run does not free the file.
+    First cuts a torn line that an earlier run has left, and returns a note for each. Raises
+    FileError if the entries cannot be written, LockedError if another run keeps the file locked.
     """
     if not entries:
         return ()
@@ -133,20 +135,20 @@ def append(data_dir: Path, entries: Sequence[Entry]) -> tuple[str, ...]:
     path = inside(data_dir, folder / f"{entries[0].issued[:7]}.jsonl")
     with file_errors("cannot write to the ledger", folder, ""):
         make_folder(folder)
-        # A run that was killed can only have torn the newest file.
+        # Only the newest file can have a torn line.
         latest = [] if path.exists() else _files(data_dir)[-1:]
         torn = [each for each in latest if each.is_file() and is_torn(each)]
     cut = {each: append_lines(each, b"") for each in torn}
     cut[path] = append_lines(path, b"".join(map(encode, entries)))
     return tuple(
-        f"{each}: the last line was torn by a run that was killed; its {size} bytes are cut"
+        f"{each}: a killed run left a torn last line; its {size} bytes are cut"
         for each, size in cut.items()
         if size
     )
 
 
 def read_ledger(data_dir: Path) -> Iterator[Entry | Damage]:
-    """Yield every line in the order of issue; raises FileError for a file that cannot be read."""
+    """Yield every line in order of issue; raises FileError if a file cannot be read."""
     for path in _files(data_dir):
         for number, line in enumerate(_lines(path), start=1):
             if not line.endswith(b"\n"):
@@ -156,7 +158,7 @@ def read_ledger(data_dir: Path) -> Iterator[Entry | Damage]:
                 yield decode(line[:-1])
             except ValueError as error:
                 yield Damage(path, number, str(error))
-                # Where the end between two lines was hit, the second begins within this one.
+                # If the line end was damaged, the next entry starts within this line.
                 for piece in line[1:-1].split(_START)[1:]:
                     try:
                         yield decode(_START + piece)
@@ -165,14 +167,14 @@ def read_ledger(data_dir: Path) -> Iterator[Entry | Damage]:
 
 
 def collect(entries: Iterable[Entry]) -> list[Issued]:
-    """Gather entries, which come in the order of issue, into sets of the same shape.
+    """Group entries, given in order of issue, by model name and shape.
 
-    Of several forecasts by one model name for the same symbol, price and cutoff the first counts,
-    whatever a later one knew of restated prices.
+    If one model name has several forecasts of the same symbol, price and cutoff, only the first
+    counts: a later one may have seen restated prices.
     """
     sets: dict[tuple[object, ...], _Lines] = {}
     symbols: dict[str, int] = {}
-    seen: dict[tuple[str, ...], int] = {}  # by cutoff, a bit for each symbol: a set takes 32 MB
+    seen: dict[tuple[str, ...], int] = {}  # one bit per symbol, by cutoff: sets would take 32 MB
     for entry in entries:
         kind = entry.model, entry.interval, entry.price
         shape = (*kind, *entry.steps, None, *entry.levels)
@@ -185,12 +187,12 @@ def collect(entries: Iterable[Entry]) -> list[Issued]:
         else:
             seen[*kind, entry.cutoff] = known | bit
             sets[shape].add(entry)
-    # Each is dropped as soon as it is done with, since it is long.
+    # Each large group is freed as soon as it has been converted.
     return [sets.pop(shape).issued() for shape in list(sets) if sets[shape].versions]
 
 
 class _Lines:
-    """The forecasts of one shape as they are read, without an object for every one."""
+    """Forecasts of one shape collected in arrays, without an object for each."""
 
     def __init__(self, first: Entry) -> None:
         self._first = first
@@ -235,7 +237,7 @@ class _Lines:
 
 
 def encode(entry: Entry) -> bytes:
-    """Return the line of an entry, its end included; raises ValueError for a move that is none."""
+    """Return the line of an entry with its line end; raises ValueError for a move that is NaN."""
     facts = {"ledger": SCHEMA_VERSION, **entry._asdict(), "moves": rounded(entry.moves)}
     text = json.dumps(facts, separators=(",", ":"), allow_nan=False)
     body = text.removesuffix("}").encode("ascii")
@@ -243,7 +245,7 @@ def encode(entry: Entry) -> bytes:
 
 
 def decode(line: bytes) -> Entry:
-    """Read a line without its end; raises ValueError saying what is wrong with it."""
+    """Parse a line without its line end; raises ValueError with the reason if it is damaged."""
     body = line[:-_TAIL_BYTES]
     if line[-_TAIL_BYTES:] != _tail(body):
         raise ValueError("its checksum does not match")
@@ -255,28 +257,28 @@ def decode(line: bytes) -> Entry:
     columns = len(entry.levels) or 1
     fits = len(entry.steps) == len(entry.dates) == len(entry.moves)
     if not fits or any(len(row) != columns for row in entry.moves):
-        raise ValueError("its steps, dates, levels and moves do not fit")
+        raise ValueError("its steps, dates, levels and moves differ in length")
     _check_order(tuple(entry.steps), tuple(entry.levels))
     _check_days(entry.cutoff, *entry.dates)
     return entry
 
 
 def rounded(moves: Iterable[Iterable[float]]) -> list[list[float]]:
-    """Return log moves with the digits that a line keeps."""
+    """Round log moves to the digits that a line keeps."""
     return [[float(f"{move:.{_DIGITS}g}") for move in row] for row in moves]
 
 
 @lru_cache(maxsize=100_000)
 def nearest_columns(levels: tuple[float, ...]) -> list[int]:
-    """Return where the levels lie that come nearest to those recorded, each once."""
+    """Return the indices of the levels nearest to LEVELS, each once."""
     return sorted(set(np.abs(np.subtract.outer(LEVELS, levels)).argmin(axis=1).tolist()))
 
 
 def day_number(text: str) -> int:
-    """Return the days since 1970 of an ISO date, of which there are few; ValueError for others."""
+    """Return the days since 1970 of a date YYYY-MM-DD (cached); ValueError for other texts."""
     day = date.fromisoformat(text)
     if day.isoformat() != text:
-        raise ValueError(f"{text} is no date as YYYY-MM-DD")
+        raise ValueError(f"{text} is not a date YYYY-MM-DD")
     return day.toordinal() - _EPOCH
 
 
@@ -291,8 +293,8 @@ def _files(data_dir: Path) -> list[Path]:
 def _lines(path: Path) -> Iterator[bytes]:
     """Yield the lines of a file with their ends, one at a time."""
     with file_errors("cannot read the ledger", path, ""):
-        if not path.is_file():  # to open a pipe would wait for its writer
-            raise OSError(0, "it is no file")
+        if not path.is_file():  # opening a pipe would wait for its writer
+            raise OSError(0, "it is not a regular file")
         with open(path, "rb") as file:
             yield from file
 

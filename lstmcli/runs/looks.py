@@ -1,8 +1,9 @@
 """Record which models were scored on which test spans, in one file of the data folder.
 
-Choosing by such a score uses the span up, so every model scored on it counts, whatever its name. A
-span is recognised by its prices: of each series the moves of some days are kept, chosen by a hash
-of the date, so that files of other lengths, columns and symbols still share them.
+A score that guides a choice uses up its test span, so every model scored on a span counts, whatever
+its name. A span is recognised by its prices: the record keeps the moves of each series on some
+days, which a hash of the date selects. So files with other lengths, columns and symbols still have
+the same days in common.
 """
 
 import json
@@ -26,8 +27,8 @@ from lstmcli.records import Count, IsoDate, parse_record, read_file
 
 SCHEMA_VERSION = 1
 LOOKS = "looks.json"
-MOST_DAYS = 64  # of a series
-MOST_SERIES = 256  # of a look
+MOST_DAYS = 64  # per series
+MOST_SERIES = 256  # per look
 MOST_LOOKS, MOST_KEPT = 1000, 2048  # looks and series in the file, which stays below 4 MB
 _MAX_BYTES = 16 * 1024**2
 _LOCK = ".looks.lock"
@@ -35,7 +36,7 @@ _MARK = ".looks"  # in the folder of the models: how many looks the file must ho
 _WAIT = 5.0  # seconds for another run to write the file
 _UNIT = 1e-6
 _TOLERANCE = round(1e-4 / _UNIT)
-_SAME, _FEWEST = 0.9, 3  # the share of days that agree, and how many can be compared at all
+_SAME, _FEWEST = 0.9, 3  # least share of days that agree, and fewest days to compare
 
 S = TypeVar("S")
 By = Literal["evaluate", "predict", "models promote", "train"]
@@ -56,10 +57,10 @@ class Sketch:
 
 @dataclass(frozen=True)
 class Scored(Generic[S]):
-    """One model scored from the day `first` to `last` of some series: sketches, or their numbers.
+    """One model scored from the day `first` to `last` of some series.
 
-    model : a hash of what the model is, so that a copy is the same one. name : for the reader.
-    settings : what changes the scores besides the model and the series.
+    series : sketches, or their numbers in the record. model : a hash of the model, so that a copy
+    counts as the same one. name : for display. settings : other settings that affect the scores.
     """
 
     model: str
@@ -76,10 +77,10 @@ Look = Scored[Sketch]
 
 @dataclass(frozen=True)
 class Looks:
-    """How many models and looks there were at a period, this look included.
+    """The number of models and looks at a period, including this look.
 
-    by : the models by command; one that several commands scored counts for `evaluate` first.
-    at_least : whether earlier ones are no longer in the record.
+    by : models by command; a model scored by several commands counts for `evaluate` first.
+    at_least : whether earlier looks are missing from the record.
     """
 
     models: int
@@ -90,7 +91,7 @@ class Looks:
 
 @dataclass
 class _Record:
-    """What the file holds. dropped : looks beyond the most. lost : looks that it should hold."""
+    """The content of the file. dropped : looks beyond MOST_LOOKS. lost : missing looks."""
 
     series: dict[int, Sketch]
     looks: list[Scored[int]]
@@ -102,7 +103,7 @@ class _Record:
         if not {number for each in self.looks for number in each.series} <= self.series.keys():
             raise ValueError("a look at an unknown series")
         if min(self.dropped, self.lost) < 0:
-            raise ValueError("fewer looks than none")
+            raise ValueError("a negative number of looks")
 
     @property
     def total(self) -> int:
@@ -110,7 +111,7 @@ class _Record:
 
 
 def sketch(symbol: str, dates: Days, log_prices: Floats) -> Sketch:
-    """Take the days with the lowest hashes, and the move of each from the bar before it."""
+    """Return the moves of a series on the days with the lowest hashes, each from the bar before."""
     days = dates[1:].astype("datetime64[D]").astype(np.int64)
     moves = np.rint(np.diff(log_prices) / _UNIT).astype(np.int64)
     chosen = np.sort(np.argsort(_hash(days), kind="stable")[:MOST_DAYS])
@@ -118,10 +119,10 @@ def sketch(symbol: str, dates: Days, log_prices: Floats) -> Sketch:
 
 
 def record_looks(data_dir: Path, looks: Sequence[Look]) -> tuple[Looks, str | None]:
-    """Add looks to the record of a data folder; return all at their period, and a note.
+    """Add looks to the record of a data folder; return all looks at their period, and a note.
 
-    The note says that earlier looks are missing from the record. Raises LockedError when another
-    run holds the record, FileError when it cannot be read or written.
+    The note reports that earlier looks are missing from the record, else it is None. Raises
+    LockedError if another run holds the record, FileError if it cannot be read or written.
     """
     path, models = data_dir / LOOKS, inside(data_dir, data_dir / "models")
     with hold(data_dir / _LOCK, wait=_WAIT):
@@ -136,11 +137,11 @@ def record_looks(data_dir: Path, looks: Sequence[Look]) -> tuple[Looks, str | No
         found = _at_the_period(record, entries)
         _limit(record)
         atomic.write_text(path, json.dumps(asdict(record), separators=(",", ":")) + "\n")
-        if models.is_dir():  # after the record: it must never lack what is expected
+        if models.is_dir():  # after the record, so that it never expects looks not yet written
             atomic.write_text(models / _MARK, f"{record.total}\n")
     if not record.lost:
         return found, None
-    kept = "" if aside is None else f"; what is left of it is kept as {aside}"
+    kept = "" if aside is None else f"; the rest of it is kept as {aside}"
     return found, (
         f"{path} was deleted or damaged: {record.lost} or more earlier looks at test spans are "
         f"not counted{kept}"
@@ -156,7 +157,7 @@ def _hash(days: Ints) -> NDArray[np.uint64]:
 
 
 def _add(record: _Record, look: Look) -> Scored[int]:
-    """Keep a look, as one with an equal one whose days it continues."""
+    """Add a look, merged with an equal look if their days overlap."""
     series = look.series
     if len(series) > MOST_SERIES:
         series = tuple(sorted(series, key=lambda each: zlib.crc32(each.symbol.encode())))
@@ -168,13 +169,13 @@ def _add(record: _Record, look: Look) -> Scored[int]:
             record.looks.remove(each)
             first, last = min(each.first, entry.first), max(each.last, entry.last)
             entry = replace(entry, first=first, last=last)
-            break  # one at most, so that the number of looks never falls
+            break  # merge at most one, so that the number of looks never falls
     record.looks.append(entry)
     return entry
 
 
 def _numbers(known: dict[int, Sketch], sketches: Sequence[Sketch]) -> tuple[int, ...]:
-    """Return the numbers of series in the record, those that are new included."""
+    """Return the numbers of series in the record, adding new ones."""
     keys = list(known)
     days = sorted({day for each in known.values() for day in each.days})
     table = np.full((len(keys), len(days)), np.nan)
@@ -194,9 +195,9 @@ def _numbers(known: dict[int, Sketch], sketches: Sequence[Sketch]) -> tuple[int,
 def _find(
     each: Sketch, table: Floats, days: Sequence[int], symbols: NDArray[np.object_]
 ) -> int | None:
-    """Return the row of the table that holds the same series, None for a new one.
+    """Return the row of the table with the same series, or None for a new one.
 
-    Days on which neither moved say nothing; with too few others the symbol decides.
+    Days on which neither series moved are ignored; if too few others are left, the symbol decides.
     """
     if not len(symbols):
         return None
@@ -204,7 +205,7 @@ def _find(
     shared = columns < len(days)
     shared[shared] = np.asarray(days)[columns[shared]] == np.asarray(each.days)[shared]
     theirs, ours = table[:, columns[shared]], np.asarray(each.moves, np.float64)[shared]
-    compared = np.maximum(np.abs(theirs), np.abs(ours)) > _TOLERANCE  # not where either lacks
+    compared = np.maximum(np.abs(theirs), np.abs(ours)) > _TOLERANCE  # False if either is NaN
     agree = compared & (np.abs(theirs - ours) <= _TOLERANCE)
     number = compared.sum(axis=1)
     same = np.where(number < _FEWEST, symbols == each.symbol, agree.sum(axis=1) >= _SAME * number)
@@ -216,13 +217,13 @@ def _reach(each: Sketch) -> int:
 
 
 def _overlap(one: Scored[int], other: Scored[int]) -> bool:
-    """Return whether two looks saw a day of the same series."""
+    """Return whether two looks share a day of a series."""
     in_time = one.first <= other.last and other.first <= one.last
     return in_time and not set(one.series).isdisjoint(other.series)
 
 
 def _at_the_period(record: _Record, entries: Sequence[Scored[int]]) -> Looks:
-    """Count what saw any of the days of any of the series of these looks."""
+    """Count the models and looks that share a day of a series with these looks."""
     found = [each for each in record.looks if any(_overlap(each, new) for new in entries)]
     by: dict[str, By] = {}
     for each in sorted(found, key=lambda look: get_args(By).index(look.by)):
@@ -232,7 +233,7 @@ def _at_the_period(record: _Record, entries: Sequence[Scored[int]]) -> Looks:
 
 
 def _limit(record: _Record) -> None:
-    """Drop the looks that were not repeated for longest where there are too many."""
+    """Drop the least recently repeated looks if there are too many."""
     while True:
         used = {number for each in record.looks for number in each.series}
         over = max(len(record.looks) - MOST_LOOKS, len(used) > MOST_KEPT)
@@ -243,9 +244,9 @@ def _limit(record: _Record) -> None:
 
 
 def _read(path: Path) -> tuple[_Record, str | None]:
-    """Return the record, and the name that a damaged one was put aside under."""
+    """Return the record, and the new name of a damaged one that was put aside, or None."""
     try:
-        if path.is_symlink():  # which to replace would lose
+        if path.is_symlink():  # replacing the file would lose the link
             raise OSError(0, "it is a link")
         return parse_record(_Record, read_file(path, _MAX_BYTES)), None
     except FileNotFoundError:

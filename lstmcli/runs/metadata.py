@@ -1,9 +1,9 @@
-"""What a model version says of itself: `metadata.json` and `config.toml`, checked and typed.
+"""Read and check `metadata.json` and `config.toml` of a model version.
 
-It is read without PyTorch, so that models can be listed and chosen fast.
+This module does not import PyTorch, so that models can be listed and chosen fast.
 
-Files of earlier versions lack some keys, which are None or empty here. Keys that are only shown
-(`seed`, `device`, ...) are not checked; they are in `record`, the file as it is.
+Keys that files of earlier versions lack are None or empty here. Keys that are only shown (`seed`,
+`device`, ...) are not checked; they are in `record`, the unchanged content of the file.
 """
 
 import hashlib
@@ -51,11 +51,11 @@ class TrainedSymbol:
 
 @dataclass(frozen=True)
 class History:
-    """A fingerprint of one price column from its first day to before its last.
+    """A fingerprint of one price column, from its first day to the day before its last.
 
     rows : number of rows with a price. checksum : sum of their log prices, each weighted by its
-    day, so that swapped prices are seen too. sha256 : hash of the file's bytes before the last
-    day, empty where it is unknown.
+    day, so that swapped prices are detected too. sha256 : hash of the file's bytes before the last
+    day, empty if unknown.
     """
 
     rows: Count
@@ -65,9 +65,9 @@ class History:
 
 @dataclass(frozen=True)
 class PriceSource:
-    """When prices were read, whether from the store, and their histories by symbol.
+    """Where and when the prices were read, with their histories by symbol.
 
-    histories : None in old files. others : series that inputs were made of.
+    store : whether from the store. histories : None in old files. others : series read as inputs.
     """
 
     store: bool
@@ -78,7 +78,7 @@ class PriceSource:
 
 @dataclass(frozen=True)
 class ModelScores:
-    """Validation scores of a model or baseline; p : of the network's tests against baselines."""
+    """Validation scores of a model or baseline; p : p-values of the network against baselines."""
 
     rmse: Number | None
     crps: Number | None = None
@@ -87,7 +87,7 @@ class ModelScores:
 
 @dataclass(frozen=True)
 class Validation:
-    """Validation scores of the model, `network`, and of baselines by name."""
+    """Validation scores by name: the model as `network`, and the baselines."""
 
     n_independent: Count
     models: Annotated[dict[str, ModelScores], with_keys("network")]
@@ -103,7 +103,7 @@ class KeptDecision:
 
 @dataclass(frozen=True)
 class ReadyMade:
-    """The ready-made model that a version is or descends from, and the last day it has seen."""
+    """The ready-made model that a version is or was trained from, and its last day of data."""
 
     model: str
     until: Day
@@ -113,10 +113,10 @@ class ReadyMade:
 class Metadata:
     """Origin and validation scores of a model version.
 
-    dates : number of dates that it was fitted on. fitted_until : last day that it, or a model that
-    it started from, was fitted on or chosen by. windows : number of windows by part. trend :
-    thresholds and bounds, one a step. har : whether it has a linear fan, which fans of version 0.2
-    and before lack. ready_made : inherited. record : the file as it is.
+    dates : number of dates that it was fitted on. fitted_until : last day used to fit or validate
+    it or a model that it started from. windows : number of windows by part. trend : thresholds and
+    bounds, one per step. har : whether it has a linear fan; fans of version 0.2 and before have
+    none. ready_made : inherited. record : the unchanged content of the file.
     """
 
     interval: str
@@ -146,80 +146,80 @@ class Metadata:
 
     @classmethod
     def of(cls, record: Mapping[str, Any]) -> "Metadata":
-        """Take the fields from a record; raises ValueError naming the first wrong key."""
+        """Create the metadata from a record; raises ValueError naming the first wrong key."""
         return replace(check_record(cls, record), record=record)
 
     @property
     def trained_until(self) -> np.datetime64:
-        """Return `fitted_until`; of a version from before that key the day before its test span."""
+        """Return `fitted_until`; for older files without it, the day before the test span."""
         return self.test_start - 1 if np.isnat(self.fitted_until) else self.fitted_until
 
     @property
     def span_start(self) -> np.datetime64:
-        """Return the first day that can be evidence: none that it was fitted on or chosen by."""
+        """Return the first day that can be scored: later than the data used to fit and validate."""
         return max(self.test_start, self.trained_until)
 
     @property
     def stored(self) -> PriceSource | None:
-        """Return where prices of the store came from, None for prices from files."""
+        """Return the price source if it is the store, None for prices from files."""
         return self.source if self.source and self.source.store else None
 
     @cached_property
     def trained_prices(self) -> dict[str, str]:
-        """Return by symbol the price column that it was trained on; empty for old files."""
+        """Return the price column of each training symbol; empty for old files."""
         return {each.symbol: each.price for each in self.symbols if each.price is not None}
 
 
 def read_metadata(folder: Path) -> Metadata:
-    """Read and check `metadata.json` alone; raises ModelError where it is missing or damaged."""
+    """Read and check only `metadata.json`; raises ModelError if it is missing or damaged."""
     with naming_file(folder / METADATA) as path:
         return Metadata.of(read_json(read_file(path, _MAX_BYTES)))
 
 
 def read_settings(folder: Path, metadata: Metadata) -> Settings:
-    """Read the settings of a version; raises ModelError where they are missing or changed."""
+    """Read the settings of a version; raises ModelError if the file is missing or changed."""
     with naming_file(folder / CONFIG) as path:
         data = read_hashed(path, _MAX_BYTES, metadata.config_sha256)
-        tree = anchored(read_toml(data.decode("utf-8")), folder)  # `base` names its data so
+        tree = anchored(read_toml(data.decode("utf-8")), folder)  # `base` has relative paths
         tree = with_labels_of_then(tree, "batch_size" in metadata.record)
         settings = check_settings(tree, where=str(path))
     with naming_file(folder / METADATA):
         if any(len(steps) != settings.window.horizon for steps in metadata.trend.values()):
-            raise ValueError("trend does not have the steps of the horizon")
+            raise ValueError("trend and horizon differ in length")
     return settings
 
 
 def check_bundle(folder: Path) -> tuple[Metadata, Settings]:
-    """Read metadata and settings, and hold the weights against their hash; builds no network.
+    """Read metadata and settings, and check the hash of the weights, without building a network.
 
-    Raises ModelError when a file is missing or damaged.
+    Raises ModelError if a file is missing or damaged.
     """
     metadata = read_metadata(folder)
     settings = read_settings(folder, metadata)
     with naming_file(folder / WEIGHTS) as path:
-        if path.exists() and not path.is_file():  # to open a pipe would wait for its writer
-            raise ValueError("it is no file")
+        if path.exists() and not path.is_file():  # opening a pipe would wait for its writer
+            raise ValueError("it is not a regular file")
         with open(path, "rb") as file:
             check_hash(hashlib.file_digest(file, "sha256").hexdigest(), metadata.weights_sha256)
     return metadata, settings
 
 
 def read_hashed(path: Path, most: int, expected: str) -> bytes:
-    """Return the bytes of a file, as `records.read_file`; ValueError where their hash differs."""
+    """Return the bytes of a file, as `records.read_file`; ValueError if their hash differs."""
     data = read_file(path, most)
     check_hash(hashlib.sha256(data).hexdigest(), expected)
     return data
 
 
 def check_hash(found: str, expected: str) -> None:
-    """Raise ValueError where a file's hash is not the one that the metadata hold."""
+    """Raise ValueError if a file's hash differs from the one in the metadata."""
     if found != expected:
         raise ValueError(f"it does not match the hash in {METADATA}")
 
 
 @contextmanager
 def naming_file(path: Path) -> Iterator[Path]:
-    """Turn any fault of a version's file into a ModelError that names it."""
+    """Turn any error from a version's file into a ModelError that names the file."""
     try:
         yield path
     except (OSError, ValueError, KeyError, UsageError) as error:

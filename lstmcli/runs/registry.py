@@ -1,6 +1,6 @@
-"""Which versions there are of a model name, and which of them is champion.
+"""List the versions of a model name, find and promote its champion, resolve model references.
 
-One model, `base`, ships with the package; its name names nothing else.
+One model, `base`, ships with the package; its name is reserved.
 """
 
 import os
@@ -29,7 +29,7 @@ _MAX_BYTES = 1024**2
 
 @dataclass(frozen=True)
 class ModelRef:
-    """One model version: `name/version`, and the folder it lies in."""
+    """One model version: `name/version` and its folder."""
 
     name: str
     version: str
@@ -62,15 +62,15 @@ def check_name(name: str) -> str:
 
 
 def model_folder(data_dir: Path, name: str) -> Path:
-    """Return the folder of all versions of a model name; FileError where a link leads it away.
+    """Return the folder of a model name's versions; FileError if it links out of the data folder.
 
-    Raises UsageError for the name of the model that ships.
+    Raises UsageError for the name of the shipped model.
     """
     if name == BASE:
         raise UsageError(
             "cannot change the ready-made model",
             where=name,
-            why="that name is the shipped model's",
+            why="this name is reserved for the shipped model",
             next_step="Choose another name.",
         )
     return inside(data_dir, data_dir / "models" / check_name(name))
@@ -86,15 +86,15 @@ def versions(data_dir: Path, name: str) -> list[str]:
 
 
 def version_of(data_dir: Path, name: str, version: str) -> ModelRef:
-    """Return one version of a name, there or not; FileError where a link leads it away."""
+    """Return a version, which need not exist; FileError if it links out of the data folder."""
     return ModelRef(name, version, inside(data_dir, model_folder(data_dir, name) / version))
 
 
 def all_names(data_dir: Path, *, linked: bool = False) -> list[str]:
     """Return the names that have a folder, with a champion or without, in alphabetical order.
 
-    A folder named as the model that ships is none of them; its versions are used by their path.
-    linked : also those that a link leads out of the data folder, so that their use is an error.
+    A folder with the name of the shipped model is skipped; its versions can be used by their path.
+    linked : include folders that link out of the data folder, so that using them is an error.
     """
     folder, home = data_dir / "models", data_dir.resolve()
     if not folder.is_dir():
@@ -105,9 +105,9 @@ def all_names(data_dir: Path, *, linked: bool = False) -> list[str]:
 
 
 def next_version(data_dir: Path, name: str) -> ModelRef:
-    """Name the version that comes after the newest; the caller holds the name's lock.
+    """Return the version after the newest one; the caller holds the name's lock.
 
-    What an interrupted run left behind is cleared on the way.
+    Also removes the partial files of interrupted runs.
     """
     folder = model_folder(data_dir, name)
     clear_strays(folder)
@@ -117,7 +117,7 @@ def next_version(data_dir: Path, name: str) -> ModelRef:
 
 
 def clear_strays(folder: Path) -> None:
-    """Remove what an interrupted run left in a name's folder; the caller holds the lock."""
+    """Remove partial files of interrupted runs from a name's folder; the caller holds the lock."""
     for stray in folder.glob(f".*{atomic.TEMPORARY_SUFFIX}"):
         if stray.is_dir():
             shutil.rmtree(stray, ignore_errors=True)
@@ -126,7 +126,7 @@ def clear_strays(folder: Path) -> None:
 
 
 def champion(data_dir: Path, name: str) -> ModelRef | None:
-    """Return the champion of a model name, or None before the first."""
+    """Return the champion of a model name, or None if there is none yet."""
     folder = model_folder(data_dir, name)
     lines = _pointer(folder)
     if not lines:
@@ -142,14 +142,14 @@ def champion(data_dir: Path, name: str) -> ModelRef | None:
 
 
 def _pointer(folder: Path) -> list[str]:
-    """Return the versions in the pointer of a name's folder, the champion's first."""
+    """Return the versions in a name's champion file, the champion first."""
     return read_names(folder / CHAMPION)
 
 
 def read_names(path: Path, next_step: str = "") -> list[str]:
-    """Return the lines of a small file of names; none where there is no such file.
+    """Return the lines of a small file of names; empty if the file does not exist.
 
-    Raises ModelError for one that cannot be read.
+    Raises ModelError if it cannot be read.
     """
     try:
         return read_file(path, _MAX_BYTES).decode("ascii").strip().split("\n")
@@ -161,18 +161,18 @@ def read_names(path: Path, next_step: str = "") -> list[str]:
 
 
 def doubtful_paths(model: ModelRef) -> list[Path]:
-    """Return what a model's word rests on, for `warn_ownership`: its folders and files."""
+    """Return the folders and files that decide what a model is, for `warn_ownership`."""
     if model.is_shipped:
-        return []  # who may write there may change the program too
-    # Its name's folder, that of all models and the data folder.
+        return []  # anyone who can write there can change the program too
+    # The data folder, the folder of all models and that of the model name.
     above = [*model.folder.parents][2::-1] if (model.folder.parent / CHAMPION).is_file() else []
     return [*above, model.folder, *sorted(model.folder.iterdir())]
 
 
 def remove_version(model: ModelRef) -> None:
-    """Remove a version: it is no more as soon as it has lost its name; the caller holds the lock.
+    """Remove a version; the caller holds the lock. Raises FileError if that fails.
 
-    Raises FileError where it cannot be removed.
+    The folder is renamed first, so that a killed run leaves no partial version.
     """
     hidden = model.folder.with_name(f".{model.version}.{os.getpid()}{atomic.TEMPORARY_SUFFIX}")
     advice = "Check the folder and its permissions."
@@ -183,9 +183,9 @@ def remove_version(model: ModelRef) -> None:
 
 
 def find_version(data_dir: Path, reference: str) -> ModelRef:
-    """Resolve `NAME/VERSION`, a version that lies in the data folder.
+    """Resolve `NAME/VERSION`, a version in the data folder.
 
-    Raises UsageError for anything else, NoModelError when there is no such version.
+    Raises UsageError for anything else, NoModelError if the version does not exist.
     """
     name, _, version = reference.partition("/")
     if name == BASE:
@@ -204,7 +204,7 @@ def find_version(data_dir: Path, reference: str) -> ModelRef:
 def find_model(data_dir: Path, reference: str) -> ModelRef:
     """Resolve `NAME` (its champion), `NAME/VERSION` or a folder.
 
-    Raises NoModelError when there is no such model.
+    Raises NoModelError if the model does not exist.
     """
     if reference in (BASE, str(ready_made())):
         return ready_made()
@@ -222,7 +222,7 @@ def find_model(data_dir: Path, reference: str) -> ModelRef:
 
 
 def unknown_model(data_dir: Path, reference: str) -> NoModelError:
-    """Return the error for a model that there is not, with the nearest name or its versions."""
+    """Return the error for an unknown model, with the nearest name or the known versions."""
     name, slash, _ = reference.partition("/")
     names = [*promoted_names(data_dir), BASE]
     near = get_close_matches(reference.lower(), {each.lower(): each for each in names}, n=1)
@@ -251,9 +251,9 @@ def promoted_names(data_dir: Path) -> list[str]:
 
 
 def champions(data_dir: Path, name: str) -> list[ModelRef]:
-    """Return the champion and those before it that are still there, latest first.
+    """Return the champion and the earlier champions that still exist, latest first.
 
-    Empty before the first; raises ModelError where the champion is unknown.
+    Empty if there is no champion yet; raises ModelError if the champion is missing.
     """
     leader = champion(data_dir, name)
     return [] if leader is None else [leader, *_earlier(data_dir, name)]
@@ -271,9 +271,9 @@ def promote(data_dir: Path, model: ModelRef) -> None:
 def rollback(
     data_dir: Path, name: str, check: Callable[[ModelRef], object] = lambda target: None
 ) -> ModelRef:
-    """Make the last champion before the present one champion again; the caller holds the lock.
+    """Make the previous champion the champion again; the caller holds the lock.
 
-    check : raises where a version cannot be champion. Raises ModelError where there is none.
+    check : raises if a version cannot be champion. Raises ModelError if there is no earlier one.
     """
     earlier = _earlier(data_dir, name)
     if not earlier:
@@ -299,7 +299,7 @@ def _point(data_dir: Path, name: str, versions: Sequence[str]) -> None:
 def warn_ownership(paths: Iterable[Path]) -> tuple[str, ...]:
     """Return one note for each path that another user may have written.
 
-    What lies in a folder of which that is said is not named again.
+    Paths inside a folder that already has a note get none.
     """
     doubts = {path: doubt for path in paths if (doubt := ownership_doubt(path))}
     return tuple(
@@ -310,9 +310,9 @@ def warn_ownership(paths: Iterable[Path]) -> tuple[str, ...]:
 
 
 def ownership_doubt(path: Path) -> str:
-    """Why another user may have written `path`; empty where none may, or where that is unknown.
+    """Return why another user may have written `path`; empty if none may, or if unknown.
 
-    What belongs to root is trusted: an administrator may have put it there.
+    Files of root are trusted: an administrator may have put them there.
     """
     if os.name == "nt":
         return ""

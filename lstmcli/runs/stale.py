@@ -1,9 +1,9 @@
-"""Models whose prices are no longer those that they learned from: found by the prices themselves.
+"""Detect stale models: those whose training prices differ from the prices in the store.
 
-A version keeps a fingerprint of every stored history that it was trained on, and is stale where the
-store holds another one of the same days. No clock decides that, so it is also seen where a model or
-the prices were copied from elsewhere, and a backup that brings the old prices back makes the model
-fresh again. New bars and a late correction of the last bar change nothing.
+A version keeps a fingerprint of every stored history that it was trained on, and is stale if the
+store has other prices for the same days. Timestamps do not matter: copied models and prices are
+detected too, and restoring the old prices from a backup makes the model up to date again. New bars
+and a late correction of the last bar change nothing.
 """
 
 from __future__ import annotations
@@ -27,16 +27,16 @@ from lstmcli.runs.registry import ModelRef
 if TYPE_CHECKING:
     from lstmcli.dataset.series import Series
 
-_GOLDEN = (5**0.5 - 1) / 2
+_GOLDEN = (5**0.5 - 1) / 2  # multiples mod 1 spread evenly, so each day gets a weight of its own
 _TOLERANCE = 1e-5  # relative; the feed's own answers differ by about 1e-7
 
 
 @dataclass(frozen=True)
 class StaleMark:
-    """A symbol whose stored history is another one than a version was trained on.
+    """A symbol whose stored history differs from the one that a version was trained on.
 
-    price : the column that changed. restated : when, as an ISO date or time, "" where that is not
-    known. reason : why.
+    price : the column that changed. restated : ISO date or time of the change, "" if unknown.
+    reason : of the change.
     """
 
     symbol: str
@@ -47,15 +47,15 @@ class StaleMark:
 
 
 def histories(data_dir: Path, series: Sequence[Series], interval: str) -> dict[str, dict[str, Any]]:
-    """Return, by symbol, the history of every series that was read from the store, for metadata."""
+    """Return the history of every series read from the store, by symbol, for the metadata."""
     return {each.symbol: asdict(_learned(data_dir, each, interval)) for each in series}
 
 
 def stale_because(metadata: Metadata, data_dir: Path) -> tuple[StaleMark, ...]:
-    """Return what makes a version stale: the symbols that the store has another history of.
+    """Return the symbols that make a version stale, those whose stored history has changed.
 
-    A symbol that is not stored any more says nothing. Versions from before histories were kept are
-    stale where a restatement was noted after they had read their prices.
+    A symbol that is no longer stored is ignored. Old versions without histories are stale if a
+    restatement was recorded after they read their prices.
     """
     source, interval = metadata.stored, metadata.interval
     if source is None or not _is_ours(data_dir, interval):
@@ -81,7 +81,7 @@ def stale_because(metadata: Metadata, data_dir: Path) -> tuple[StaleMark, ...]:
 
 
 def warn_stale(model: ModelRef, marks: Sequence[StaleMark]) -> tuple[str, ...]:
-    """Return one note on a stale model, none on another."""
+    """Return one note if a model is stale."""
     if not marks:
         return ()
     latest = sorted(marks, key=lambda mark: mark.restated, reverse=True)
@@ -94,7 +94,7 @@ def warn_stale(model: ModelRef, marks: Sequence[StaleMark]) -> tuple[str, ...]:
 
 
 def _learned(data_dir: Path, series: Series, interval: str) -> History:
-    """Return a series' history, with the file's digest unless it was replaced since it was read."""
+    """Return a series' history, with the file's hash unless the file was replaced meanwhile."""
     days = str(series.dates[0]), str(series.dates[-1])
     read = _history(series.dates, np.asarray(series.values[:, 0]), days)
     path = price_path(data_dir, series.symbol, interval)
@@ -121,18 +121,18 @@ def _is_changed(
 
 
 def _is_like(one: History, other: History) -> bool:
-    """Whether both are of the same prices.
+    """Whether two histories have the same prices, up to rounding.
 
-    The checksums differ by less than `_TOLERANCE` times the root of the rows where the feed only
-    rounds otherwise; a whole history that moves by 0.001 %, or one price that moves by 0.1 %, makes
-    more.
+    If the feed only rounds differently, the checksums differ by less than `_TOLERANCE` times the
+    square root of the number of rows. A whole history that changes by 0.001 %, or one price that
+    changes by 0.1 %, exceeds that.
     """
     apart = abs(one.checksum - other.checksum)
     return one.rows == other.rows and apart <= _TOLERANCE * max(one.rows, 1) ** 0.5
 
 
 def _is_ours(data_dir: Path, interval: str) -> bool:
-    """Whether the prices of an interval lie in the data folder, and not where a link leads."""
+    """Whether the prices of an interval are in the data folder, and not behind a link."""
     try:
         return inside(data_dir, price_folders(data_dir, interval)[-1]).is_dir()
     except FileError:
@@ -140,7 +140,7 @@ def _is_ours(data_dir: Path, interval: str) -> bool:
 
 
 def _digest(path: Path, last: str) -> str:
-    """Hash the bytes before the row of the last day; "" where there is no such row."""
+    """Hash the bytes before the row of the last day; "" if there is no such row."""
     data = path.read_bytes()
     end = data.rfind(f"\n{last},".encode())
     return "" if end < 0 else hashlib.sha256(data[:end]).hexdigest()

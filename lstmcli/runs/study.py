@@ -1,11 +1,11 @@
-"""A study on disk: the trials of a search that have ended, shared by any number of processes.
+"""A study on disk: the finished trials of a search, shared by any number of processes.
 
-    <data-dir>/tuning/<name>/study.db      Optuna's SQLite storage, one transaction a trial
+    <data-dir>/tuning/<name>/study.db      Optuna's SQLite storage, one transaction per trial
                              trial-N.lock  held by the process that runs trial N
 
-A trial is stored when it has ended, so a killed process leaves nothing to repair: the kernel frees
-its locks, and its trial is run again under the same number. Optuna's heartbeat would notice that
-only after a pause, and takes a process that is suspended for a dead one.
+A trial is stored when it has finished, so a killed process leaves nothing to repair: the kernel
+frees its locks, and its trial is run again under the same number. Optuna's heartbeat would detect
+that only after a delay, and mistakes a suspended process for a dead one.
 """
 
 import json
@@ -31,8 +31,8 @@ from lstmcli.runs.registry import check_name
 DATABASE = "study.db"
 _OF_VERSION_0_1 = "journal.jsonl"
 _REMOVED = (DATABASE, f"{DATABASE}-journal", _OF_VERSION_0_1, ".journal.lock")
-_WAIT = 60.0  # seconds, far longer than anyone holds the study's lock or the database's
-_UNUSABLE = (  # what SQLAlchemy and Optuna raise for a database that is damaged or not theirs
+_WAIT = 60.0  # seconds, far longer than any process holds the lock of the study or database
+_UNUSABLE = (  # errors of SQLAlchemy and Optuna for a database that is damaged or not theirs
     OSError, SQLAlchemyError, optuna.exceptions.OptunaError,
     AssertionError, AttributeError, LookupError, RuntimeError, TypeError, ValueError,
 )  # fmt: skip
@@ -40,7 +40,7 @@ _UNUSABLE = (  # what SQLAlchemy and Optuna raise for a database that is damaged
 
 @dataclass(frozen=True)
 class _Result:
-    """User attributes of each trial that has ended."""
+    """User attributes of a finished trial."""
 
     number: int
     values: dict[str, Any]
@@ -60,9 +60,9 @@ class Study:
     bound: Mapping[str, Any]
 
     def ended(self) -> dict[int, FrozenTrial]:
-        """Return the trials that have ended, by number and in its order.
+        """Return the finished trials by number, in ascending order.
 
-        Raises UsageError where another process replaced the study by one with other settings.
+        Raises UsageError if another process has replaced the study by one with other settings.
         """
         self.check_bound()
         with _usable(self.folder):
@@ -72,7 +72,7 @@ class Study:
                 folds = self.bound.get("folds", len(kept.scores))
                 is_whole = kept.value is not None and len(kept.scores) == folds
                 if trial.state == TrialState.COMPLETE and not is_whole:
-                    raise ValueError(f"trial {kept.number} has not a score of each fold")
+                    raise ValueError(f"trial {kept.number} does not have a score for each fold")
                 found[kept.number] = trial
         return dict(sorted(found.items()))
 
@@ -84,10 +84,10 @@ class Study:
 
     @contextmanager
     def claim(self, most: int) -> Iterator[int | None]:
-        """Hold the first number below `most` that has neither ended nor is at work.
+        """Lock the first number below `most` whose trial is neither finished nor running.
 
-        None where there is no such number. A trial that is not kept in the block is to be run
-        again.
+        Yields None if there is no such number. A trial not stored with `keep` in the block will be
+        run again.
         """
         with ExitStack() as stack:
             with _locked(self.folder):
@@ -98,7 +98,7 @@ class Study:
             yield number
 
     def keep(self, number: int, trial: FrozenTrial) -> None:
-        """Store a trial that has ended; once this returns, no kill can lose it."""
+        """Store a finished trial, durable on return."""
         trial.set_user_attr("number", number)
         with _locked(self.folder), _usable(self.folder):
             self.stored.add_trial(trial)
@@ -117,19 +117,19 @@ class Study:
                 "another study has this name",
                 where=self.folder,
                 why=f"it has {why}",
-                next_step="Pass another --name, or --fresh to remove it and begin again.",
+                next_step="Pass another --name, or --fresh to remove it and start again.",
             )
 
 
 @contextmanager
 def open_study(folder: Path, bound: Mapping[str, Any], *, fresh: bool) -> Iterator[Study]:
-    """Join the study in a folder, or begin it.
+    """Join the study in a folder, or create it.
 
     bound : the data and settings that all its trials share, as JSON values by name. fresh : remove
     an earlier study first.
-    Raises UsageError where an earlier study has other data or settings or is of version 0.1,
-    LockedError where another process is at work in a study to be removed, FileError where the
-    database cannot be used.
+    Raises UsageError if an earlier study has other data or settings or is of version 0.1,
+    LockedError if another process is working on a study to be removed, FileError if the database
+    cannot be used.
     """
     with _locked(folder):
         for lock in folder.glob("trial-*.lock") if fresh else ():
@@ -141,13 +141,13 @@ def open_study(folder: Path, bound: Mapping[str, Any], *, fresh: bool) -> Iterat
         yield study
     finally:
         with _locked(folder):
-            for lock in folder.glob("[!.]*.lock"):  # also what a killed process left
+            for lock in folder.glob("[!.]*.lock"):  # also those of killed processes
                 if _take(lock):
                     lock.unlink(missing_ok=True)
 
 
 def study_folder(data_dir: Path, name: str) -> Path:
-    """Return the folder of a study; UsageError for a name that cannot be one."""
+    """Return the folder of a study; UsageError for an invalid name."""
     return inside(data_dir, data_dir / "tuning" / check_name(name))
 
 
@@ -159,7 +159,7 @@ def _locked(folder: Path) -> Iterator[None]:
 
 
 def _take(lock: Path, stack: ExitStack | None = None) -> bool:
-    """Hold a lock until the stack is closed, if no other process does; without one, only try."""
+    """Return whether a lock is free; if so, hold it until the stack is closed, if there is one."""
     try:
         with ExitStack() as own:
             (stack or own).enter_context(hold(lock))
@@ -169,20 +169,20 @@ def _take(lock: Path, stack: ExitStack | None = None) -> bool:
 
 
 def _load(folder: Path, *, fresh: bool) -> optuna.Study:
-    """Return the study of a folder, an empty one where there is none."""
+    """Return the study in a folder; create an empty one if there is none."""
     database = folder / DATABASE
     for path in folder.glob(f"{DATABASE}*"):
         inside(folder.parent.parent, path)
     with _usable(folder):
-        if database.exists() and not database.is_file():  # a pipe would be waited for
-            raise OSError("it is no file")
+        if database.exists() and not database.is_file():  # opening a pipe would block
+            raise OSError("it is not a regular file")
         for name in _REMOVED if fresh else ():
             (folder / name).unlink(missing_ok=True)
     if (folder / _OF_VERSION_0_1).exists():
         raise UsageError(
-            "the study is of version 0.1, which kept its trials in another form",
+            "the study is of version 0.1, which stored its trials in another format",
             where=folder,
-            next_step="Pass another --name, or --fresh to remove it and begin again.",
+            next_step="Pass another --name, or --fresh to remove it and start again.",
         )
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     with _usable(folder):
@@ -198,16 +198,16 @@ def _load(folder: Path, *, fresh: bool) -> optuna.Study:
 
 @contextmanager
 def _usable(folder: Path) -> Iterator[None]:
-    """Raise FileError where the study's files cannot be used."""
+    """Turn any error from the study's files into a FileError."""
     try:
         yield
     except _UNUSABLE as error:
         cause: BaseException = error
-        while cause.__cause__ is not None:  # SQLite's own words are the shortest
+        while cause.__cause__ is not None:  # SQLite's own message is the shortest
             cause = cause.__cause__
         raise FileError(
             "cannot use the study",
             where=folder / DATABASE,
             why=str(cause) or type(cause).__name__,
-            next_step="Check the disk and its free space, or pass --fresh to begin it again.",
+            next_step="Check the disk and its free space, or pass --fresh to start again.",
         ) from error

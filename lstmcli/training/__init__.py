@@ -1,1 +1,1 @@
-"""The training loop as a generator of epoch records. It prints nothing and writes nothing."""
+"""The training loop, a generator of epoch records that neither prints nor writes files."""

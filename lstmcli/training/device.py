@@ -25,21 +25,21 @@ def choose_device(name: str) -> torch.device:
     return torch.device(kind, int(number)) if number else torch.device(kind)
 
 
-_LONG = 120.0  # seconds of epochs that a GPU is worth a sentence for
+_LONG = 120.0  # seconds of epochs from which a note suggests a GPU
 
 
 def describe_choice(asked: str, used: torch.device, epochs: float, total: float) -> tuple[str, ...]:
-    """Return a note where `auto` chose a device and another might do better.
+    """Return a note if `auto` chose a device and another might be faster.
 
     epochs, total : seconds of the epochs and of the whole run. Source of the figures: CUDA on one
-    H200 next to one thread of its CPU, PyTorch 2.11, 2026-11-26.
+    H200 against one thread of its CPU, PyTorch 2.11, 2026-11-26.
     """
     if asked != "auto":
         return ()
     if used.type == "cuda" and epochs < total / 2:
         return (
             f"device auto chose {used}. The epochs took {epochs:.1f} of {total:.1f} s, and a GPU "
-            "shortens those alone (default recipe, 2026-11-26: 9 s on an H200, 28 s on its CPU)",
+            "shortens only these (default recipe, 2026-11-26: 9 s on an H200, 28 s on its CPU)",
         )
     if used.type == "cpu" and epochs > _LONG:
         return (
@@ -52,7 +52,7 @@ def describe_choice(asked: str, used: torch.device, epochs: float, total: float)
 
 @contextlib.contextmanager
 def seeded(seed: int, device: torch.device) -> Iterator[None]:
-    """Draw weights and dropout from `seed` in the block; restore the random state after it."""
+    """Seed PyTorch's random numbers in the block; restore the random state after it."""
     on_gpu = device.type == "cuda"
     with torch.random.fork_rng([device] if on_gpu else []):
         torch.default_generator.manual_seed(seed)
@@ -63,7 +63,7 @@ def seeded(seed: int, device: torch.device) -> Iterator[None]:
 
 
 def drawn_from(device: torch.device) -> dict[str, torch.Generator]:
-    """Return the generators that `seeded` seeds, by name: dropout draws from the last."""
+    """Return the generators that `seeded` seeds, by name; dropout draws from the last one."""
     if device.type != "cuda":
         return {"cpu": torch.default_generator}
     index = torch.cuda.current_device() if device.index is None else device.index

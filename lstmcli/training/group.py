@@ -1,8 +1,8 @@
 """Processes that train one network together, each on its share of every batch.
 
 All of them hold the same samples, draw the same batches and end every step with the same weights.
-Losses are divided by the labels of the whole batch, so that shares add up: gradients are summed,
-and N processes come to what one comes to, up to rounding. A single process computes no sum.
+Losses are divided by the number of labels of the whole batch, so that summing the gradients of the
+shares gives the result of a single process, up to rounding. A single process computes no sum.
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,17 +15,17 @@ from torch import Tensor, distributed, nn
 
 @dataclass(frozen=True)
 class Group:
-    """One process of a group: its rank, from 0, and how many there are.
+    """One process of a group: its rank, from 0, and the number of processes.
 
-    Where there are several, PyTorch's default process group joins them; every one of them has to
-    call `add`, `add_gradients` and `agree` as often and in the same order.
+    If there are several, PyTorch's default process group connects them, and all of them must call
+    `add`, `add_gradients` and `agree` equally often and in the same order.
     """
 
     rank: int = 0
     size: int = 1
 
     def share(self, batch: Tensor) -> Tensor:
-        """Return the own rows of a batch: every `size`-th, none of a batch that is too small."""
+        """Return every `size`-th row of a batch, this process's share; may be empty."""
         return batch[self.rank :: self.size]
 
     def add(self, value: Tensor) -> Tensor:
@@ -46,7 +46,7 @@ class Group:
         )
 
     def agree(self, answer: bool, device: torch.device) -> bool:
-        """Return the answer of rank 0, which passes through a tensor on `device`."""
+        """Return the answer of rank 0, broadcast as a tensor on `device`."""
         if self.size == 1:
             return answer
         given = torch.tensor(int(answer), device=device)
@@ -54,9 +54,10 @@ class Group:
         return bool(given.item())
 
     def draw_apart(self, generators: Mapping[str, torch.Generator], epoch: int) -> None:
-        """Seed what dropout draws from, so that no two shares of a batch get the same masks.
+        """Seed the generators of dropout, so that each share of a batch gets different masks.
 
-        generators : of a trainee. Those that order samples or choose steps stay alike everywhere.
+        generators : of a trainee. Those that order samples or choose steps stay the same in all
+        processes.
         """
         if self.rank == 0:
             return

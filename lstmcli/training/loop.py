@@ -1,7 +1,7 @@
-"""The training loop: a generator that yields one record an epoch and keeps the best weights.
+"""The training loop: a generator that yields one record per epoch and keeps the best weights.
 
-It prints nothing. However it ends, the network then holds the weights of the best epoch on
-validation.
+It prints nothing. However it ends, the network has the weights of the best epoch on validation
+afterwards.
 """
 
 import math
@@ -24,12 +24,12 @@ from lstmcli.training.trainee import Trainee
 class Epoch:
     """The record of one pass over the training windows. Losses are means over windows.
 
-    validation_loss : None where no window validates. member : the network of an ensemble, phase :
-    the part of its training, both counted from 1.
+    validation_loss : None without validation windows. member : number of the network in an
+    ensemble, phase : number of the training phase, both from 1.
     gradient_norm, gradient_norms : of all weights and by layer, means over the steps, before
     clipping. clipped : number of steps with a clipped gradient. gradient_kept : the share of the
-    gradient that reaches the first quarter of a window, after the epoch; None for a network without
-    memory.
+    gradient that reaches the first quarter of a window, measured after the epoch; None for a
+    network without memory.
     """
 
     epoch: int
@@ -46,7 +46,7 @@ class Epoch:
     phase: int = 1
 
     def columns(self) -> dict[str, Any]:
-        """Return the record flat: a column for the norm of each layer."""
+        """Return the record as one flat row, with a column for the norm of each layer."""
         row = asdict(self)
         norms = {f"gradient_norm_{name}": norm for name, norm in self.gradient_norms.items()}
         del row["gradient_norms"]
@@ -66,22 +66,22 @@ def train_epochs(
     kept: Callable[[nn.Module], float] | None = None,
     group: Group = ALONE,
 ) -> Generator[Epoch, None, None]:
-    """Fit the trainee on the flat cutoff rows `train`, choosing the epoch on `validation`.
+    """Fit the trainee on the flat cutoff rows `train`, and choose the epoch on `validation`.
 
     Without validation rows the last epoch is chosen.
 
     Parameters
     ----------
-    train : samples to shuffle, or lanes, which are batches already and keep their order.
-    clip_norm : 0 clips nothing.
-    labels_per_sample : an epoch draws that many times fewer samples.
-    layers : whose gradients are reported one by one.
-    kept : measures `gradient_kept`.
-    group : the processes that train it together, as the objective knows too.
+    train : samples to shuffle, or lanes, which are ready-made batches in a fixed order.
+    clip_norm : maximum gradient norm; 0 disables clipping.
+    labels_per_sample : an epoch draws this many times fewer samples.
+    layers : layers whose gradient norms are reported, by name.
+    kept : function that measures `gradient_kept`.
+    group : the processes that train together; the objective must have the same group.
 
-    Between two epochs a snapshot may be taken of the trainee. Raises TrainingError when a loss or
-    gradient is not finite, or the memory of the device too small. The best epoch so far is restored
-    however the loop ends, by an error or a close too.
+    The caller may take a snapshot of the trainee between two epochs. Raises TrainingError if a loss
+    or gradient is not finite, or if the device runs out of memory. The weights of the best epoch
+    are restored however the loop ends, also after an error or a close.
     """
     network = trainee.network
     shuffle = trainee.generators["shuffle"]
@@ -128,7 +128,7 @@ def _one_pass(
 ) -> tuple[float, dict[str, Any]]:
     """Train on the batches in order; return the mean loss and the gradient fields of an Epoch.
 
-    Sums stay on the device until the end: nothing inside the loop waits for them.
+    Sums stay on the device until the end, so that the loop never waits for a GPU.
     """
     network.train()
     weights = [weight for weight in network.parameters() if weight.requires_grad]
@@ -173,7 +173,7 @@ def mean_loss(
     batch_size: int,
     group: Group = ALONE,
 ) -> float | None:
-    """Return the mean loss of the network in evaluation mode; None without cutoffs."""
+    """Return the mean loss of the network in evaluation mode, or None without cutoffs."""
     network.eval()
     if not len(cutoffs):
         return None
@@ -194,17 +194,17 @@ def _check_finite(number: int, loss: float, validation_loss: float | None, norm:
 
 
 def members_of(layers: Iterable[nn.Module], weights: Sequence[nn.Parameter]) -> Tensor:
-    """Return which weights belong to which layer: (B, P) of 0 and 1, on the weights' device."""
+    """Return the membership of P weights in B layers: (B, P) of 0 and 1, on the weights' device."""
     owned = [{id(weight) for weight in layer.parameters()} for layer in layers]
     table = [[float(id(weight) in ids) for weight in weights] for ids in owned]
     return torch.tensor(table, dtype=torch.float64, device=weights[0].device).view(-1, len(weights))
 
 
 def clip_gradients(weights: Sequence[nn.Parameter], members: Tensor, clip_norm: float) -> Tensor:
-    """Scale the gradients down to `clip_norm`, 0 for never; nothing waits for the device.
+    """Clip the gradients to the norm `clip_norm`, 0 for no clipping, without waiting for a GPU.
 
-    weights : all that are trained. members : from `members_of`. Returns (B + 2,): the norm of each
-    layer and of all together before clipping, and 1 if it was clipped.
+    weights : all trained weights. members : from `members_of`. Returns (B + 2,): the norm of each
+    layer and of all weights before clipping, and 1 if it was clipped.
     """
     limit = clip_norm or math.inf
     gradients = [weight.grad for weight in weights if weight.grad is not None]
@@ -218,9 +218,9 @@ def clip_gradients(weights: Sequence[nn.Parameter], members: Tensor, clip_norm: 
 def gradient_kept(network: nn.Module, objective: Objective, cutoffs: Tensor) -> float:
     """Return the share of the gradient that reaches the first quarter of a window.
 
-    The norm of d loss / d input over the first quarter of the rows, divided by that over the last
-    quarter, for windows with one label at their end. Near 0 it vanishes on the way back, above 1 it
-    grows; 0 also without any gradient.
+    This is the norm of d loss / d input over the first quarter of the rows, divided by that over
+    the last quarter, for windows with one label at their end. Near 0 the gradient vanishes on the
+    way back, above 1 it grows. 0 if there is no gradient at all.
     """
     body, _ = body_and_head(network)
     seen: list[Tensor] = []
@@ -230,7 +230,7 @@ def gradient_kept(network: nn.Module, objective: Objective, cutoffs: Tensor) -> 
         return (*seen, *given[1:])
 
     network.eval()
-    body.layers.train()  # cuDNN has no backward pass in eval mode; dropout is outside of them
+    body.layers.train()  # cuDNN has no backward pass in eval mode; the layers have no dropout
     with body.layers[0].register_forward_pre_hook(keep):
         (gradient,) = torch.autograd.grad(objective(network, cutoffs), seen)
     quarter = max(1, len(gradient) // 4)

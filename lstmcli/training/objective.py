@@ -1,6 +1,6 @@
-"""The training objective: the loss of a batch of cutoffs, as one function of the network.
+"""Training objectives: the loss of a network on a batch of cutoffs.
 
-Losses pass over missing targets (a volume that was never recorded).
+Losses ignore missing targets (a volume that was never recorded).
 """
 
 from collections.abc import Callable, Sequence
@@ -29,17 +29,17 @@ from lstmcli.training.group import ALONE, Group
 Objective = Callable[[nn.Module, Any], Tensor]
 """(network, batch) -> scalar loss. A batch is flat cutoff rows (N,), or Lanes.
 
-In a group of processes it is the part of the loss that the own share of the batch makes."""
+In a group of processes it is this process's part of the loss, from its share of the batch."""
 
 
 @dataclass(frozen=True)
 class Lanes:
-    """The next chunk of each of N series, which continues where the chunk before ended.
+    """The next chunk of each of N series, which continues the previous chunk.
 
-    ends : (N,) flat row that the chunk ends at, if the series is long enough.
+    ends : (N,) flat row at which the chunk ends, if the series is long enough.
     lasts : (N,) flat row of the last bar of each series that may be read and labelled.
-    first : whether this is the first chunk. Otherwise lane i continues lane i of the batch before,
-        which may have had more lanes after these.
+    first : whether this is the first chunk. Otherwise lane i continues lane i of the previous
+        batch, which may have had more lanes after these.
     """
 
     ends: Tensor
@@ -63,8 +63,8 @@ def next_step_objective(
 ) -> Objective:
     """Return the loss of predicting the row after the cutoff in the window's own scale.
 
-    burn_in : in training, the rows after all later rows of the window are predicted too, in one
-        pass. The scale must not depend on those rows, so that it is `relative`.
+    burn_in : in training, also predict the row after every later row of the window, in one pass.
+        The scale must not depend on those rows, so it must be `relative`.
     """
     columns = list(inputs)
     device, labelled = windows.values.device, None
@@ -72,7 +72,7 @@ def next_step_objective(
         labelled = torch.arange(burn_in - context_length + 1, 1, device=device)
 
     def objective(network: nn.Module, cutoffs: Tensor) -> Tensor:
-        # The batch's own mean and deviation train; the fitted ones score and forecast.
+        # Train with the batch's own mean and deviation; score and forecast with the fitted ones.
         batch = None if scaling == "batch" and network.training else fitted
         if group.size > 1:
             if scaling == "batch" and batch is None:
@@ -99,8 +99,8 @@ class Floor:
     """The linear fan that a network corrects, for each of R flat rows; H steps, Q levels.
 
     design : (R, 1 + P) float32 regressors. coefficients : (H, 1 + P) of the log scale in units of
-    sigma * sqrt(step). sigma : (R,) float64, NaN where there is none. location : (R,) mean move of
-    one step over its scale. table : (H, Q) quantiles around the location.
+    sigma * sqrt(step). sigma : (R,) float64, NaN if unknown. location : (R,) mean move of one step
+    divided by its scale. table : (H, Q) quantiles around the location.
     """
 
     design: Tensor
@@ -126,15 +126,15 @@ def fan_objective(
     generator: torch.Generator,
     group: Group = ALONE,
 ) -> Objective:
-    """Return the loss of chunks named by the flat row of their last bar, (N,), or of Lanes.
+    """Return the loss of chunks, given by the flat row of their last bar, (N,), or of Lanes.
 
     parts : (R,) the part of each flat row as a cutoff: 0 none, 1 train, 2 validate. Only bars in
         the same part as the last bar of their chunk are labelled.
     typical : (R,) the average volatility of each row's series.
-    steps_per_batch : steps of the horizon drawn for each training batch by `generator`, on the
-        device of the rows; validation takes all.
-    volatility_weight : a label weighs (volatility / typical volatility) to this power; 1 weighs
-        errors within a series as in prices, 0 as in deviations. All series weigh alike.
+    steps_per_batch : number of steps of the horizon that `generator`, on the device of the rows,
+        samples for each training batch; validation uses all.
+    volatility_weight : weight labels by (volatility / typical volatility) to this power. With 1
+        errors count as in prices, with 0 as in units of volatility. All series have equal weight.
     """
     device, horizon = windows.values.device, len(floor.table)
     log_prices = windows.values[:, 0].log()
@@ -143,7 +143,7 @@ def fan_objective(
     bars = torch.arange(1 - chunk_length, 1, device=device)
     last_row = len(log_prices) - 1
 
-    kept: State = []  # of the lanes, from chunk to chunk; samples start at zero
+    kept: State = []  # state of the lanes between chunks; shuffled samples start at zero
 
     def objective(network: nn.Module, batch: Tensor | Lanes) -> Tensor:
         nonlocal kept
@@ -156,7 +156,7 @@ def fan_objective(
                 before = [tuple(each[:, : len(ends)] for each in layer) for layer in kept]
         rows = ends[:, None] + bars
         inside = (rows <= lasts[:, None])[:, burn_in:]
-        # After its end a series repeats its last bar unlabelled.
+        # Pad beyond the end of a series with its last bar, unlabelled.
         rows = rows.minimum(lasts[:, None])
         frame = volatility_frame(windows.values[rows], features)
         steps = every_step
@@ -165,6 +165,7 @@ def fan_objective(
             steps = drawn[:steps_per_batch]
         body, head = body_and_head(network)
         whole = with_extras(frame.x, None if windows.extras is None else windows.extras.at(rows))
+        # The state of a lane already covers the burn-in. A row of x is a return: one row fewer.
         x = whole if before is None else whole[:, burn_in - 1 :]
         with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
             states, after = (
@@ -195,8 +196,8 @@ def fan_objective(
 class _FanLoss(torch.autograd.Function):
     """The pinball loss of a scaled table, with its derivative in closed form.
 
-    One step at a time: arrays of all levels then stay in the processor's cache, and backward needs
-    none of them.
+    It handles one step at a time, so that arrays over all levels stay in the processor's cache and
+    need not be saved for the backward pass.
     """
 
     @staticmethod
@@ -227,7 +228,7 @@ def fan_loss(
     target: Tensor,
     levels: Tensor,
 ) -> Tensor:
-    """Mean quantile loss over the levels (Koenker & Bassett 1978), (..., n).
+    """Return the mean quantile loss over the levels (Koenker & Bassett 1978), (..., n).
 
     The quantiles are exp(log_scale) * (table + location * root).
 
@@ -247,10 +248,10 @@ _LOSSES: dict[str, Callable[..., Tensor]] = {
 def point_loss(
     predicted: Tensor, target: Tensor, name: str = "mse", group: Group = ALONE
 ) -> Tensor:
-    """Mean loss over the targets that are finite, both (N, C); a scalar.
+    """Return the mean loss over the finite targets, a scalar; predicted and target : (N, C).
 
-    `huber` is quadratic up to 1 and linear beyond (Huber 1964). Targets that are NaN
-    count for nothing, without a shape that depends on the data: nothing waits for the device.
+    `huber` is quadratic up to 1 and linear beyond (Huber 1964). NaN targets are masked rather than
+    removed, so that shapes do not depend on the data and nothing waits for a GPU.
     """
     known = target.isfinite()
     each = _LOSSES[name](predicted, target.where(known, predicted.detach()), reduction="none")

@@ -1,7 +1,7 @@
-"""A network in training: all that its next epoch depends on, besides the samples.
+"""A network in training, with everything that its next epoch depends on except the samples.
 
-Between two epochs a snapshot holds it as tensors and plain numbers. A new trainee of the same
-settings that restores the snapshot continues to the same bit.
+Between two epochs a snapshot saves this state as tensors and plain numbers. A new trainee with the
+same settings that restores the snapshot continues bit-identically.
 """
 
 import math
@@ -19,7 +19,7 @@ Stop = Literal["epochs", "patience"]
 
 @dataclass(frozen=True)
 class Snapshot:
-    """A trainee between two epochs: copies on the CPU, and numbers that JSON can hold."""
+    """The state of a trainee between two epochs: tensors on the CPU, and numbers for JSON."""
 
     tensors: dict[str, Tensor]
     numbers: dict[str, Any]
@@ -29,9 +29,9 @@ class Snapshot:
 class Trainee:
     """A network with its optimizer, its schedule (None for a constant rate) and random state.
 
-    generators : all that its training draws from, by name; `shuffle` (on the CPU) orders samples.
-    epochs, patience : when it stops. epoch : epochs done. waited : epochs since the best of them.
-    best_weights : of the best epoch on validation, empty before the first.
+    generators : all random generators of its training, by name; `shuffle` (on the CPU) orders the
+    samples. epochs, patience : when to stop. epoch : epochs done. waited : epochs since the best
+    one. best_weights : of the best epoch on validation, empty before the first.
     """
 
     network: nn.Module
@@ -52,7 +52,7 @@ class Trainee:
 
     @property
     def stopped(self) -> Stop | None:
-        """Why training has stopped; None while an epoch is left."""
+        """Why training has stopped; None if it goes on."""
         if self.epoch >= self.epochs:
             return "epochs"
         return "patience" if self.waited >= self.patience else None
@@ -60,7 +60,7 @@ class Trainee:
     def end_epoch(self, validation_loss: float | None) -> bool:
         """Count an epoch, keep its weights if they are the best, and set the rate of the next.
 
-        Without validation the last is the best, and a plateau is never seen.
+        Without validation the last epoch is the best, and `plateau` never lowers the rate.
         """
         self.epoch += 1
         is_best = validation_loss is None or validation_loss < self.best_loss
@@ -75,18 +75,18 @@ class Trainee:
         return is_best
 
     def keep_weights(self, validation_loss: float) -> None:
-        """Count the weights of now, also those before the first epoch, as the best so far."""
+        """Keep the current weights as the best so far, also before the first epoch."""
         self.best_loss = validation_loss
         state = self.network.state_dict()
         self.best_weights = {name: value.clone() for name, value in state.items()}
 
     def take_best(self) -> None:
-        """Give the network the weights of the best epoch, if there was one."""
+        """Load the weights of the best epoch into the network, if there is one."""
         if self.best_weights:
             self.network.load_state_dict(self.best_weights)
 
     def snapshot(self) -> Snapshot:
-        """Return what the next epoch depends on; `restore` is its inverse."""
+        """Return the state that the next epoch depends on; `restore` is the inverse."""
         groups: dict[str, Mapping[str, Tensor]] = {
             "weights": self.network.state_dict(),
             "best": self.best_weights,
@@ -109,7 +109,7 @@ class Trainee:
         return Snapshot(copies, numbers)
 
     def restore(self, snapshot: Snapshot) -> None:
-        """Return to the state in which the snapshot was taken.
+        """Restore the state of a snapshot.
 
         Raises ValueError for a snapshot of a trainee with other settings.
         """
@@ -157,10 +157,10 @@ def new_trainee(
     generators: Mapping[str, torch.Generator],
     done: int = 0,
 ) -> Trainee:
-    """Prepare a network, which is on its device already, for its first epoch.
+    """Prepare a network, already on its device, for its first epoch.
 
-    Weights that need no gradient stay as they are. done : epochs of earlier phases; the count of
-    epochs continues from there.
+    Weights that need no gradient stay as they are. done : number of epochs of earlier phases, from
+    which the count continues.
     """
     weights = [weight for weight in network.parameters() if weight.requires_grad]
     kinds: dict[str, Any] = {"adam": optim.Adam, "adamw": optim.AdamW, "rmsprop": optim.RMSprop}
@@ -183,9 +183,9 @@ def new_trainee(
 
 
 def _uncompiled(kind: type[optim.Optimizer]) -> Any:
-    """Return an optimizer class without the wrappers that keep torch.compile out of its methods.
+    """Return an optimizer class without the wrappers that exclude its methods from torch.compile.
 
-    They import torch._dynamo at the first call, which takes 0.8 s and 70 MB; nothing here is
+    These import torch._dynamo at the first call, which takes 0.8 s and 70 MB, and nothing here is
     compiled.
     """
     names = ("add_param_group", "zero_grad", "state_dict", "load_state_dict")

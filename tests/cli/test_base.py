@@ -59,7 +59,7 @@ def test_the_name_base_is_reserved(home: Path) -> None:
         ("models", "promote", "base/v0001"),
         ("models", "prune", "base", "--keep", "1"),
     ):
-        assert_one_error(run(home, *words), 2, "(base)", "the shipped model's")
+        assert_one_error(run(home, *words), 2, "(base)", "reserved for the shipped model")
     assert not (home / "data/models").exists()
 
 
@@ -147,7 +147,7 @@ def test_neither_base_nor_its_descendants_are_scored_on_training_days(children: 
         for start in ("2016-01-04", "2018-01-16"):
             done = run(children, *asked, "--start", start)
             assert_one_error(done, 2, "fitted on days up to 2018-01-16", "--start 2018-01-17")
-            assert ("comes from base/v0001" in done.err) == (model != "base")
+            assert ("was trained from base/v0001" in done.err) == (model != "base")
         scored = document_of(children, *asked, "--start", "2018-01-17", "--step-size", "5")
         assert min(row["cutoff"] for row in scored["forecasts"]) >= "2018-01-17"
         audited = run(children, *asked, "--start", "2016-01-04", "--audit")

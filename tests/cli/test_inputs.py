@@ -241,7 +241,7 @@ def test_the_linear_fan_alone_reads_none(honest: Path) -> None:
     named = ("--config", "fan.toml", *FILES, "--set", "model.network=har")
     done = in_process("train", *named, folder=honest)
     assert done.code == 2
-    assert "model.network har reads bars alone, found feature column:Mood@1" in done.err
+    assert "model.network har reads only bars, found feature column:Mood@1" in done.err
 
 
 def test_explain_names_the_inputs_and_their_part(honest: Path) -> None:

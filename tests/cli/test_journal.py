@@ -197,8 +197,8 @@ def test_a_run_that_is_stopped_logs_its_end(
     ("place", "code", "told"),
     [
         ("absent/log", 1, "No such file"),
-        ("data", 1, "it is no file"),
-        ("pipe", 1, "it is no file"),
+        ("data", 1, "it is not a regular file"),
+        ("pipe", 1, "it is not a regular file"),
         ("prices.csv", 2, "not a log"),
     ],
 )

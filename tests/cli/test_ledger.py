@@ -179,7 +179,7 @@ def test_an_incomplete_line_is_removed_and_reported_by_the_next_run(fresh: Path)
     record(fresh)
     (path,) = (fresh / "data/ledger").iterdir()
     os.truncate(path, path.stat().st_size - 7)
-    assert "the last line was torn by a run that was killed" in record(fresh).err
+    assert "a killed run left a torn last line" in record(fresh).err
     assert [each.symbol for each in entries(fresh)] == ["one", "one", "two"]
 
 

@@ -210,7 +210,7 @@ def stopped(home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     with monkeypatch.context() as patch:
         patch.setattr(checkpoint_module, "save_checkpoint", save_and_stop)
         outcome = in_process("train", *TINY, "--force", folder=home)
-    said = "lstmcli: stopped: epoch 1 of tiny is kept, --resume goes on from there\n"
+    said = "lstmcli: stopped: epoch 1 of tiny is kept, --resume continues from there\n"
     assert (outcome.code, outcome.out, outcome.err) == (143, "", said)
     return home
 

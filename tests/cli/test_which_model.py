@@ -108,7 +108,9 @@ def test_a_second_model_of_a_symbol_changes_nothing_until_it_is_preferred(home: 
     assert run(home, "models", "use", "cc", "--undo").code == 0
     assert run(home, "predict", "AAPL", "--format", "csv").out == before
     assert_one_error(run(home, "models", "use", "ccc"), 4, "no such model", "Did you mean cc?")
-    assert_one_error(run(home, "predict"), 2, "which model?", "aapl (AAPL)", "models use NAME")
+    assert_one_error(
+        run(home, "predict"), 2, "several models found", "aapl (AAPL)", "models use NAME"
+    )
 
 
 def test_a_name_of_other_symbols_is_refused_before_training_unless_replaced(home: Path) -> None:

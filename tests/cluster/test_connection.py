@@ -97,7 +97,7 @@ def test_gpus_of_a_task_are_a_fraction_or_a_whole_number(
     text: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(connection.GPUS, text)
-    assert "expected a fraction below 1 as 0.25, or a whole number" in str(error_of("local"))
+    assert "expected a fraction below 1, e.g. 0.25, or a whole number" in str(error_of("local"))
 
 
 @pytest.mark.slow

@@ -157,7 +157,7 @@ def test_where_what_stands_between_the_processes_is_lost_training_ends_with_the_
     cluster: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(training, "_Box", Lost)
-    with pytest.raises(TaskError, match="training broke down"):
+    with pytest.raises(TaskError, match="training failed"):
         together(cluster, Course())
 
 

@@ -1,4 +1,4 @@
-"""What the tests of faults share: a small model, and a folder that any user may enter."""
+"""Fixtures for the tests of faults: a small model, and a folder that any user may enter."""
 
 import shutil
 import tempfile

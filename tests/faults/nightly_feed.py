@@ -1,4 +1,4 @@
-"""A feed that goes on and restates, night by night, and what it may say that is not true."""
+"""A feed that adds and restates bars night by night, and its possible errors."""
 
 from dataclasses import dataclass, field
 from datetime import datetime

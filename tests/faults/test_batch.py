@@ -1,8 +1,4 @@
-"""Batches that never sink: bad symbols among good ones, signals and full disks half way.
-
-Rows 34, 36, 44 and 47 of the table of faults, as far as they meet `predict` and `train` over many
-symbols.
-"""
+"""Batches of many symbols survive bad symbols, signals and full disks (`predict` and `train`)."""
 
 import csv
 import os
@@ -117,7 +113,7 @@ def check_batch(home: Path, count: int, trained_home: Path, run: Callable[..., E
     return found
 
 
-def test_bad_symbols_are_listed_and_the_others_done(
+def test_bad_symbols_are_listed_and_the_others_are_forecast(
     tmp_path: Path, trained_home: Path, forks: ForkServer
 ) -> None:
     check_batch(tmp_path / "home", 140, trained_home, forks.run)
@@ -132,7 +128,7 @@ def test_two_thousand_symbols_take_no_more_memory_than_two_hundred(
     assert many.peak < 1.2 * few.peak
 
 
-def test_a_bad_batch_differs_from_a_good_one_in_its_bad_symbols_alone(
+def test_a_bad_batch_differs_from_a_good_one_only_in_its_bad_symbols(
     tmp_path: Path, trained_home: Path
 ) -> None:
     symbols = stock(trained_home, tmp_path / "home", 40)
@@ -143,7 +139,7 @@ def test_a_bad_batch_differs_from_a_good_one_in_its_bad_symbols_alone(
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_half_way_ends_a_batch_and_leaves_the_old_file(
+def test_a_signal_during_a_batch_ends_it_and_leaves_the_old_file(
     tmp_path: Path, trained_home: Path, forks: ForkServer, number: signal.Signals
 ) -> None:
     home = tmp_path / "home"
@@ -165,7 +161,7 @@ def test_a_signal_half_way_ends_a_batch_and_leaves_the_old_file(
     assert hashes(home) == before
 
 
-def test_a_full_disk_half_way_is_an_error_and_leaves_the_old_file(
+def test_a_disk_that_fills_up_during_a_batch_is_an_error_and_leaves_the_old_file(
     tmp_path: Path, trained_home: Path, forks: ForkServer
 ) -> None:
     home = tmp_path / "home"
@@ -188,7 +184,7 @@ def test_a_full_disk_half_way_is_an_error_and_leaves_the_old_file(
         assert hashes(home) == before
 
 
-def test_a_pipe_takes_a_batch_as_it_comes(
+def test_a_batch_is_streamed_to_a_pipe(
     tmp_path: Path, trained_home: Path, forks: ForkServer
 ) -> None:
     home = tmp_path / "home"

@@ -1,4 +1,4 @@
-"""Row 46: clocks that are wrong, and days on which exchanges do not keep the usual hours."""
+"""Wrong clocks, and days on which exchanges do not keep their usual hours."""
 
 from datetime import UTC, datetime
 from pathlib import Path
@@ -34,7 +34,7 @@ def run(yahoo: StandIn, tmp_path: Path) -> Any:
 
 
 @pytest.mark.parametrize("year", [1970, 2017])
-def test_a_clock_that_is_behind_loses_no_bar(
+def test_a_clock_set_to_the_past_loses_no_bar(
     yahoo: StandIn, run: Any, tmp_path: Path, year: int
 ) -> None:
     yahoo.serve("AAPL", BARS)
@@ -47,7 +47,7 @@ def test_a_clock_that_is_behind_loses_no_bar(
     assert run("AAPL", datetime(2018, 9, 1, tzinfo=UTC)).results[0].status == "unchanged"
 
 
-def test_a_clock_that_is_ahead_harms_nothing(yahoo: StandIn, run: Any, tmp_path: Path) -> None:
+def test_a_clock_set_to_the_future_does_no_harm(yahoo: StandIn, run: Any, tmp_path: Path) -> None:
     yahoo.serve("AAPL", BARS[:30])
     assert run("AAPL", datetime(2099, 1, 1, tzinfo=UTC)).exit_code == 0
     yahoo.serve("AAPL", BARS)
@@ -77,7 +77,7 @@ def test_a_bar_counts_once_its_exchange_has_closed(
     assert result.last == (last if kept else days[-2])
 
 
-def test_a_fetch_on_a_holiday_asks_nothing_of_an_exchange_that_is_shut(
+def test_a_fetch_on_a_holiday_sends_no_request_for_a_closed_exchange(
     yahoo: StandIn, run: Any
 ) -> None:
     yahoo.serve("AAPL", BARS)

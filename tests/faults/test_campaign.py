@@ -1,11 +1,12 @@
-"""A thousand fetches by night: each draws what goes wrong, and after each the store is looked at.
+"""A thousand nightly fetches with random faults; the store is checked after each.
 
-Stories of 25 runs share a folder and a feed that goes on and restates. What is drawn: a kill or a
-disk error at a step, a full disk, a read-only folder, two runs at once, a rate limit, a feed that
-fails, breaks off or answers nothing, or answers for another symbol, in another currency, with
-holes in a restated history, a hundredfold, with yesterday's bars or half of today's; a lost
-sidecar. The truth is kept apart. After every run each stored value is that of before or the true
-one, or the run has said what is wrong; no row is lost, the exit code is right, the lock is free.
+Series of 25 runs share a folder and a feed that adds and restates bars. The faults: a kill or a
+disk error at a step, a full disk, a read-only folder, two concurrent runs, a rate limit, a lost
+sidecar; a feed that fails, stops midway or answers nothing, or answers for another symbol, in
+another currency, with holes in a restated history, with prices times 100, with yesterday's bars or
+half of today's. The test keeps the true prices. After every run each stored value is the previous
+or the true one, or the run has reported the fault; no row is lost, the exit code is right, the lock
+is free.
 
 `pytest tests/faults/test_campaign.py -m slow -s` runs all of it and prints what happened.
 """

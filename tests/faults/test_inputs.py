@@ -1,7 +1,7 @@
-"""Rows 1 to 19: files that no forecast may rest on, where the tests of the commands leave a gap.
+"""Unusable input files, in addition to the tests of the commands.
 
-Importing into the store refuses what training and forecasting refuse; tables as large as anybody
-has are read in bounded memory, or refused with the limit.
+Importing into the store refuses the same files as training and forecasting; very large tables are
+read in bounded memory, or refused with the limit.
 """
 
 import resource
@@ -30,7 +30,7 @@ ROWS = 60
 
 
 @for_each("fault", FAULTS)
-def test_a_file_that_is_refused_elsewhere_is_not_imported(tmp_path: Path, fault: str) -> None:
+def test_a_file_that_other_commands_refuse_is_not_imported(tmp_path: Path, fault: str) -> None:
     content, *words = FAULTS[fault]
     (tmp_path / "good.csv").write_text(csv_text(walk(ROWS)))
     succeed("data", "import", "MINE=good.csv", folder=tmp_path)
@@ -42,7 +42,7 @@ def test_a_file_that_is_refused_elsewhere_is_not_imported(tmp_path: Path, fault:
     assert hashes(tmp_path) == before
 
 
-def test_any_of_a_thousand_columns_is_a_series(home: Path) -> None:
+def test_any_column_of_a_thousand_can_be_a_series(home: Path) -> None:
     moves = np.random.default_rng(0).normal(0, 0.01, (ROWS, 1000))
     prices = (100 * np.exp(moves.cumsum(axis=0))).round(4)
     days = sessions(ROWS)

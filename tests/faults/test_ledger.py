@@ -1,7 +1,7 @@
-"""Rows 34 and 35 for the ledger: it is killed or its disk fails at every step of a recording.
+"""The ledger under kills and disk errors at every step of a recording.
 
-Whatever was recorded before stays whole, nothing is shown that was not recorded, and the next run
-goes on where this one ended.
+Earlier records stay intact, a forecast is shown only after it was recorded, and the next run
+continues.
 """
 
 import errno
@@ -80,7 +80,7 @@ def test_a_recording_killed_at_any_step_keeps_every_earlier_line(
 
 @EVERY_STEP
 @pytest.mark.parametrize("lasting", [False, True], ids=["once", "from-then-on"])
-def test_a_recording_that_cannot_be_written_says_so_and_leaves_no_part(
+def test_a_recording_that_cannot_be_written_is_reported_and_leaves_no_partial_line(
     prices: Path, forks: ForkServer, lasting: bool, stride: int
 ) -> None:
     succeed(*RECORD, folder=prices)

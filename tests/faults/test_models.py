@@ -1,8 +1,8 @@
-"""Rows 30, 35, 38 and 42: champions through kills and full disks, and what is no model of ours.
+"""Champions under kills and full disks.
 
-Kills strike at every step that changes the folder, one after the other, in processes of their own;
-what comes after a kill runs in this one. After each the pointer is wholly the old one or wholly the
-new one, and what it names is there.
+Separate processes are killed at every step that changes the folder; the commands after a kill run
+in this process. After each kill the pointer is the old one or the new one, never a part, and its
+version exists.
 """
 
 import errno
@@ -96,7 +96,7 @@ def test_a_change_killed_at_any_step_leaves_the_old_champion_or_the_new_one(
 
 @SOME_STEPS
 @pytest.mark.parametrize("change", CHANGES)
-def test_a_change_that_the_disk_refuses_is_told_and_leaves_the_old_or_the_new(
+def test_a_change_that_the_disk_refuses_is_reported_and_leaves_the_old_or_the_new(
     five: Path, forks: ForkServer, place: Path, change: str, stride: int
 ) -> None:
     command, after, may_be_gone = CHANGES[change]
@@ -135,7 +135,7 @@ def test_a_training_that_promotes_killed_at_any_step_leaves_the_old_champion_or_
 
 
 @EVERY_STEP
-def test_prices_that_were_replaced_leave_a_mark_wherever_the_fetch_was_killed(
+def test_replaced_prices_leave_a_mark_wherever_the_fetch_was_killed(
     yahoo: StandIn, forks: ForkServer, place: Path, trained_home: Path, stride: int
 ) -> None:
     bars = random_walk(130)
@@ -172,7 +172,7 @@ def trained(home: Path, *options: str) -> Outcome:
 BAD = ("--set", "window.scaling=relative", "--set", "train.learning_rate=1")
 
 
-def test_a_challenger_that_cannot_be_judged_yet_is_none_the_worse_champion(home: Path) -> None:
+def test_a_challenger_that_cannot_be_judged_yet_does_not_replace_the_champion(home: Path) -> None:
     text = trained(home, *BAD, "--format", "table").out
     assert " Then: lstmcli models promote tiny/v0002 --if-better. Saved in " in text
     found = json.loads(trained(home, *BAD).out)

@@ -1,7 +1,7 @@
-"""Rows 34, 35, 37 and 48: disks that fail, processes that die, runs that meet, links.
+"""The store under disk errors, kills, concurrent runs and links.
 
-Kills and errors strike at every step that changes the folder, one after the other, in processes of
-their own. After each, every file is wholly the old one or wholly the new one.
+Separate processes are killed or get an error at every step that changes the folder. After each,
+every file is the old one or the new one, never a part.
 """
 
 import errno
@@ -79,7 +79,7 @@ def assert_sound(folder: Path, new: pd.DataFrame) -> None:
 
 
 @EVERY_STEP
-def test_a_fetch_killed_at_any_step_leaves_old_or_new_and_the_next_one_mends(
+def test_a_fetch_killed_at_any_step_leaves_old_or_new_and_the_next_repairs_it(
     fetched: Path, forks: ForkServer, stride: int
 ) -> None:
     for step, folder in copies(fetched, stride):
@@ -96,7 +96,7 @@ def test_a_fetch_killed_at_any_step_leaves_old_or_new_and_the_next_one_mends(
 
 
 @EVERY_STEP
-def test_an_import_killed_at_any_step_leaves_old_or_new_and_the_next_one_mends(
+def test_an_import_killed_at_any_step_leaves_old_or_new_and_the_next_repairs_it(
     imported: Path, forks: ForkServer, stride: int
 ) -> None:
     stored = Path("data/prices/1d/MINE.csv")
@@ -117,7 +117,7 @@ def test_an_import_killed_at_any_step_leaves_old_or_new_and_the_next_one_mends(
     assert old in seen
 
 
-def test_a_first_training_killed_at_its_end_is_a_version_or_none(
+def test_a_first_training_killed_at_its_end_leaves_a_whole_version_or_none(
     home: Path, forks: ForkServer
 ) -> None:
     shutil.rmtree(home / "data")
@@ -136,7 +136,7 @@ def test_a_first_training_killed_at_its_end_is_a_version_or_none(
 
 
 @EVERY_STEP
-def test_a_removal_killed_at_any_step_is_done_by_the_next_one(
+def test_a_removal_killed_at_any_step_is_completed_by_the_next_one(
     imported: Path, forks: ForkServer, stride: int
 ) -> None:
     remove = ("data", "remove", "MINE", "--yes", "--quiet")
@@ -173,7 +173,7 @@ def assert_one_failed(run: Run, number: int) -> None:
 
 @EVERY_STEP
 @pytest.mark.parametrize("lasting", [pytest.param(False, marks=SLOW), True])
-def test_a_fetch_that_cannot_write_says_so_and_leaves_old_or_new(
+def test_a_fetch_that_cannot_write_reports_it_and_leaves_old_or_new(
     fetched: Path, forks: ForkServer, lasting: bool, stride: int
 ) -> None:
     for step, folder in copies(fetched, stride):
@@ -195,7 +195,7 @@ def test_a_fetch_that_cannot_write_says_so_and_leaves_old_or_new(
 
 
 @EVERY_STEP
-def test_an_import_that_cannot_write_says_so_and_leaves_old_or_new(
+def test_an_import_that_cannot_write_reports_it_and_leaves_old_or_new(
     imported: Path, forks: ForkServer, stride: int
 ) -> None:
     stored = Path("data/prices/1d/MINE.csv")
@@ -215,7 +215,7 @@ def test_an_import_that_cannot_write_says_so_and_leaves_old_or_new(
 
 @EVERY_STEP
 @pytest.mark.parametrize("lasting", [False, pytest.param(True, marks=SLOW)])
-def test_a_training_that_cannot_write_says_so_and_keeps_the_models(
+def test_a_training_that_cannot_write_reports_it_and_keeps_the_models(
     home: Path, forks: ForkServer, lasting: bool, stride: int
 ) -> None:
     before = hashes(home)
@@ -260,7 +260,7 @@ def test_a_forecast_that_cannot_be_written_leaves_the_old_file(
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount")
-def test_a_disk_that_is_really_full_is_told_and_emptied_of_strays(
+def test_a_really_full_disk_is_reported_and_temporary_files_are_removed(
     yahoo: StandIn, forks: ForkServer, place: Path
 ) -> None:
     mount = ["mount", "-t", "tmpfs", "-o", "size=16k", "tmpfs", str(place)]
@@ -280,9 +280,7 @@ def test_a_disk_that_is_really_full_is_told_and_emptied_of_strays(
 
 
 @pytest.mark.parametrize("what", ["data/prices/1d", "data/prices", "data"])
-def test_a_folder_that_is_not_ones_own_to_write_is_told(
-    fetched: Path, forks: ForkServer, what: str
-) -> None:
+def test_an_unwritable_folder_is_reported(fetched: Path, forks: ForkServer, what: str) -> None:
     (fetched / what).chmod(0o555)
     before = hashes(fetched)
     run = forks.run(*FETCH, folder=fetched, user=NOBODY)
@@ -298,7 +296,7 @@ def wait_until_held(lock: Path) -> None:
         time.sleep(0.01)
 
 
-def test_a_run_that_may_wait_comes_after_the_other(
+def test_a_run_with_wait_starts_after_the_other(
     fetched: Path, yahoo: StandIn, forks: ForkServer
 ) -> None:
     yahoo.faults["AAPL"] = ["hang"]
@@ -309,22 +307,20 @@ def test_a_run_that_may_wait_comes_after_the_other(
     assert holds((fetched / CSV).read_bytes(), AFTER)
 
 
-def test_a_file_that_may_not_be_read_is_told(fetched: Path, forks: ForkServer) -> None:
+def test_an_unreadable_file_is_reported(fetched: Path, forks: ForkServer) -> None:
     (fetched / CSV).chmod(0)
     run = forks.run("data", "show", "AAPL", folder=fetched, user=NOBODY)
     assert_one_error(run, 1, "AAPL.csv", "Permission denied")
 
 
-def test_models_that_may_not_be_looked_at_are_told(home: Path, forks: ForkServer) -> None:
+def test_unreadable_model_folders_are_reported(home: Path, forks: ForkServer) -> None:
     (home / "data/models").chmod(0)
     run = forks.run("predict", folder=home, user=NOBODY)
     assert_one_error(run, 1, "cannot use (data/models)", "Permission denied")
 
 
 @pytest.mark.parametrize("what", ["data/models", "data/models/tiny"])
-def test_folders_that_may_not_be_looked_at_are_bad_in_a_status(
-    home: Path, forks: ForkServer, what: str
-) -> None:
+def test_unreadable_folders_are_bad_in_a_status(home: Path, forks: ForkServer, what: str) -> None:
     (home / what).chmod(0)
     run = forks.run("status", folder=home, user=NOBODY)
     (home / what).chmod(0o755)
@@ -332,7 +328,7 @@ def test_folders_that_may_not_be_looked_at_are_bad_in_a_status(
     assert re.search(r"^bad +model.*\nmodel.*Permission denied", run.out, re.M | re.S)
 
 
-def test_a_data_folder_that_may_only_be_read_is_forecast_from_in_silence(
+def test_a_forecast_from_a_read_only_data_folder_gives_no_warning(
     home: Path, forks: ForkServer
 ) -> None:
     (home / "data").chmod(0o555)

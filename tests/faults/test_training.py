@@ -1,6 +1,6 @@
-"""Rows 34 to 37 and 41 for training: what its checkpoint is worth when something goes wrong.
+"""Training under signals, kills and disk errors: the checkpoint resumes it exactly.
 
-The runs are processes of their own, stopped while they train.
+The runs are separate processes, stopped while they train.
 """
 
 import errno
@@ -60,7 +60,7 @@ def stop(forks: ForkServer, pid: int, number: int) -> Run:
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
-def test_a_training_that_is_stopped_says_what_is_kept_and_is_resumed_to_the_same_bytes(
+def test_a_stopped_training_reports_its_checkpoint_and_resumes_to_the_same_bytes(
     home: Path, forks: ForkServer, whole: bytes, number: int, code: int
 ) -> None:
     before = hashes(home)
@@ -69,7 +69,7 @@ def test_a_training_that_is_stopped_says_what_is_kept_and_is_resumed_to_the_same
     assert (run.code, run.out) == (code, "")
     (line,) = run.err.splitlines()
     assert line.startswith("lstmcli: stopped: epoch ")
-    assert line.endswith(" of tiny is kept, --resume goes on from there")
+    assert line.endswith(" of tiny is kept, --resume continues from there")
     assert strays(home) == []
     assert is_free(home / MODEL / ".lock")
     after = hashes(home)
@@ -82,7 +82,7 @@ def test_a_training_that_is_stopped_says_what_is_kept_and_is_resumed_to_the_same
     assert not (home / MODEL / CHECKPOINT).exists()
 
 
-def test_a_training_that_is_stopped_before_its_first_epoch_keeps_nothing(
+def test_a_training_stopped_before_its_first_epoch_keeps_nothing(
     home: Path, forks: ForkServer
 ) -> None:
     """It is stopped while it opens its prices, which come through a pipe."""
@@ -116,7 +116,7 @@ def open_for_a_reader(pipe: Path) -> int:
     raise TimeoutError
 
 
-def test_a_second_training_is_refused_and_the_lock_is_free_after_a_kill(
+def test_a_concurrent_training_is_refused_and_a_kill_releases_the_lock(
     home: Path, forks: ForkServer, whole: bytes
 ) -> None:
     pid = begin(forks, home)
@@ -128,7 +128,7 @@ def test_a_second_training_is_refused_and_the_lock_is_free_after_a_kill(
     assert weights(home / MODEL / "v0002") == whole
 
 
-def test_a_training_that_may_wait_comes_after_the_other(
+def test_a_training_with_wait_starts_after_the_other(
     home: Path, forks: ForkServer, whole: bytes
 ) -> None:
     pid = begin(forks, home)
@@ -143,7 +143,7 @@ def test_a_training_that_may_wait_comes_after_the_other(
     ("what", "number"),
     [("open", errno.ENOSPC), ("write", errno.EIO), ("fsync", errno.ENOSPC), ("rename", errno.EIO)],
 )
-def test_a_checkpoint_that_cannot_be_written_ends_the_run_which_is_resumed_later(
+def test_a_checkpoint_that_cannot_be_written_ends_the_run_which_can_be_resumed(
     home: Path, forks: ForkServer, number: int, what: str
 ) -> None:
     """The one of the second epoch, so that there is an older one to go on from."""

@@ -1,8 +1,8 @@
-"""Trainings killed at drawn moments and resumed: the same weights as if nothing had happened.
+"""Trainings killed at random moments and resumed give the same weights as uninterrupted ones.
 
-A moment is a step of the disk or a time. Half of the runs are broken off again while they resume,
-by a kill or a signal. Each ends in a folder of its own, without a fault, and is compared with an
-unbroken run of its recipe: weights, history but for seconds, what lies about.
+A moment is a disk operation or a time. Half of the runs are interrupted again while they resume, by
+a kill or a signal. Each finally ends without a fault and is compared with an uninterrupted run of
+its recipe: weights, history except seconds, remaining files.
 
 `pytest tests/faults/test_training_campaign.py -m slow -s` runs all of it and prints what happened.
 """
@@ -110,7 +110,7 @@ class Tally:
 
 @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="needs Linux")
 @pytest.mark.parametrize("moments", [3, pytest.param(200, marks=pytest.mark.slow)])
-def test_a_training_killed_at_any_moment_is_resumed_to_the_same_bytes(
+def test_a_training_killed_at_any_moment_resumes_to_the_same_bytes(
     moments: int, forks: ForkServer, place: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for name, rows in (("one", 300), ("two", 340)):

@@ -1,4 +1,4 @@
-"""Files that only grow: whole lines, from several runs at once, after any crash."""
+"""Append-only files: whole lines, from concurrent runs, after any crash."""
 
 import fcntl
 import os
@@ -34,7 +34,7 @@ def test_lines_are_added_at_the_end(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("torn", [b"t", b"torn", b"t" * 200_000])
 @pytest.mark.parametrize("whole", [b"", b"one\n", b"one\n" * 40_000])
-def test_a_torn_last_line_is_cut_and_its_bytes_are_told(
+def test_a_torn_last_line_is_cut_and_its_size_is_returned(
     tmp_path: Path, whole: bytes, torn: bytes
 ) -> None:
     file = tmp_path / "log"
@@ -43,7 +43,7 @@ def test_a_torn_last_line_is_cut_and_its_bytes_are_told(
     assert file.read_bytes() == whole + b"next\n"
 
 
-def test_lines_of_several_processes_stay_whole(tmp_path: Path) -> None:
+def test_lines_of_concurrent_processes_stay_whole(tmp_path: Path) -> None:
     file = tmp_path / "log"
     writers = [
         subprocess.Popen([sys.executable, "-c", WRITER, str(file), letter]) for letter in "abc"
@@ -57,7 +57,7 @@ def test_lines_of_several_processes_stay_whole(tmp_path: Path) -> None:
         assert [len(line) for line in lines if line[0] == letter] == lengths
 
 
-def test_what_cannot_be_written_whole_leaves_the_file_as_it_was(
+def test_a_failed_append_leaves_the_file_unchanged(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file = tmp_path / "log"
@@ -74,13 +74,13 @@ def test_what_cannot_be_written_whole_leaves_the_file_as_it_was(
 
 
 @pytest.mark.parametrize("place", ["absent/log", ".", "pipe"])
-def test_what_is_no_file_is_refused(tmp_path: Path, place: str) -> None:
+def test_a_path_that_is_not_a_regular_file_is_refused(tmp_path: Path, place: str) -> None:
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(FileError, match="cannot append"):
         append_lines(tmp_path / place, b"one\n")
 
 
-def test_every_line_reaches_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_line_is_flushed_to_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     synced: list[Any] = []
     monkeypatch.setattr(os, "fsync", synced.append)
     append_lines(tmp_path / "log", b"one\n")
@@ -88,7 +88,7 @@ def test_every_line_reaches_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert len(synced) == 3  # with the folder that the file is new in
 
 
-def test_a_file_that_stays_locked_is_waited_for_so_long_and_no_longer(tmp_path: Path) -> None:
+def test_the_wait_for_a_locked_file_is_limited(tmp_path: Path) -> None:
     file = tmp_path / "log"
     append_lines(file, b"one\n")
     with open(file, "rb") as holder:
@@ -101,7 +101,7 @@ def test_a_file_that_stays_locked_is_waited_for_so_long_and_no_longer(tmp_path: 
     assert file.read_bytes() == b"one\ntwo\n"
 
 
-def test_no_wait_of_the_package_lasts_for_ever() -> None:
+def test_no_wait_in_the_package_is_unlimited() -> None:
     """By its source: no blocking flock, and no lock file without a time limit."""
     package = Path(lstmcli.__file__).parent
     for path in package.rglob("*.py"):
@@ -123,7 +123,7 @@ def test_a_signal_ends_the_wait_for_a_lock(tmp_path: Path) -> None:
         assert time.monotonic() - began < 5.0
 
 
-def test_the_end_of_a_file_is_told_by_one_byte(tmp_path: Path) -> None:
+def test_a_torn_end_is_detected_from_one_byte(tmp_path: Path) -> None:
     file = tmp_path / "log"
     for data, torn in ((b"", False), (b"one\n", False), (b"one\ntw", True)):
         file.write_bytes(data)

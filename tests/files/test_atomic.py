@@ -1,4 +1,4 @@
-"""A write that breaks off leaves the old file and nothing else."""
+"""An interrupted write leaves the old file and nothing else."""
 
 import os
 import stat
@@ -15,7 +15,7 @@ from lstmcli.runs.ledger import append
 from tests.runs.test_ledger import ENTRY
 
 
-def test_a_write_makes_the_folders_and_leaves_only_the_file(tmp_path: Path) -> None:
+def test_a_write_creates_the_folders_and_leaves_only_the_file(tmp_path: Path) -> None:
     path = tmp_path / "a" / "b" / "prices.csv"
     atomic.write_text(path, "Größe\n")
     assert path.read_bytes() == "Größe\n".encode()
@@ -24,7 +24,7 @@ def test_a_write_makes_the_folders_and_leaves_only_the_file(tmp_path: Path) -> N
 
 @pytest.mark.parametrize("step", ["block", "fsync", "replace"])
 @pytest.mark.parametrize("error", [OSError(28, "No space left on device"), KeyboardInterrupt()])
-def test_a_stream_that_breaks_off_leaves_the_old_file(
+def test_an_interrupted_stream_leaves_the_old_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str, error: BaseException
 ) -> None:
     path = tmp_path / "file"
@@ -65,7 +65,7 @@ def test_only_the_errors_of_the_file_itself_name_it(
     assert f"({path})" in str(named.value)
 
 
-def test_the_bytes_reach_the_disk_before_the_name_does(
+def test_the_bytes_reach_the_disk_before_the_rename(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     done: list[str] = []
@@ -76,7 +76,7 @@ def test_the_bytes_reach_the_disk_before_the_name_does(
     assert done[:2] == ["fsync", "replace"]
 
 
-def test_a_place_that_cannot_be_written_is_a_file_error_that_names_it(tmp_path: Path) -> None:
+def test_an_unwritable_path_is_a_file_error_that_names_it(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(FileError, match="cannot write the file") as caught:
         atomic.write_bytes(tmp_path / "file" / "inside", b"data")
@@ -85,7 +85,7 @@ def test_a_place_that_cannot_be_written_is_a_file_error_that_names_it(tmp_path: 
 
 
 @pytest.mark.parametrize("letter", ["x", "ß", "株", "📈"])
-def test_the_longest_names_a_folder_takes_can_be_written(tmp_path: Path, letter: str) -> None:
+def test_files_with_the_longest_possible_names_can_be_written(tmp_path: Path, letter: str) -> None:
     path = tmp_path / (letter * (250 // len(letter.encode())))
     atomic.write_bytes(path, b"data")
     assert path.read_bytes() == b"data"
@@ -107,7 +107,7 @@ def test_several_files_are_replaced_in_their_order(
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {"a": b"2", "b": b"1"}
 
 
-def test_of_several_files_none_is_replaced_where_one_has_no_room(
+def test_no_file_is_replaced_if_there_is_no_space_for_all(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("a", "b"):
@@ -158,7 +158,7 @@ def test_a_new_output_has_the_mode_that_the_umask_gives(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root may give files away")
-def test_an_output_that_root_replaces_stays_its_owners(tmp_path: Path) -> None:
+def test_an_output_that_root_replaces_keeps_its_owner(tmp_path: Path) -> None:
     path = tmp_path / "out.csv"
     path.write_text("old")
     os.chown(path, 4711, 4712)
@@ -167,7 +167,7 @@ def test_an_output_that_root_replaces_stays_its_owners(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["out.csv", "a[1]*.csv", "x" * 80])
-def test_what_a_killed_run_left_of_an_output_is_removed_by_the_next(
+def test_partial_outputs_of_a_killed_run_are_removed_by_the_next_run(
     tmp_path: Path, name: str
 ) -> None:
     path, other = tmp_path / name, tmp_path / "other.csv"
@@ -178,7 +178,7 @@ def test_what_a_killed_run_left_of_an_output_is_removed_by_the_next(
     assert sorted(tmp_path.iterdir()) == sorted([path, *kept])
 
 
-def test_what_another_run_is_writing_at_the_moment_is_left_alone(tmp_path: Path) -> None:
+def test_a_file_that_another_run_is_writing_is_left_alone(tmp_path: Path) -> None:
     path = tmp_path / "out.csv"
     with atomic.replacing(path) as first:
         first.write(b"first")
@@ -188,7 +188,7 @@ def test_what_another_run_is_writing_at_the_moment_is_left_alone(tmp_path: Path)
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_a_link_with_the_name_of_a_leftover_costs_nothing_else(tmp_path: Path) -> None:
+def test_a_link_with_the_name_of_a_leftover_does_no_harm(tmp_path: Path) -> None:
     (tmp_path / "precious").write_text("kept")
     left_over(tmp_path / "out.csv").unlink()
     (tmp_path / f".out.csv.0123abcd{atomic.TEMPORARY_SUFFIX}").symlink_to(tmp_path / "precious")
@@ -206,7 +206,7 @@ def test_a_link_with_the_name_of_a_leftover_costs_nothing_else(tmp_path: Path) -
     ],
     ids=["file", "folder", "ledger", "lock"],
 )
-def test_every_new_folder_reaches_the_disk_in_its_parent(
+def test_every_new_folder_is_flushed_to_disk(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, make: Callable[[Path], object]
 ) -> None:
     synced: list[Path] = []

@@ -1,4 +1,4 @@
-"""A lock that is refused, waited for, and freed by its holder's death."""
+"""Locks: refused, waited for, and released when their holder dies."""
 
 import subprocess
 import sys
@@ -33,21 +33,21 @@ def another_holder(path: Path, seconds: float = 60.0) -> "Iterator[subprocess.Po
             holder.kill()
 
 
-def test_the_lock_makes_its_folder_and_is_free_again_afterwards(tmp_path: Path) -> None:
+def test_a_lock_creates_its_folder_and_is_released_afterwards(tmp_path: Path) -> None:
     path = tmp_path / "prices" / ".lock"
     for _ in range(2):
         with hold(path):
             assert path.exists()
 
 
-def test_an_error_inside_the_block_frees_the_lock(tmp_path: Path) -> None:
+def test_an_error_inside_the_block_releases_the_lock(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt), hold(tmp_path / ".lock"):
         raise KeyboardInterrupt
     with hold(tmp_path / ".lock"):
         pass
 
 
-def test_a_held_lock_is_refused_at_once_and_freed_by_kill(tmp_path: Path) -> None:
+def test_a_held_lock_is_refused_at_once_and_released_by_a_kill(tmp_path: Path) -> None:
     path = tmp_path / ".lock"
     with another_holder(path) as holder:
         with pytest.raises(LockedError, match="another run is at work here") as caught, hold(path):
@@ -59,7 +59,7 @@ def test_a_held_lock_is_refused_at_once_and_freed_by_kill(tmp_path: Path) -> Non
             pass
 
 
-def test_waiting_ends_when_the_holder_does_or_the_time_is_up(tmp_path: Path) -> None:
+def test_waiting_ends_with_the_holder_or_at_the_time_limit(tmp_path: Path) -> None:
     path = tmp_path / ".lock"
     with another_holder(path, 0.5), hold(path, wait=20.0):
         pass
@@ -70,13 +70,13 @@ def test_waiting_ends_when_the_holder_does_or_the_time_is_up(tmp_path: Path) -> 
         assert time.monotonic() - began < 5.0
 
 
-def test_a_folder_that_cannot_be_made_is_a_file_error(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_created_is_a_file_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(FileError, match="cannot lock"), hold(tmp_path / "file" / ".lock"):
         pass
 
 
-def test_a_lock_that_is_a_link_is_refused_and_what_it_points_to_is_untouched(
+def test_a_lock_that_is_a_link_is_refused_and_its_target_is_untouched(
     tmp_path: Path,
 ) -> None:
     (tmp_path / "precious").write_text("kept")
@@ -86,7 +86,9 @@ def test_a_lock_that_is_a_link_is_refused_and_what_it_points_to_is_untouched(
     assert (tmp_path / "precious").read_text() == "kept"
 
 
-def test_the_store_is_one_lock_and_is_cleared_of_what_a_killed_writer_left(tmp_path: Path) -> None:
+def test_the_store_has_one_lock_and_leftovers_of_a_killed_writer_are_removed(
+    tmp_path: Path,
+) -> None:
     stray = tmp_path / f"prices/1d/.AAPL.csv.0a1b{TEMPORARY_SUFFIX}"
     stray.parent.mkdir(parents=True)
     stray.write_text("half")

@@ -92,7 +92,7 @@ def test_whole_numbers_have_a_step_of_one_unless_by_ratios(tmp_path: Path) -> No
         ("train.epochs = {low = 1}", "high is missing"),
         ("train.epochs = {low = 1, high = 2, stp = 1}", "stp is unknown"),
         ("train.epochs = {choices = [1], low = 1}", "low is unknown"),
-        ("train.epochs = {choices = []}", "choices found .*, expected a longer list"),
+        ("train.epochs = {choices = []}", "choices found .*, expected a list of length"),
         ("train.epochs = {choices = 3}", "choices found 3, expected a list"),
         ("train.epochs = {choices = [1, 2, 1]}", "duplicate choice"),
         ("model.dropout = {choices = [0, 0.0]}", "duplicate choice"),

@@ -1,4 +1,4 @@
-"""A network from its settings: shapes, and the number of weights by the textbook's formula."""
+"""Networks from settings: shapes, and the number of weights by the textbook's formula."""
 
 import itertools
 from typing import Any, get_args
@@ -51,7 +51,7 @@ def expected_weights(network: Network, num_features: int, sizes: tuple[int, ...]
 @for_each("network", NETWORKS)
 @for_each("num_features", [1, 5])
 @for_each("dense_sizes", [(), (7,)])
-def test_a_network_has_the_shapes_and_weights_asked_for(
+def test_a_network_has_the_requested_shapes_and_weights(
     network: Network, num_features: int, dense_sizes: tuple[int, ...]
 ) -> None:
     body = a_body(network, num_features)
@@ -66,7 +66,7 @@ def test_a_network_has_the_shapes_and_weights_asked_for(
 
 
 @for_each("network", NETWORKS)
-def test_the_layers_of_a_network_hold_all_its_weights_each_once(network: Network) -> None:
+def test_the_layers_of_a_network_hold_each_weight_once(network: Network) -> None:
     body = a_body(network)
     whole = nn.Sequential(body, NextStep(body.num_outputs, 2, dense_sizes=(3,), activation="tanh"))
     layers = named_layers(whole)
@@ -76,7 +76,7 @@ def test_the_layers_of_a_network_hold_all_its_weights_each_once(network: Network
     assert body_and_head(whole)[1] is layers["head"]
 
 
-def test_the_settings_name_the_networks_that_there_are() -> None:
+def test_the_settings_accept_exactly_the_existing_networks() -> None:
     assert get_args(Model.model_fields["network"].annotation) == (*NETWORKS, "har")
 
 
@@ -93,7 +93,7 @@ def test_a_later_row_changes_no_earlier_state(network: Network) -> None:
 
 
 @for_each("network", [name for name in NETWORKS if a_body(name).reach])
-def test_a_state_is_made_of_the_rows_in_reach_and_no_others(network: Network) -> None:
+def test_a_state_depends_only_on_the_rows_in_reach(network: Network) -> None:
     body = a_body(network, activation="tanh")
     assert body.reach == 9
     x = torch.randn(1, 14, 3, requires_grad=True)

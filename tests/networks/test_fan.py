@@ -41,7 +41,7 @@ def states(*shape: int, size: float = 1.0, seed: int = 1) -> torch.Tensor:
 @for_each("horizon", [1, 2, 50])
 @for_each("spread", [0.0, 0.5, 1e4])
 @for_each("size", [1.0, 1e30])
-def test_a_fan_is_its_formula_ordered_and_finite(
+def test_a_fan_follows_its_formula_and_is_ordered_and_finite(
     levels: tuple[float, ...], horizon: int, spread: float, size: float
 ) -> None:
     """The gaps between normal quantiles are scaled, and those from the middle level moved."""
@@ -67,7 +67,7 @@ def test_a_fan_is_its_formula_ordered_and_finite(
 
 
 @for_each("chosen", [[0], [49], [3, 1, 20], list(range(50))])
-def test_a_choice_of_steps_gives_the_same_rows_as_all(chosen: list[int]) -> None:
+def test_selected_steps_give_the_same_rows_as_all_steps(chosen: list[int]) -> None:
     fan = a_fan(0.5)
     x = states(2, 5)
     found = fan(x, torch.tensor(chosen))

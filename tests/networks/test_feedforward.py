@@ -1,4 +1,4 @@
-"""Windows and dilated convolutions against sums over bars by hand, and how far they see."""
+"""Windows and dilated convolutions against sums by hand, and the rows they depend on."""
 
 import torch
 from hypothesis import given
@@ -20,14 +20,14 @@ from tests.rows import for_each
         (3, 4, 1, []),
     ],
 )
-def test_dilations_double_and_end_where_the_window_does(
+def test_dilations_double_and_end_with_the_window(
     length: int, kernel_size: int, stacks: int, expected: list[int]
 ) -> None:
     assert dilations(length, kernel_size, stacks) == expected
 
 
 @given(length=st.integers(1, 600), kernel_size=st.integers(2, 9), stacks=st.integers(1, 4))
-def test_stacks_see_every_row_of_the_window_and_none_beyond(
+def test_stacks_read_every_row_of_the_window_and_none_beyond(
     length: int, kernel_size: int, stacks: int
 ) -> None:
     spacing = dilations(length, kernel_size, stacks)
@@ -38,7 +38,7 @@ def test_stacks_see_every_row_of_the_window_and_none_beyond(
     assert length - stacks * (kernel_size - 1) < len(seen) <= length
 
 
-def test_a_layer_is_the_sum_over_its_taps_and_later_ones_are_added() -> None:
+def test_a_layer_sums_over_its_taps_and_later_layers_are_residual() -> None:
     body = Convolutions(2, (3,), length=9, kernel_size=3, activation="tanh")
     (stack,) = body.layers
     first, second, third = stack.convolutions  # type: ignore[misc]
@@ -62,7 +62,7 @@ def test_a_layer_is_the_sum_over_its_taps_and_later_ones_are_added() -> None:
     assert body(x).shape == (1, 1, 3)
 
 
-def test_dropout_follows_every_stack_in_training_and_none_in_use() -> None:
+def test_dropout_follows_every_stack_in_training_and_is_off_in_evaluation() -> None:
     body = Convolutions(1, (60,), length=5, activation="sigmoid", dropout=0.5)
     x = torch.randn(2, 9, 1)
     assert 0.3 < (body(x) == 0).double().mean() < 0.7
@@ -70,7 +70,7 @@ def test_dropout_follows_every_stack_in_training_and_none_in_use() -> None:
     assert not (body(x) == 0).any()
 
 
-def test_without_layers_a_state_is_the_window_itself() -> None:
+def test_without_hidden_layers_a_state_is_the_window_itself() -> None:
     body = Window(2, length=3)
     x = torch.arange(10.0).reshape(1, 5, 2)
     states = body(x)
@@ -90,7 +90,7 @@ def test_layers_are_dense_layers_over_every_window() -> None:
         torch.testing.assert_close(body(x)[:, number], expected)
 
 
-def test_dropout_follows_every_layer_in_training_and_none_in_use() -> None:
+def test_dropout_follows_every_layer_in_training_and_is_off_in_evaluation() -> None:
     body = Window(1, (60,), length=3, activation="sigmoid", dropout=0.5)
     x = torch.randn(2, 5, 1)
     assert 0.3 < (body(x) == 0).double().mean() < 0.7

@@ -1,4 +1,4 @@
-"""Gates and the peephole layer against PyTorch's own, and the equations one number at a time."""
+"""Gates and the peephole layer against PyTorch's own and against their equations."""
 
 import math
 
@@ -60,7 +60,7 @@ def twin(layer: nn.Module, window: Tensor) -> list[dict[str, list[float]]]:
 
 
 @pytest.mark.parametrize("kind", [nn.LSTM, PeepholeLSTM])
-def test_gates_of_an_lstm_are_those_of_its_equations(kind: type[nn.Module]) -> None:
+def test_gates_of_an_lstm_follow_its_equations(kind: type[nn.Module]) -> None:
     torch.manual_seed(0)
     layer = drawn(kind(3, 4))
     x = rows()
@@ -78,7 +78,7 @@ def test_gates_of_an_lstm_are_those_of_its_equations(kind: type[nn.Module]) -> N
     inputs=st.integers(1, 6), size=st.integers(1, 9), length=st.integers(1, 30), seed=st.integers(0)
 )
 @pytest.mark.parametrize("kind", [nn.LSTM, nn.GRU])
-def test_the_states_met_on_the_way_are_those_of_pytorch(
+def test_the_intermediate_states_equal_those_of_pytorch(
     kind: type[nn.Module], inputs: int, size: int, length: int, seed: int
 ) -> None:
     torch.manual_seed(seed % 2**32)
@@ -92,7 +92,7 @@ def test_the_states_met_on_the_way_are_those_of_pytorch(
         assert all(each.min() >= 0 and each.max() <= 1 for each in opened.values())
 
 
-def test_gates_of_a_gru_say_what_it_keeps() -> None:
+def test_the_gates_of_a_gru_follow_its_equations() -> None:
     torch.manual_seed(0)
     layer, x = drawn(nn.GRU(3, 4)), rows()
     opened, states = layer_gates(layer, x)
@@ -111,7 +111,7 @@ def test_gates_of_a_gru_say_what_it_keeps() -> None:
         torch.testing.assert_close(states[:, row], (1 - z) * n + z * h)
 
 
-def test_each_layer_reads_the_states_of_the_one_before() -> None:
+def test_each_layer_reads_the_states_of_the_previous_layer() -> None:
     below, above = drawn(nn.LSTM(3, 4)), drawn(nn.LSTM(4, 5))
     body = nn.Module()
     body.layers = nn.ModuleList([below, above])
@@ -125,7 +125,7 @@ def test_each_layer_reads_the_states_of_the_one_before() -> None:
 
 
 @for_each("layer", [nn.RNN(3, 4), nn.Linear(3, 4), nn.Conv1d(3, 4, 2)])
-def test_a_body_without_gates_gives_none(layer: nn.Module) -> None:
+def test_a_body_without_gates_returns_none(layer: nn.Module) -> None:
     body = nn.Module()
     body.layers = nn.ModuleList([layer])
     assert gates(body, rows()) == []
@@ -149,7 +149,7 @@ def inputs(length: int, n: int, num_features: int, size: int) -> list[Tensor]:
     return [torch.randn(shape, dtype=torch.float64, requires_grad=True) for shape in shapes]
 
 
-def test_no_state_is_a_state_of_zero_and_no_gradient_is_needed() -> None:
+def test_no_state_equals_a_zero_state_and_needs_no_gradient() -> None:
     layer, (x, *_) = a_layer(2, 3), inputs(5, 2, 2, 3)
     zeros = torch.zeros(1, 2, 3, dtype=torch.float64)
     with torch.inference_mode():
@@ -158,7 +158,7 @@ def test_no_state_is_a_state_of_zero_and_no_gradient_is_needed() -> None:
 
 
 @for_each("shape", SHAPES)
-def test_without_peepholes_it_is_pytorchs_lstm_forward_and_backward(
+def test_zero_peepholes_give_pytorchs_lstm_forward_and_backward(
     shape: tuple[int, int, int, int],
 ) -> None:
     layer, given = a_layer(*shape[2:]), inputs(*shape)

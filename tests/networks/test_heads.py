@@ -1,4 +1,4 @@
-"""The head reads the last state alone, and its output is linear."""
+"""The head reads only the last state, and its output is linear."""
 
 import torch
 from torch import nn
@@ -16,7 +16,7 @@ def test_without_dense_layers_the_head_is_one_linear_map_of_the_last_state() -> 
 
 
 @for_each("activation", ACTIVATIONS)
-def test_dense_layers_carry_the_activation_and_the_output_does_not(activation: str) -> None:
+def test_dense_layers_have_an_activation_and_the_output_has_none(activation: str) -> None:
     head = NextStep(3, 2, dense_sizes=(6, 5), activation=activation)
     kinds = [type(layer) for layer in head.layers]
     nonlinear = ACTIVATIONS[activation]

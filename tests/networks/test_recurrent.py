@@ -1,4 +1,4 @@
-"""The stack against its layers one by one, and its first weights."""
+"""The recurrent stack against its layers one by one, and its initial weights."""
 
 from typing import get_args
 
@@ -12,7 +12,7 @@ CELLS = get_args(Cell)
 
 
 @for_each("sizes", [(5,), (5, 3), (2, 6, 4)])
-def test_the_stack_runs_its_layers_one_after_the_other(sizes: tuple[int, ...]) -> None:
+def test_the_stack_runs_its_layers_in_sequence(sizes: tuple[int, ...]) -> None:
     body, x = Recurrent(2, sizes), torch.randn(3, 7, 2)
     rows = x.transpose(0, 1)
     for layer, size in zip(body.layers, sizes, strict=True):
@@ -21,12 +21,12 @@ def test_the_stack_runs_its_layers_one_after_the_other(sizes: tuple[int, ...]) -
     torch.testing.assert_close(body(x), rows.transpose(0, 1))
 
 
-def test_the_update_gate_of_a_gru_starts_biased_to_keep() -> None:
+def test_the_update_gate_of_a_gru_starts_at_the_forget_bias() -> None:
     (layer,) = Recurrent(2, (4,), cell="gru", forget_bias=0.75).layers
     assert layer.get_parameter("bias_ih_l0").tolist() == [0.0] * 4 + [0.75] * 4 + [0.0] * 4
 
 
-def test_the_forget_bias_lies_on_the_forget_gate_alone_and_counts_once() -> None:
+def test_the_forget_bias_is_applied_once_and_only_to_the_forget_gate() -> None:
     for layer in Recurrent(1, (3, 2), forget_bias=0.75).layers:
         assert isinstance(layer, nn.LSTM)
         size = layer.hidden_size
@@ -41,7 +41,7 @@ def test_input_weights_start_within_glorots_bounds() -> None:
         assert bound / 2 < gate.abs().max() <= bound
 
 
-def test_dropout_follows_every_layer_in_training_and_none_in_use() -> None:
+def test_dropout_follows_every_layer_in_training_and_is_off_in_evaluation() -> None:
     body = Recurrent(1, (40, 40), dropout=0.5)
     x = torch.randn(2, 5, 1)
     share = (body(x) == 0).double().mean()
@@ -53,7 +53,7 @@ def test_dropout_follows_every_layer_in_training_and_none_in_use() -> None:
 
 @for_each("cell", CELLS)
 @for_each("sizes", [(5,), (5, 3)])
-def test_reading_on_from_a_kept_state_is_reading_all_in_one_go(
+def test_continuing_from_a_state_equals_one_pass_over_all_rows(
     cell: Cell, sizes: tuple[int, ...]
 ) -> None:
     body = Recurrent(2, sizes, cell=cell)
@@ -72,7 +72,7 @@ def test_reading_on_from_a_kept_state_is_reading_all_in_one_go(
     ]
 
 
-def test_a_simple_rnn_is_its_equation() -> None:
+def test_a_simple_rnn_follows_its_equation() -> None:
     body = Recurrent(2, (4,), cell="rnn")
     weights = {name: value.detach() for name, value in body.layers[0].named_parameters()}
     x, h = torch.randn(3, 6, 2), torch.zeros(3, 4)

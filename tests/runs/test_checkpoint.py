@@ -1,4 +1,4 @@
-"""A checkpoint on disk: what goes in comes out, or is told to be damaged."""
+"""A checkpoint survives a round trip, and damage to it is detected."""
 
 import json
 import os
@@ -54,7 +54,7 @@ def same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
     )
 
 
-def test_all_of_a_checkpoint_comes_back(tmp_path: Path) -> None:
+def test_a_checkpoint_survives_a_round_trip(tmp_path: Path) -> None:
     error = TrainingError("training diverged", where="epoch 2", why="nan", next_step="Lower it.")
     saved = checkpoint(error)
     save_checkpoint(tmp_path, ORIGIN, saved)
@@ -71,7 +71,7 @@ def test_all_of_a_checkpoint_comes_back(tmp_path: Path) -> None:
     assert str(read) == "epoch 1 of member 2"
 
 
-def test_there_is_one_file_which_the_next_checkpoint_replaces(tmp_path: Path) -> None:
+def test_the_next_checkpoint_replaces_the_only_file(tmp_path: Path) -> None:
     assert read_checkpoint(tmp_path) is None
     assert not has_checkpoint(tmp_path)
     for data in ("first", "second"):
@@ -86,7 +86,7 @@ def test_there_is_one_file_which_the_next_checkpoint_replaces(tmp_path: Path) ->
     remove_checkpoint(tmp_path)
 
 
-def test_every_flipped_byte_and_every_lost_end_is_told(tmp_path: Path) -> None:
+def test_every_flipped_byte_and_every_truncation_is_detected(tmp_path: Path) -> None:
     save_checkpoint(tmp_path, ORIGIN, checkpoint())
     path = tmp_path / CHECKPOINT
     whole = path.read_bytes()
@@ -109,13 +109,13 @@ def assert_damaged(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("data", [b"", b"\x80\x05pickle", b"{}", json.dumps([1]).encode() * 99])
-def test_what_is_no_checkpoint_is_told(tmp_path: Path, data: bytes) -> None:
+def test_a_file_that_is_not_a_checkpoint_is_an_error(tmp_path: Path, data: bytes) -> None:
     (tmp_path / CHECKPOINT).write_bytes(data)
     assert_damaged(tmp_path)
 
 
 @pytest.mark.parametrize("facts", ["[]", "{}", '{"origin": 1}', "nonsense", "null"])
-def test_facts_of_another_shape_are_told(tmp_path: Path, facts: str) -> None:
+def test_facts_of_another_shape_are_an_error(tmp_path: Path, facts: str) -> None:
     for metadata in ({"lstmcli": facts, "sha256": checkpoint_module._digest(facts, {})}, None):
         data = safetensors.torch.save({}, metadata=metadata)
         (tmp_path / CHECKPOINT).write_bytes(data)
@@ -141,7 +141,7 @@ def test_a_folder_a_link_or_a_pipe_of_that_name_is_not_read(tmp_path: Path) -> N
     assert_damaged(tmp_path)
 
 
-def test_one_that_cannot_be_written_leaves_the_old_one(
+def test_a_checkpoint_that_cannot_be_written_leaves_the_old_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     save_checkpoint(tmp_path, ORIGIN, checkpoint())
@@ -157,7 +157,7 @@ def test_one_that_cannot_be_written_leaves_the_old_one(
     assert [path.name for path in tmp_path.iterdir()] == [CHECKPOINT]
 
 
-def test_one_that_cannot_be_removed_is_told(tmp_path: Path) -> None:
+def test_a_checkpoint_that_cannot_be_removed_is_an_error(tmp_path: Path) -> None:
     (tmp_path / CHECKPOINT).mkdir()
     with pytest.raises(FileError, match="cannot remove the checkpoint"):
         remove_checkpoint(tmp_path)
@@ -174,7 +174,7 @@ def test_one_that_cannot_be_removed_is_told(tmp_path: Path) -> None:
         ({"a": "x" * 99}, {"a": 1}, "xxx..., not 1"),
     ],
 )
-def test_differences_are_told_in_few_words(
+def test_differences_are_described_briefly(
     kept: dict[str, object], asked: dict[str, object], told: str
 ) -> None:
     found = differences(kept, asked)

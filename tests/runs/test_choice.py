@@ -1,4 +1,4 @@
-"""Which model forecasts which symbol, and what a new model is called."""
+"""Choice of the model for a symbol, and names of new models."""
 
 import json
 from pathlib import Path
@@ -66,7 +66,7 @@ def chosen(data_dir: Path, symbol: str, **asked: Any) -> tuple[str, Why, tuple[s
     return found.model.name, found.why, found.alike
 
 
-def test_each_rank_yields_to_the_one_before_it(tmp_path: Path) -> None:
+def test_each_rank_takes_precedence_over_the_next(tmp_path: Path) -> None:
     """From the last resort up: each further model is better suited than those before."""
     assert chosen(tmp_path, "AAPL") == (BASE, "ready-made", ())
     add(tmp_path, "other", "MSFT")
@@ -85,7 +85,7 @@ def test_each_rank_yields_to_the_one_before_it(tmp_path: Path) -> None:
     assert chosen(tmp_path, "MSFT") == ("other", "trained on it alone", ())
 
 
-def test_a_default_of_one_symbol_forecasts_no_other(tmp_path: Path) -> None:
+def test_a_default_model_of_one_symbol_forecasts_no_other(tmp_path: Path) -> None:
     add(tmp_path, "default", "AAPL")
     found = choose_models(tmp_path, ["MSFT", "AAPL"])
     assert [(each.model.name, each.why) for each in found.values()] == [
@@ -94,7 +94,7 @@ def test_a_default_of_one_symbol_forecasts_no_other(tmp_path: Path) -> None:
     ]
 
 
-def test_of_several_as_good_ones_the_oldest_name_is_taken_and_the_others_are_named(
+def test_among_models_of_equal_rank_the_oldest_is_chosen_and_the_others_are_named(
     tmp_path: Path,
 ) -> None:
     add(tmp_path, "zz", "AAPL", created="2025-01-01T00:00:00+00:00")
@@ -105,7 +105,7 @@ def test_of_several_as_good_ones_the_oldest_name_is_taken_and_the_others_are_nam
     assert chosen(tmp_path, "AAPL")[0] == "zz"
 
 
-def test_a_model_of_other_bars_or_too_short_a_horizon_is_passed_over(tmp_path: Path) -> None:
+def test_a_model_of_another_interval_or_too_short_a_horizon_is_skipped(tmp_path: Path) -> None:
     add(tmp_path, "aapl", "AAPL", interval="1wk")
     add(tmp_path, "short", "AAPL", horizon=10)
     add(tmp_path, "pool", "AAPL", "KO", horizon=30)
@@ -121,12 +121,14 @@ def test_a_model_of_other_bars_or_too_short_a_horizon_is_passed_over(tmp_path: P
     assert chosen(tmp_path, "AAPL", horizon=60)[0] == "steps"
 
 
-def test_bars_that_base_cannot_read_are_left_to_any_model_of_them(tmp_path: Path) -> None:
+def test_bars_that_base_cannot_read_are_forecast_by_any_model_of_their_interval(
+    tmp_path: Path,
+) -> None:
     add(tmp_path, "wine", "sales", interval="1mo")
     assert chosen(tmp_path, "beer", interval="1mo") == ("wine", "trained on others", ())
 
 
-def test_a_damaged_model_that_might_have_been_the_one_is_an_error(tmp_path: Path) -> None:
+def test_a_damaged_model_that_might_have_been_chosen_is_an_error(tmp_path: Path) -> None:
     add(tmp_path, "cc", "AAPL")
     add(tmp_path, "msft", "MSFT")
     (tmp_path / "models/cc/v0001/metadata.json").write_text("{}")
@@ -135,7 +137,7 @@ def test_a_damaged_model_that_might_have_been_the_one_is_an_error(tmp_path: Path
         choose_models(tmp_path, ["AAPL"])
 
 
-def test_a_preference_can_be_taken_back_and_the_latest_counts(tmp_path: Path) -> None:
+def test_a_preference_can_be_undone_and_the_latest_counts(tmp_path: Path) -> None:
     add(tmp_path, "one", "AAPL")
     add(tmp_path, "two", "AAPL")
     assert prefer(tmp_path, "one") == ("one",)
@@ -152,14 +154,16 @@ def test_a_preference_can_be_taken_back_and_the_latest_counts(tmp_path: Path) ->
         assert caught.value.exit_code == 4
 
 
-def test_commands_that_name_no_data_take_the_only_model_or_default(tmp_path: Path) -> None:
+def test_commands_that_name_no_data_use_the_only_model_or_default(tmp_path: Path) -> None:
     with pytest.raises(NoModelError, match="no model yet"):
         find_or_only(tmp_path, None)
     assert find_or_only(tmp_path, None, stands_in=True).is_shipped
     add(tmp_path, "mine", "AAPL")
     assert find_or_only(tmp_path, None).name == "mine"
     add(tmp_path, "other", "KO", "PG", created="2026-02-01T00:00:00+00:00")
-    with pytest.raises(UsageError, match=r"which model\?.*mine \(AAPL\), other \(2 symbols\)"):
+    with pytest.raises(
+        UsageError, match=r"several models found.*mine \(AAPL\), other \(2 symbols\)"
+    ):
         find_or_only(tmp_path, None)
     add(tmp_path, "default", "KO", "PG")
     assert find_or_only(tmp_path, None).name == "default"
@@ -170,12 +174,12 @@ def test_commands_that_name_no_data_take_the_only_model_or_default(tmp_path: Pat
     [("AAPL", "aapl"), ("^GSPC", "^gspc"), ("BRK-B", "brk-b"), ("my fund", "my%20fund"),
      ("EURUSD=X", "eurusd=x"), ("CON", "%43on"), ("é" * 30, "%c3%89" * 8)],
 )  # fmt: skip
-def test_a_model_of_one_symbol_is_labelled_by_it(symbol: str, expected: str) -> None:
+def test_a_model_of_one_symbol_is_named_after_it(symbol: str, expected: str) -> None:
     assert label(symbol) == expected
     assert registry.check_name(label(symbol)) == expected
 
 
-def test_a_label_that_is_taken_has_an_ending(tmp_path: Path) -> None:
+def test_a_label_that_is_taken_gets_a_suffix(tmp_path: Path) -> None:
     for name in (BASE, *shipped_names("configs")):
         assert name_for(tmp_path, name.upper(), "1d") == f"{name}-symbol"
     assert name_for(tmp_path, "AAPL", "1d") == "aapl"

@@ -1,4 +1,4 @@
-"""Looks made of what was scored: which model, which days, which series."""
+"""Looks at scored spans: the model, the days, the series."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -28,7 +28,7 @@ def identity(model: TrainedModel, reference: ModelRef = REFERENCE) -> str:
     return look(model, reference, "evaluate", "", spans([SERIES], [ROWS], 5)).model
 
 
-def test_a_model_is_known_by_what_it_forecasts_with_not_by_its_name() -> None:
+def test_a_model_is_identified_by_its_weights_and_settings_not_by_its_name() -> None:
     model = untrained(tiny_settings())
     copied = ModelRef("other", "v0001", Path("elsewhere"))
     assert identity(untrained(tiny_settings()), copied) == identity(model)
@@ -70,7 +70,7 @@ def test_a_span_runs_from_the_first_cutoff_to_the_last_day_scored() -> None:
     assert len(whole.series) == 2
 
 
-def test_a_test_span_starts_after_all_that_a_model_descends_from_was_fitted_on() -> None:
+def test_a_test_span_starts_after_the_training_days_of_all_ancestors() -> None:
     split = {"test_start": "2016-01-04"}
     assert Metadata.of(version_facts(split=split)).span_start == np.datetime64("2016-01-04")
     later = version_facts(split={**split, "trained_until": "2017-05-02"})

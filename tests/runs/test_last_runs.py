@@ -1,4 +1,4 @@
-"""The record of the last runs: complete whatever ends at once, and never in the way."""
+"""The record of the last runs: complete under concurrency, and no obstacle if damaged."""
 
 import json
 import subprocess
@@ -46,13 +46,13 @@ def test_a_failed_run_leaves_the_last_good_one(tmp_path: Path, code: int) -> Non
     assert (known.last, known.last_good) == (failed, GOOD)
 
 
-def test_a_partial_run_did_its_work(tmp_path: Path) -> None:
+def test_a_partial_run_counts_as_good(tmp_path: Path) -> None:
     partial = replace(FAILED, exit_code=3)
     note_end(tmp_path, partial)
     assert last_runs(tmp_path)["fetch"].last_good == partial
 
 
-def test_ends_of_several_processes_are_all_kept(tmp_path: Path) -> None:
+def test_the_ends_of_concurrent_processes_are_all_kept(tmp_path: Path) -> None:
     writers = [
         subprocess.Popen([sys.executable, "-c", WRITER, str(tmp_path), letter]) for letter in "abc"
     ]
@@ -74,7 +74,7 @@ def test_ends_of_several_processes_are_all_kept(tmp_path: Path) -> None:
         '{"runs": {"fetch": {"last": {}, "last_good": null}}}',
     ],
 )
-def test_a_damaged_record_is_begun_anew(tmp_path: Path, damage: str) -> None:
+def test_a_damaged_record_is_replaced(tmp_path: Path, damage: str) -> None:
     (tmp_path / "runs.json").write_text(damage)
     assert last_runs(tmp_path) == {}
     note_end(tmp_path, GOOD)
@@ -92,7 +92,7 @@ def test_a_damaged_record_is_begun_anew(tmp_path: Path, damage: str) -> None:
         ("counts", 3),
     ],
 )
-def test_an_entry_that_makes_no_sense_is_damage(tmp_path: Path, key: str, value: object) -> None:
+def test_an_entry_with_invalid_values_is_damage(tmp_path: Path, key: str, value: object) -> None:
     note_end(tmp_path, GOOD)
     tree = json.loads((tmp_path / "runs.json").read_text())
     tree["runs"]["fetch"]["last"][key] = value
@@ -100,7 +100,7 @@ def test_an_entry_that_makes_no_sense_is_damage(tmp_path: Path, key: str, value:
     assert last_runs(tmp_path) == {}
 
 
-def test_what_a_killed_run_left_is_removed(tmp_path: Path) -> None:
+def test_leftovers_of_a_killed_run_are_removed(tmp_path: Path) -> None:
     stray = tmp_path / ".runs.json.0011aabb.lstmcli-tmp"
     stray.write_text("{")
     other = tmp_path / ".other.0011aabb.lstmcli-tmp"
@@ -109,7 +109,7 @@ def test_what_a_killed_run_left_is_removed(tmp_path: Path) -> None:
     assert (stray.exists(), other.exists()) == (False, True)
 
 
-def test_a_record_that_leads_out_of_the_data_folder_is_neither_read_nor_written(
+def test_a_record_that_links_out_of_the_data_folder_is_neither_read_nor_written(
     tmp_path: Path,
 ) -> None:
     data = tmp_path / "data"

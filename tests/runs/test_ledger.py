@@ -1,4 +1,4 @@
-"""The ledger: only ever added to, by one run at a time, and read past any damage of a line."""
+"""The ledger: append-only, one writer at a time, readable past a damaged line."""
 
 import io
 import json
@@ -65,7 +65,7 @@ def read(folder: Path) -> tuple[list[Entry], list[Damage]]:
     )
 
 
-def test_entries_come_back_in_the_order_of_issue_from_a_file_a_month(tmp_path: Path) -> None:
+def test_entries_are_read_in_order_of_issue_from_monthly_files(tmp_path: Path) -> None:
     january, february = entries(3), entries(2, issued="2026-02-02T22:00:00Z")
     assert append(tmp_path, january[:2]) == ()
     append(tmp_path, january[2:])
@@ -76,14 +76,14 @@ def test_entries_come_back_in_the_order_of_issue_from_a_file_a_month(tmp_path: P
     ]  # fmt: skip
 
 
-def test_an_empty_ledger_is_no_error_and_nothing_makes_one(tmp_path: Path) -> None:
+def test_an_empty_ledger_is_no_error_and_reading_creates_none(tmp_path: Path) -> None:
     assert append(tmp_path, []) == ()
     assert read(tmp_path) == ([], [])
     assert list(tmp_path.iterdir()) == []
 
 
 @for_each("byte", [b"\n", b"x", b""])
-def test_any_byte_changed_costs_that_line_alone(tmp_path: Path, byte: bytes) -> None:
+def test_a_changed_byte_loses_only_its_line(tmp_path: Path, byte: bytes) -> None:
     """It becomes an end of a line, a letter, or the one with another last bit."""
     written = entries(3)
     whole = b"".join(map(encode, written))
@@ -103,7 +103,7 @@ def test_any_byte_changed_costs_that_line_alone(tmp_path: Path, byte: bytes) -> 
 
 
 @for_each("link", ["ledger", PLACE])
-def test_what_leads_out_of_the_data_folder_is_refused(
+def test_a_link_out_of_the_data_folder_is_refused(
     tmp_path_factory: pytest.TempPathFactory, link: str | Path
 ) -> None:
     folder = tmp_path_factory.mktemp("out")
@@ -118,7 +118,7 @@ def test_what_leads_out_of_the_data_folder_is_refused(
 
 
 @given(cut=st.integers(1, len(encode(entries(1)[0])) - 1))
-def test_a_torn_last_line_is_left_out_and_the_next_run_cuts_it(
+def test_a_torn_last_line_is_skipped_and_cut_by_the_next_run(
     tmp_path_factory: pytest.TempPathFactory, cut: int
 ) -> None:
     folder = tmp_path_factory.mktemp("ledger")
@@ -131,22 +131,21 @@ def test_a_torn_last_line_is_left_out_and_the_next_run_cuts_it(
     assert str(damage) == f"{folder / PLACE} line 3 is left out: its end was never written"
     (note,) = append(folder, written[2:])
     assert note == (
-        f"{folder / PLACE}: the last line was torn by a run that was killed; "
-        f"its {cut} bytes are cut"
+        f"{folder / PLACE}: a killed run left a torn last line; its {cut} bytes are cut"
     )
     assert read(folder) == (written, [])
 
 
-def test_a_line_torn_last_month_is_cut_too(tmp_path: Path) -> None:
+def test_a_torn_line_in_the_file_of_last_month_is_cut_too(tmp_path: Path) -> None:
     append(tmp_path, entries(2))
     os.truncate(tmp_path / PLACE, (tmp_path / PLACE).stat().st_size - 5)
     later = entries(1, issued="2026-02-02T22:00:00Z")
     (note,) = append(tmp_path, later)
-    assert "2026-01.jsonl: the last line was torn" in note
+    assert "2026-01.jsonl: a killed run left a torn last line" in note
     assert read(tmp_path) == (entries(1) + later, [])
 
 
-def test_a_past_month_that_nobody_may_write_is_left_in_peace(tmp_path: Path) -> None:
+def test_a_read_only_file_of_a_past_month_is_left_unchanged(tmp_path: Path) -> None:
     append(tmp_path, entries(1))
     (tmp_path / PLACE).chmod(0o400)
     before = (tmp_path / PLACE).stat().st_mtime_ns
@@ -154,7 +153,7 @@ def test_a_past_month_that_nobody_may_write_is_left_in_peace(tmp_path: Path) -> 
     assert (tmp_path / PLACE).stat().st_mtime_ns == before
 
 
-def test_a_record_reads_one_byte_of_the_ledger_and_no_other_month(
+def test_an_append_reads_one_byte_of_the_ledger_and_no_other_month(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     append(tmp_path, entries(50, issued="2025-12-02T22:00:00Z"))
@@ -179,17 +178,19 @@ def test_a_record_reads_one_byte_of_the_ledger_and_no_other_month(
 
 
 @pytest.mark.parametrize("kind", ["pipe", "folder"])
-def test_a_month_that_is_no_file_is_named_and_not_waited_for(tmp_path: Path, kind: str) -> None:
+def test_a_month_that_is_not_a_file_is_named_without_blocking(tmp_path: Path, kind: str) -> None:
     (tmp_path / "ledger").mkdir()
     os.mkfifo(tmp_path / PLACE) if kind == "pipe" else (tmp_path / PLACE).mkdir()
-    with pytest.raises(FileError, match=r"cannot read the ledger .*2026-01.*it is no file"):
+    with pytest.raises(
+        FileError, match=r"cannot read the ledger .*2026-01.*it is not a regular file"
+    ):
         read(tmp_path)
-    with pytest.raises(FileError, match="it is no file"):
+    with pytest.raises(FileError, match="it is not a regular file"):
         append(tmp_path, entries(1))
     append(tmp_path, entries(1, issued="2026-02-02T22:00:00Z"))
 
 
-def test_two_runs_at_once_do_not_mix_their_lines(tmp_path: Path) -> None:
+def test_concurrent_runs_do_not_mix_their_lines(tmp_path: Path) -> None:
     writers = [
         subprocess.Popen([sys.executable, "-c", WRITER, str(tmp_path), name])
         for name in ("one", "two")
@@ -205,7 +206,7 @@ def test_two_runs_at_once_do_not_mix_their_lines(tmp_path: Path) -> None:
     assert all(len(set(batches[at : at + 20])) == 1 for at in range(0, len(batches), 20))
 
 
-def test_a_ledger_that_is_no_folder_is_named(tmp_path: Path) -> None:
+def test_a_ledger_that_is_not_a_folder_is_named(tmp_path: Path) -> None:
     (tmp_path / "ledger").touch()
     with pytest.raises(FileError, match=r"cannot write to the ledger .*ledger"):
         append(tmp_path, entries(1))
@@ -216,7 +217,7 @@ def test_a_ledger_that_is_no_folder_is_named(tmp_path: Path) -> None:
     last_close=st.floats(1e-6, 1e6),
     moves=st.lists(st.lists(NUMBERS, min_size=3, max_size=3), min_size=1, max_size=4),
 )
-def test_a_line_is_one_line_of_ascii_and_reads_as_what_was_written(
+def test_an_entry_is_one_line_of_ascii_and_survives_a_round_trip(
     symbol: str, last_close: float, moves: list[list[float]]
 ) -> None:
     entry = ENTRY._replace(
@@ -239,11 +240,11 @@ def test_a_move_keeps_five_digits_whatever_its_size(move: float) -> None:
     assert abs(kept - move) <= 5e-5 * abs(move)
 
 
-def test_a_line_of_a_whole_fan_is_far_shorter_than_a_year_allows() -> None:
+def test_a_line_of_a_whole_fan_is_short() -> None:
     assert len(encode(ENTRY)) < 800
 
 
-def test_a_line_is_json_for_any_other_reader() -> None:
+def test_a_line_is_standard_json() -> None:
     found = json.loads(encode(ENTRY))
     assert found["ledger"] == 1
     assert found["dates"] == ENTRY.dates
@@ -252,7 +253,7 @@ def test_a_line_is_json_for_any_other_reader() -> None:
 
 
 @pytest.mark.parametrize("move", [float("nan"), float("inf")])
-def test_what_is_no_number_is_never_written(move: float) -> None:
+def test_a_move_that_is_not_finite_is_never_written(move: float) -> None:
     with pytest.raises(ValueError, match="not JSON compliant"):
         encode(ENTRY._replace(moves=[[move] * 7] * 4))
 
@@ -272,14 +273,14 @@ def forged(**changes: object) -> bytes:
         ({"ledger": 2}, "schema version 2, expected 1"),
         ({"symbol": None}, "symbol is missing"),
         ({"more": 1}, "more is unknown"),
-        ({"dates": ["2026-01-06"]}, "do not fit"),
-        ({"moves": [[0.1]] * 4}, "do not fit"),
+        ({"dates": ["2026-01-06"]}, "differ in length"),
+        ({"moves": [[0.1]] * 4}, "differ in length"),
         ({"steps": [], "dates": [], "moves": []}, "steps found"),
         ({"levels": [0.1 + 0.01 * each for each in range(7)]}, "no median"),
         ({"levels": [0.5] * 7}, "levels do not ascend"),
     ],
 )
-def test_a_line_of_another_kind_says_what_is_wrong(changes: dict[str, object], why: str) -> None:
+def test_an_invalid_line_gives_the_reason(changes: dict[str, object], why: str) -> None:
     assert decode(forged()).symbol == "AAPL"
     with pytest.raises(ValueError, match=why):
         decode(forged(**changes))

@@ -1,4 +1,4 @@
-"""The record of looks: which are one, which periods are the same, what a damaged one says."""
+"""The record of looks: identity of looks, overlap of periods, damage."""
 
 import json
 import os
@@ -42,7 +42,7 @@ def same(one: Sketch, other: Sketch) -> bool:
     return module._numbers(known, [one]) == module._numbers(known, [other])
 
 
-def test_the_same_model_span_and_settings_are_one_look(tmp_path: Path) -> None:
+def test_the_same_model_span_and_settings_count_as_one_look(tmp_path: Path) -> None:
     first = record(tmp_path)
     assert first == Looks(1, 1, {"evaluate": 1}, at_least=False)
     assert record(tmp_path, name="copied/v0007") == first
@@ -56,7 +56,7 @@ def test_the_same_model_span_and_settings_are_one_look(tmp_path: Path) -> None:
     assert len(found["series"]) == 1
 
 
-def test_other_settings_and_other_models_are_other_looks(tmp_path: Path) -> None:
+def test_other_settings_or_models_count_as_other_looks(tmp_path: Path) -> None:
     record(tmp_path)
     assert record(tmp_path, settings="h=1") == Looks(1, 2, {"evaluate": 1}, at_least=False)
     assert record(tmp_path, model="m2").models == 2
@@ -66,7 +66,7 @@ def test_other_settings_and_other_models_are_other_looks(tmp_path: Path) -> None
     assert record(tmp_path, model="m3").by == {"evaluate": 3}
 
 
-def test_only_looks_that_share_days_and_series_are_of_one_period(tmp_path: Path) -> None:
+def test_looks_belong_to_one_period_only_if_they_share_days_and_series(tmp_path: Path) -> None:
     record(tmp_path)
     for name, changes, models in (
         ("another split", {"first": "2017-01-02", "last": "2019-06-28"}, 2),
@@ -79,7 +79,7 @@ def test_only_looks_that_share_days_and_series_are_of_one_period(tmp_path: Path)
         assert record(folder, model="m2", **changes).models == models, name
 
 
-def test_a_series_is_known_by_its_moves_whatever_its_name_length_and_level() -> None:
+def test_a_series_is_recognised_by_its_moves_whatever_its_name_length_and_level() -> None:
     paying = MOVES.copy()
     paying[::63] += 0.005  # as an adjusted close differs from the close
     assert same(series(), series("BBB"))
@@ -91,7 +91,7 @@ def test_a_series_is_known_by_its_moves_whatever_its_name_length_and_level() -> 
     assert same(series(), sketch("C", DAYS, np.log(prices.round(0))))
 
 
-def test_other_series_are_other_ones_also_under_the_same_name() -> None:
+def test_different_series_of_the_same_name_are_distinguished() -> None:
     generator = np.random.default_rng(1)
     alike = MOVES + generator.normal(0.0, 0.001, len(MOVES))
     assert not same(series(), series(moves=alike))
@@ -100,7 +100,7 @@ def test_other_series_are_other_ones_also_under_the_same_name() -> None:
     assert not same(series(), series(moves=half))
 
 
-def test_where_nothing_can_be_compared_the_symbol_decides() -> None:
+def test_the_symbol_decides_if_no_moves_can_be_compared() -> None:
     flat, early, late = np.zeros(len(MOVES)), slice(300), slice(-300, None)
     assert same(series(moves=flat), series(moves=flat))
     assert not same(series(moves=flat), series("BBB", flat))
@@ -110,7 +110,7 @@ def test_where_nothing_can_be_compared_the_symbol_decides() -> None:
     assert not same(series(), series(moves=flat))
 
 
-def test_days_are_chosen_by_themselves_and_few() -> None:
+def test_the_choice_of_days_depends_on_the_days_alone_and_is_small() -> None:
     whole, part = series(), series(rows=slice(2000, None))
     assert len(whole.days) == len(part.days) == MOST_DAYS
     first = int(DAYS[2000].astype(int))
@@ -137,7 +137,7 @@ def test_the_record_stays_small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 
 
 @pytest.mark.parametrize("models", [True, False])
-def test_a_deleted_record_is_reported_where_models_exist(tmp_path: Path, models: bool) -> None:
+def test_a_deleted_record_is_reported_if_models_exist(tmp_path: Path, models: bool) -> None:
     if models:
         (tmp_path / "models").mkdir()
     record(tmp_path)
@@ -191,7 +191,7 @@ def test_a_damaged_record_is_put_aside_and_reported(tmp_path: Path, damaged: byt
         found, note = record_looks(tmp_path, [LOOK])
         assert found == Looks(1, 1, {"evaluate": 1}, at_least=True)
         assert note is not None
-        assert note.endswith(f"what is left of it is kept as {aside}")
+        assert note.endswith(f"the rest of it is kept as {aside}")
         assert "1 or more earlier looks" in note
         assert "\n" not in note
         assert (tmp_path / aside).read_bytes() == damaged
@@ -206,7 +206,7 @@ def test_a_held_lock_and_an_unwritable_record_are_errors(
 
 
 @pytest.mark.parametrize("kind", ["folder", "pipe", "link", "link to nothing"])
-def test_what_is_no_file_in_its_place_is_refused_and_kept(tmp_path: Path, kind: str) -> None:
+def test_a_record_that_is_not_a_file_is_refused_and_kept(tmp_path: Path, kind: str) -> None:
     path, elsewhere = tmp_path / "data/looks.json", tmp_path / "elsewhere.json"
     path.parent.mkdir()
     if kind == "folder":
@@ -226,13 +226,13 @@ def test_what_is_no_file_in_its_place_is_refused_and_kept(tmp_path: Path, kind: 
     ]
 
 
-def test_a_pipe_in_place_of_the_mark_says_nothing(tmp_path: Path) -> None:
+def test_a_pipe_in_place_of_the_mark_is_ignored(tmp_path: Path) -> None:
     (tmp_path / "models").mkdir()
     os.mkfifo(tmp_path / "models/.looks")
     assert record(tmp_path) == Looks(1, 1, {"evaluate": 1}, at_least=False)
 
 
-def test_a_folder_of_models_elsewhere_is_left_alone(tmp_path: Path) -> None:
+def test_a_linked_folder_of_models_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "data").mkdir()
     (tmp_path / "data/models").symlink_to(tmp_path / "elsewhere")
@@ -241,7 +241,7 @@ def test_a_folder_of_models_elsewhere_is_left_alone(tmp_path: Path) -> None:
     assert not any((tmp_path / "elsewhere").iterdir())
 
 
-def test_a_writer_that_is_killed_leaves_the_old_record_or_the_new_one(
+def test_a_killed_writer_leaves_the_old_record_or_the_new_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Killed at each step in turn; never is a look reported as lost."""
@@ -280,7 +280,7 @@ def test_a_writer_that_is_killed_leaves_the_old_record_or_the_new_one(
     assert counts[-1] > 1
 
 
-def test_what_a_killed_writer_left_is_cleared(tmp_path: Path) -> None:
+def test_leftovers_of_a_killed_writer_are_removed(tmp_path: Path) -> None:
     (tmp_path / "models").mkdir()
     strays = [
         tmp_path / ".looks.json.0a1b2c3d.lstmcli-tmp",

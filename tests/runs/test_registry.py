@@ -1,4 +1,4 @@
-"""Names, versions, champions, what `--model` means, and what another user may have written."""
+"""Model names, versions and champions, `--model`, and files of other users."""
 
 import os
 from pathlib import Path
@@ -49,13 +49,13 @@ def test_a_plain_word_names_a_model(name: str) -> None:
 @for_each(
     "name", ["", ".", "..", "a/b", "../a", "-a", ".a", "a.", "a b", "ä", "a\n", "x" * 65, "a\\b"]
 )
-def test_what_could_leave_the_folder_names_none(name: str) -> None:
+def test_a_name_that_could_leave_the_folder_is_refused(name: str) -> None:
     with pytest.raises(UsageError, match="not a model name") as caught:
         model_folder(Path("data"), name)
     assert caught.value.exit_code == 2
 
 
-def test_versions_are_counted_up_from_one(tmp_path: Path) -> None:
+def test_versions_are_numbered_from_one(tmp_path: Path) -> None:
     assert versions(tmp_path, "mine") == []
     assert [str(add(tmp_path, "mine")) for _ in range(3)] == [
         "mine/v0001",
@@ -72,7 +72,7 @@ def test_versions_are_ordered_as_numbers_and_gaps_are_not_filled(tmp_path: Path)
     assert next_version(tmp_path, "mine").version == "v10001"
 
 
-def test_what_an_interrupted_run_left_is_no_version_and_is_cleared(tmp_path: Path) -> None:
+def test_leftovers_of_an_interrupted_run_are_no_version_and_are_removed(tmp_path: Path) -> None:
     add(tmp_path, "mine")
     folder = model_folder(tmp_path, "mine")
     stray = folder / f".v0002.123{atomic.TEMPORARY_SUFFIX}"
@@ -96,7 +96,7 @@ def test_a_champion_is_the_version_promoted_last(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("text", ["v0009\n", "", "../../etc", "v0001/../v0001", "\xff"])
-def test_a_champion_that_points_nowhere_is_a_model_error(tmp_path: Path, text: str) -> None:
+def test_a_champion_that_does_not_exist_is_a_model_error(tmp_path: Path, text: str) -> None:
     add(tmp_path, "mine", promoted=True)
     (model_folder(tmp_path, "mine") / "champion").write_bytes(text.encode("latin-1"))
     with pytest.raises(ModelError, match="champion") as caught:
@@ -104,7 +104,7 @@ def test_a_champion_that_points_nowhere_is_a_model_error(tmp_path: Path, text: s
     assert caught.value.exit_code == 1
 
 
-def test_a_name_is_its_champion_and_a_version_is_itself(tmp_path: Path) -> None:
+def test_a_name_resolves_to_its_champion_and_a_version_to_itself(tmp_path: Path) -> None:
     first = add(tmp_path, "mine", promoted=True)
     second = add(tmp_path, "mine")
     other = add(tmp_path, "other", promoted=True)
@@ -113,7 +113,7 @@ def test_a_name_is_its_champion_and_a_version_is_itself(tmp_path: Path) -> None:
     assert find_model(tmp_path, "other") == other
 
 
-def test_a_path_is_the_folder_it_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_path_resolves_to_its_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     version = add(tmp_path / "elsewhere", "mine")
     found = find_model(tmp_path, str(version.folder))
     assert (str(found), found.folder) == ("mine/v0001", version.folder)
@@ -122,7 +122,7 @@ def test_a_path_is_the_folder_it_names(tmp_path: Path, monkeypatch: pytest.Monke
     assert str(find_model(tmp_path, "./v0001/")) == "mine/v0001"
 
 
-def test_a_known_name_is_taken_before_a_folder_of_that_name(
+def test_a_known_name_takes_precedence_over_a_folder_of_that_name(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     version = add(tmp_path, "mine", promoted=True)
@@ -134,7 +134,9 @@ def test_a_known_name_is_taken_before_a_folder_of_that_name(
 
 
 @pytest.mark.parametrize("reference", ["nope", "nope/v0001", "", "/nowhere", "x" * 300])
-def test_an_unknown_model_is_an_error_that_lists_the_known(tmp_path: Path, reference: str) -> None:
+def test_an_unknown_model_is_an_error_that_lists_the_known_ones(
+    tmp_path: Path, reference: str
+) -> None:
     add(tmp_path, "mine", promoted=True)
     with pytest.raises(NoModelError, match=r"no such model.*found mine in") as caught:
         find_model(tmp_path, reference)
@@ -152,7 +154,7 @@ def test_an_unknown_version_is_an_error_that_lists_the_versions(
     assert caught.value.exit_code == 4
 
 
-def test_the_ready_made_model_has_its_name_to_itself(tmp_path: Path) -> None:
+def test_the_name_of_the_ready_made_model_is_reserved(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="base"):
         add(tmp_path, "base", promoted=True)
     (tmp_path / "models/base/v0001").mkdir(parents=True)
@@ -163,7 +165,7 @@ def test_the_ready_made_model_has_its_name_to_itself(tmp_path: Path) -> None:
     assert doubtful_paths(ready_made()) == []
 
 
-def test_all_names_are_those_with_a_folder_of_their_own(tmp_path: Path) -> None:
+def test_all_names_are_those_with_a_folder_in_the_data_folder(tmp_path: Path) -> None:
     assert all_names(tmp_path / "data") == []
     add(tmp_path / "data", "mine", promoted=True)
     add(tmp_path / "data", "candidate")
@@ -175,7 +177,7 @@ def test_all_names_are_those_with_a_folder_of_their_own(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("reference", ["mine", "mine/", "mine/v1", "./mine/v0001", ""])
-def test_only_a_name_and_a_version_are_a_version(tmp_path: Path, reference: str) -> None:
+def test_a_version_reference_needs_a_name_and_a_version(tmp_path: Path, reference: str) -> None:
     version = add(tmp_path, "mine")
     assert find_version(tmp_path, "mine/v0001") == version
     with pytest.raises(UsageError, match="not a"):
@@ -192,7 +194,7 @@ def names(data_dir: Path) -> list[str]:
     return [each.version for each in champions(data_dir, "mine")]
 
 
-def test_a_version_that_is_gone_is_passed_over(tmp_path: Path) -> None:
+def test_rollback_skips_a_removed_version(tmp_path: Path) -> None:
     first, second, third = several(tmp_path, 3)
     for each in (first, second, third):
         promote(tmp_path, each)
@@ -202,7 +204,7 @@ def test_a_version_that_is_gone_is_passed_over(tmp_path: Path) -> None:
     assert rollback(tmp_path, "mine") == first
 
 
-def test_what_cannot_be_champion_stops_a_rollback(tmp_path: Path) -> None:
+def test_a_version_that_cannot_be_champion_stops_a_rollback(tmp_path: Path) -> None:
     for each in several(tmp_path, 2):
         promote(tmp_path, each)
 
@@ -226,7 +228,7 @@ def test_a_damaged_pointer_is_replaced_by_the_next_champion(tmp_path: Path, text
 
 
 @given(steps=st.lists(st.one_of(st.integers(0, 3), st.just("back")), max_size=12))
-def test_the_pointer_is_a_stack_without_repeats(
+def test_the_champion_file_is_a_stack_without_repeats(
     tmp_path_factory: pytest.TempPathFactory, steps: list[int | str]
 ) -> None:
     data_dir = tmp_path_factory.mktemp("stack")
@@ -243,13 +245,13 @@ def test_the_pointer_is_a_stack_without_repeats(
         assert names(data_dir) == stack
 
 
-def test_what_is_ones_own_is_not_doubted(tmp_path: Path) -> None:
+def test_own_files_give_no_warning(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     assert warn_ownership([tmp_path, tmp_path / "file", tmp_path / "nowhere"]) == ()
 
 
 @pytest.mark.parametrize("mode", [0o777, 0o702, 0o1777])
-def test_what_every_user_may_write_to_is_told(tmp_path: Path, mode: int) -> None:
+def test_a_path_that_every_user_may_write_to_gives_a_warning(tmp_path: Path, mode: int) -> None:
     tmp_path.chmod(mode)
     (note,) = warn_ownership([tmp_path])
     assert note == f"{tmp_path} may not be yours: every user may write to it"
@@ -257,7 +259,7 @@ def test_what_every_user_may_write_to_is_told(tmp_path: Path, mode: int) -> None
     assert warn_ownership([tmp_path]) == ()
 
 
-def test_what_belongs_to_another_is_told_unless_it_is_roots(
+def test_files_of_other_users_except_root_give_a_warning(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     uid = tmp_path.stat().st_uid

@@ -1,4 +1,4 @@
-"""A study on disk: each number ends once, whatever is killed, damaged or at work next to it."""
+"""A study on disk: each trial ends once, despite kills, damage and concurrent processes."""
 
 import os
 import shutil
@@ -119,7 +119,7 @@ def elsewhere(folder: Path, work: Work = claim_and_wait) -> Iterator[BaseProcess
         yield process
 
 
-def test_numbers_are_given_out_in_order_and_once(tmp_path: Path) -> None:
+def test_trial_numbers_are_assigned_once_and_in_order(tmp_path: Path) -> None:
     with opened(tmp_path) as study:
         assert run(study, 2) == [0, 1]
         assert run(study, 2) == []
@@ -128,7 +128,7 @@ def test_numbers_are_given_out_in_order_and_once(tmp_path: Path) -> None:
     assert numbers(tmp_path) == [0, 1, 2, 3]
 
 
-def test_every_end_of_a_trial_is_kept(tmp_path: Path) -> None:
+def test_a_trial_is_kept_however_it_ends(tmp_path: Path) -> None:
     given = [ended(n, s) for n, s in enumerate(TrialState) if s.is_finished()]
     with opened(tmp_path) as study:
         for each in given:
@@ -143,14 +143,14 @@ def test_every_end_of_a_trial_is_kept(tmp_path: Path) -> None:
         assert kept.user_attrs.items() >= (RESULT | {"reason": each.state.name}).items()
 
 
-def test_a_trial_given_up_is_tried_again_under_its_number(tmp_path: Path) -> None:
+def test_an_abandoned_trial_is_run_again_under_its_number(tmp_path: Path) -> None:
     with opened(tmp_path) as study:
         with study.claim(9) as number:
             assert number == 0
         assert run(study, 2) == [0, 1]
 
 
-def test_a_trial_of_a_process_that_is_killed_is_tried_again_at_once(tmp_path: Path) -> None:
+def test_a_trial_of_a_killed_process_is_run_again_at_once(tmp_path: Path) -> None:
     with elsewhere(tmp_path) as process, opened(tmp_path) as study:
         assert study.at_work() == [0]
         with study.claim(9) as number:
@@ -170,7 +170,7 @@ def test_a_suspended_process_keeps_its_trial(tmp_path: Path) -> None:
         assert run(study, 3) == [1, 2]
 
 
-def test_what_a_killed_process_left_is_removed(tmp_path: Path) -> None:
+def test_leftovers_of_a_killed_process_are_removed(tmp_path: Path) -> None:
     with elsewhere(tmp_path, claim_and_die) as process:
         process.join()
     assert files(tmp_path) == {"trial-0.lock", DATABASE, ".lock"}
@@ -179,7 +179,7 @@ def test_what_a_killed_process_left_is_removed(tmp_path: Path) -> None:
     assert files(tmp_path) == {DATABASE, ".lock"}
 
 
-def test_a_kill_at_any_moment_loses_no_trial_that_was_kept(tmp_path: Path) -> None:
+def test_a_kill_at_any_moment_loses_no_stored_trial(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     told: list[int] = []
     for _ in range(4):
@@ -201,7 +201,7 @@ def test_a_kill_at_any_moment_loses_no_trial_that_was_kept(tmp_path: Path) -> No
     assert len(told) == len(set(told))
 
 
-def test_a_damaged_database_is_a_file_error_and_fresh_begins_again(tmp_path: Path) -> None:
+def test_a_damaged_database_is_a_file_error_and_fresh_starts_again(tmp_path: Path) -> None:
     whole = tmp_path / "whole"
     with opened(whole) as study:
         run(study, 3)
@@ -228,7 +228,7 @@ def test_a_damaged_database_is_a_file_error_and_fresh_begins_again(tmp_path: Pat
             assert study.ended() == {}
 
 
-def test_a_trial_of_another_kind_is_damage(tmp_path: Path) -> None:
+def test_a_trial_with_invalid_attributes_is_damage(tmp_path: Path) -> None:
     with opened(tmp_path) as study:
         study.stored.add_trial(optuna.create_trial(value=1.0))
     with pytest.raises(FileError, match=r"cannot use the study.*number is missing.*--fresh"):
@@ -251,14 +251,14 @@ def test_a_study_of_version_0_1_is_named_as_such_until_it_is_removed(
     assert files(tmp_path) == {DATABASE, ".lock"}
 
 
-def test_a_study_at_work_elsewhere_is_not_removed(tmp_path: Path) -> None:
+def test_a_study_in_use_by_another_process_is_not_removed(tmp_path: Path) -> None:
     with elsewhere(tmp_path), pytest.raises(LockedError), opened(tmp_path, fresh=True):
         pass
     with opened(tmp_path, fresh=True) as study:
         assert study.ended() == {}
 
 
-def test_processes_side_by_side_finish_every_number_once(tmp_path: Path) -> None:
+def test_concurrent_processes_finish_every_trial_once(tmp_path: Path) -> None:
     with ExitStack() as stack:
         started = [stack.enter_context(forked(run_15, tmp_path)) for _ in range(3)]
         done = [number for _, told in started for number in told.recv()]
@@ -266,7 +266,7 @@ def test_processes_side_by_side_finish_every_number_once(tmp_path: Path) -> None
     assert numbers(tmp_path) == list(range(15))
 
 
-def test_a_study_lies_in_the_data_folder_and_nowhere_else(tmp_path: Path) -> None:
+def test_a_study_is_always_inside_the_data_folder(tmp_path: Path) -> None:
     assert study_folder(tmp_path, "mine") == tmp_path / "tuning/mine"
     with pytest.raises(UsageError, match="not a model name"):
         study_folder(tmp_path, "../up")
@@ -276,7 +276,9 @@ def test_a_study_lies_in_the_data_folder_and_nowhere_else(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("name", [DATABASE, f"{DATABASE}-journal", ".lock", "trial-0.lock"])
-def test_no_link_in_a_study_is_followed_out_of_the_data_folder(tmp_path: Path, name: str) -> None:
+def test_links_in_a_study_are_not_followed_out_of_the_data_folder(
+    tmp_path: Path, name: str
+) -> None:
     folder = study_folder(tmp_path / "data", "mine")
     folder.mkdir(parents=True)
     with opened(folder):
@@ -290,7 +292,7 @@ def test_no_link_in_a_study_is_followed_out_of_the_data_folder(tmp_path: Path, n
     assert (tmp_path / "precious").read_text() == "kept"
 
 
-def test_a_database_that_is_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+def test_a_database_that_is_a_pipe_does_not_block(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / DATABASE)
-    with pytest.raises(FileError, match="it is no file"), opened(tmp_path):
+    with pytest.raises(FileError, match="it is not a regular file"), opened(tmp_path):
         pass

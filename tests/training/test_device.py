@@ -1,4 +1,4 @@
-"""Devices that are there, seeds that disturb no one, threads that are put back."""
+"""Available devices, seeds without side effects, restored thread counts."""
 
 import re
 
@@ -13,25 +13,25 @@ without_cuda = pytest.mark.skipif(torch.cuda.is_available(), reason="there is a 
 with_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA device")
 
 
-def test_the_cpu_is_always_there() -> None:
+def test_the_cpu_is_always_available() -> None:
     assert choose_device("cpu") == torch.device("cpu")
 
 
 @without_cuda
 @for_each("name", ["cuda", "cuda:0", "cuda:256", "cuda:99999999999"])
-def test_a_device_that_is_not_there_is_a_usage_error(name: str) -> None:
+def test_an_unavailable_device_is_a_usage_error(name: str) -> None:
     with pytest.raises(UsageError, match=f"no such device.*--device {name}.*0 CUDA") as caught:
         choose_device(name)
     assert caught.value.exit_code == 2
 
 
 @without_cuda
-def test_auto_is_the_cpu_where_there_is_nothing_better() -> None:
+def test_auto_is_the_cpu_without_a_gpu() -> None:
     assert choose_device("auto") == torch.device("cpu")
 
 
 @with_cuda
-def test_auto_is_cuda_where_it_is_there() -> None:
+def test_auto_is_cuda_if_available() -> None:
     assert choose_device("auto").type == "cuda"
     assert choose_device("cuda:0") == torch.device("cuda:0")
     for name in (f"cuda:{torch.cuda.device_count()}", "cuda:256"):
@@ -50,7 +50,7 @@ def test_auto_is_cuda_where_it_is_there() -> None:
         ("cuda", "cuda", 2.0, 9.0, ""),
     ],
 )
-def test_auto_says_whether_another_device_might_do_better(
+def test_auto_notes_that_another_device_might_be_faster(
     asked: str, used: str, epochs: float, total: float, said: str
 ) -> None:
     found = describe_choice(asked, torch.device(used), epochs, total)
@@ -58,7 +58,7 @@ def test_auto_says_whether_another_device_might_do_better(
     assert re.search(said, "".join(found))
 
 
-def test_a_seed_repeats_its_draws_and_leaves_the_callers_alone() -> None:
+def test_a_seed_is_reproducible_and_leaves_the_callers_random_state_alone() -> None:
     torch.manual_seed(5)
     expected = torch.rand(3)
     torch.manual_seed(5)
@@ -84,7 +84,7 @@ def test_a_seed_on_the_gpu_leaves_the_callers_random_state_alone() -> None:
     assert torch.equal(torch.cuda.get_rng_state(), state)
 
 
-def test_threads_are_put_back_also_after_an_error() -> None:
+def test_the_number_of_threads_is_restored_also_after_an_error() -> None:
     before = torch.get_num_threads()
     with threads(1) as number:
         assert (number, torch.get_num_threads()) == (1, 1)

@@ -1,4 +1,4 @@
-"""The loss of the fan against a loop over bars, steps and levels, and what each loss may see."""
+"""The loss of the fan against a loop over bars, steps and levels, and the rows it depends on."""
 
 import math
 from collections.abc import Sequence
@@ -118,7 +118,7 @@ def objective(
 
 
 @for_each("burn_in", [40, 59])  # 59 is that of a window: one label at its end
-def test_loss_is_what_a_loop_over_bars_steps_and_levels_gives(burn_in: int) -> None:
+def test_the_loss_equals_a_loop_over_bars_steps_and_levels(burn_in: int) -> None:
     rows, net, ends = windows(), network(), [70, 150]
     with torch.no_grad():
         found = objective(rows, burn_in=burn_in)(net, torch.tensor(ends)).item()
@@ -149,7 +149,7 @@ def test_the_loss_and_its_slope_are_those_of_the_pinball_formula() -> None:
     torch.testing.assert_close(own, slope)
 
 
-def test_bars_of_another_part_than_the_last_count_for_nothing() -> None:
+def test_bars_outside_the_part_of_the_last_bar_are_ignored() -> None:
     """The bars before row 140 belong to no part: what follows them must not matter."""
     net, ends = network(), torch.tensor([150])
     parts = torch.zeros(ROWS, dtype=torch.int8)
@@ -163,7 +163,7 @@ def test_bars_of_another_part_than_the_last_count_for_nothing() -> None:
     assert own.item() == mean_of(each)
 
 
-def test_training_draws_steps_and_validation_takes_all() -> None:
+def test_training_samples_steps_and_validation_uses_all() -> None:
     rows, net, ends = windows(), network(), torch.tensor([100])
     loss = objective(rows)
     with torch.no_grad():
@@ -188,7 +188,7 @@ def lanes(ends: list[int], lasts: list[int], *, first: bool) -> Lanes:
     return Lanes(torch.tensor(ends), torch.tensor(lasts), first)
 
 
-def test_lanes_read_chunk_after_chunk_are_one_pass_over_the_whole_series() -> None:
+def test_lanes_read_in_chunks_equal_one_pass_over_the_whole_series() -> None:
     rows, net = windows(), network()
     loss, ends = objective(rows), [59, 79, 99, 119, 139]
     with torch.no_grad():
@@ -199,7 +199,7 @@ def test_lanes_read_chunk_after_chunk_are_one_pass_over_the_whole_series() -> No
         assert loss(net, torch.tensor([79])).item() != expected[1]
 
 
-def test_chunks_between_leave_the_state_of_lanes_alone() -> None:
+def test_shuffled_chunks_in_between_do_not_change_the_state_of_lanes() -> None:
     rows, net = windows(), network()
     loss = objective(rows)
     with torch.no_grad():
@@ -209,7 +209,7 @@ def test_chunks_between_leave_the_state_of_lanes_alone() -> None:
         assert found == in_one_go(net, rows, [59, 79], 190)[1]
 
 
-def test_a_lane_that_has_ended_drops_out_and_leaves_the_others_their_states() -> None:
+def test_a_finished_lane_is_dropped_and_the_others_keep_their_states() -> None:
     rows, net = windows(), network()
     together, alone = objective(rows), objective(rows)
     with torch.no_grad():
@@ -219,14 +219,14 @@ def test_a_lane_that_has_ended_drops_out_and_leaves_the_others_their_states() ->
         assert both.item() == pytest.approx(alone(net, lanes([79], [139], first=False)).item())
 
 
-def test_a_lane_that_ends_is_weighed_by_its_own_series() -> None:
+def test_a_lane_that_ends_is_weighted_by_its_own_series() -> None:
     rows, net = windows(), network()
     batch = lanes([79, 159], [100, 150], first=True)
     with torch.no_grad():
         assert objective(rows)(net, batch).equal(objective(rows, next_from=151)(net, batch))
 
 
-def test_no_row_after_the_last_of_a_lane_but_its_labels_changes_a_bit_or_a_gradient() -> None:
+def test_rows_after_the_last_of_a_lane_affect_only_its_labels() -> None:
     def learnt(rows: Windows) -> list[Tensor]:
         net = network()
         loss = objective(rows)
@@ -245,7 +245,7 @@ def test_no_row_after_the_last_of_a_lane_but_its_labels_changes_a_bit_or_a_gradi
     assert all(a.equal(b) for a, b in zip(before, after, strict=True))
 
 
-def test_no_gradient_reaches_the_chunk_before() -> None:
+def test_no_gradient_reaches_the_previous_chunk() -> None:
     rows, net = windows(), network()
     rows.values.requires_grad_()
     loss = objective(rows)
@@ -256,7 +256,7 @@ def test_no_gradient_reaches_the_chunk_before() -> None:
 
 
 @pytest.mark.parametrize("first", [True, False])
-def test_bf16_reads_on_too(first: bool) -> None:
+def test_bf16_continues_from_a_state_too(first: bool) -> None:
     rows, net = windows(), network()
     found = []
     with torch.no_grad():

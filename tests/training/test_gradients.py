@@ -1,4 +1,4 @@
-"""Norms against sums by hand, and a gradient that fades at a known rate."""
+"""Gradient norms against sums by hand, and a gradient that fades at a known rate."""
 
 import math
 
@@ -25,7 +25,7 @@ def with_gradients(network: nn.Module, scale: float = 1.0) -> list[nn.Parameter]
 
 
 @for_each("clip_norm", [0.0, 0.5, 1e6])
-def test_norms_by_layer_are_those_of_all_its_weights_before_clipping(clip_norm: float) -> None:
+def test_the_norm_of_a_layer_covers_all_its_weights_before_clipping(clip_norm: float) -> None:
     network = a_network()
     weights, layers = with_gradients(network), named_layers(network)
     before = {id(weight): weight.grad.clone() for weight in weights if weight.grad is not None}
@@ -60,20 +60,20 @@ def last_answer(network: nn.Module, windows: Tensor) -> Tensor:
 
 
 @for_each("factor", [0.5, 0.9, 1.1])
-def test_what_is_kept_of_a_gradient_is_its_factor_for_every_bar_between(factor: float) -> None:
+def test_the_kept_gradient_is_the_product_of_the_factors_of_the_bars_between(factor: float) -> None:
     """Row t of 40 holds factor^(39 - t): first and last quarter lie 30 rows apart."""
     found = gradient_kept(fading(factor), last_answer, torch.randn(3, 40, 1))
     assert found == pytest.approx(factor**30, rel=1e-3)
 
 
-def test_nothing_is_kept_where_no_gradient_comes_in() -> None:
+def test_the_kept_gradient_is_zero_without_a_gradient() -> None:
     assert gradient_kept(fading(0.0), last_answer, torch.randn(3, 40, 1)) == 0.0
     network = fading(0.9)
     nn.init.zeros_(network[1].layers[0].weight)  # type: ignore[index]
     assert gradient_kept(network, last_answer, torch.randn(3, 40, 1)) == 0.0
 
 
-def test_measuring_moves_no_weight_no_gradient_and_draws_nothing() -> None:
+def test_measuring_changes_no_weight_no_gradient_and_no_random_state() -> None:
     body = Recurrent(1, (4, 3), dropout=0.5)
     network = nn.Sequential(body, NextStep(body.num_outputs, 1))
     windows = torch.randn(3, 20, 1)

@@ -1,4 +1,4 @@
-"""The loop on a network of one weight, where every number can be worked out by hand."""
+"""The training loop on a network of one weight, where every number can be computed by hand."""
 
 import itertools
 import math
@@ -66,7 +66,7 @@ def run(*arguments: Any, **changes: Any) -> list[Epoch]:
     return list(begin(*arguments, **changes))
 
 
-def test_every_window_is_seen_once_an_epoch_in_batches_of_the_size_asked_for() -> None:
+def test_every_window_is_used_once_per_epoch_in_batches_of_the_requested_size() -> None:
     seen: list[list[int]] = []
     grad: list[bool] = []
 
@@ -112,7 +112,7 @@ def test_the_best_epoch_on_validation_is_kept_and_marked() -> None:
 
 
 @for_each(("patience", "epochs"), [(1, 3), (2, 4), (3, 8), (9, 8)])
-def test_training_stops_after_so_many_epochs_without_a_better_one(
+def test_training_stops_after_patience_epochs_without_a_better_one(
     patience: int, epochs: int
 ) -> None:
     losses = [5.0, 4.0, 4.5, 4.6, 3.0, 3.0, 3.1, 3.2]
@@ -120,7 +120,7 @@ def test_training_stops_after_so_many_epochs_without_a_better_one(
 
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf])
-def test_a_loss_that_is_not_finite_ends_training_with_the_best_epoch_restored(bad: float) -> None:
+def test_a_non_finite_loss_ends_training_and_restores_the_best_epoch(bad: float) -> None:
     network = OneWeight()
     weights: list[float] = []
 
@@ -134,7 +134,7 @@ def test_a_loss_that_is_not_finite_ends_training_with_the_best_epoch_restored(ba
     assert network.w.item() == weights[1]
 
 
-def test_a_gradient_or_a_validation_loss_that_is_not_finite_ends_training_too() -> None:
+def test_a_non_finite_gradient_or_validation_loss_ends_training_too() -> None:
     def objective(network: nn.Module, cutoffs: Tensor) -> Tensor:
         return (network.get_parameter("w") * 0).sqrt()  # finite, with an infinite slope
 
@@ -180,7 +180,7 @@ def steep(network: nn.Module, cutoffs: Tensor) -> Tensor:
     return 1000 * network.get_parameter("w") + 0.0 * cutoffs.sum()
 
 
-def test_steps_that_were_clipped_are_counted() -> None:
+def test_clipped_steps_are_counted() -> None:
     """The gradient of (w - 1)^2 at 0 is 2, and falls as w comes nearer."""
     clipped = [
         sum(epoch.clipped for epoch in run(OneWeight(), clip_norm=limit)) for limit in (0, 1.9, 3)
@@ -189,7 +189,7 @@ def test_steps_that_were_clipped_are_counted() -> None:
     assert 0 < clipped[1] < 9
 
 
-def test_norms_are_told_by_layer_and_stand_in_columns_of_their_own() -> None:
+def test_norms_are_reported_by_layer_in_separate_columns() -> None:
     network = OneWeight()
     (epoch,) = run(network, epochs=1, layers={"only": network})
     assert epoch.gradient_norms == {"only": pytest.approx(epoch.gradient_norm)}
@@ -199,7 +199,7 @@ def test_norms_are_told_by_layer_and_stand_in_columns_of_their_own() -> None:
     assert columns["gradient_kept"] is None
 
 
-def test_what_is_kept_is_measured_after_the_pass_of_each_epoch() -> None:
+def test_the_kept_gradient_is_measured_after_each_epoch() -> None:
     def weight(network: nn.Module) -> float:
         return network.get_parameter("w").item()
 
@@ -210,6 +210,6 @@ def test_what_is_kept_is_measured_after_the_pass_of_each_epoch() -> None:
     assert found == sorted(set(found))
 
 
-def test_the_gradient_norm_is_told_as_it_was_before_clipping() -> None:
+def test_the_gradient_norm_is_reported_before_clipping() -> None:
     (epoch,) = run(OneWeight(), steep, epochs=1, clip_norm=1.0)
     assert epoch.gradient_norm == pytest.approx(1000.0)

@@ -1,4 +1,4 @@
-"""Losses against loops over the targets that are there."""
+"""Losses against loops over the known targets."""
 
 import math
 
@@ -20,7 +20,7 @@ numbers = st.floats(-5, 5, width=32)
 
 @pytest.mark.parametrize("name", LOSSES)
 @given(pairs=st.lists(st.tuples(numbers, st.one_of(numbers, st.just(math.nan))), min_size=1))
-def test_a_loss_is_the_mean_over_the_targets_that_are_known(
+def test_a_loss_is_the_mean_over_the_known_targets(
     name: str, pairs: list[tuple[float, float]]
 ) -> None:
     predicted = torch.tensor([[pair[0]] for pair in pairs], dtype=torch.float64)
@@ -31,7 +31,7 @@ def test_a_loss_is_the_mean_over_the_targets_that_are_known(
 
 
 @for_each("name", LOSSES)
-def test_a_missing_target_draws_the_weights_nowhere(name: str) -> None:
+def test_a_missing_target_gives_no_gradient(name: str) -> None:
     predicted = torch.tensor([[1.0, 2.0], [3.0, 4.0]], requires_grad=True)
     target = torch.tensor([[0.5, math.nan], [math.inf, -math.inf]])
     point_loss(predicted, target, name).backward()
@@ -41,7 +41,7 @@ def test_a_missing_target_draws_the_weights_nowhere(name: str) -> None:
 
 
 @for_each("name", LOSSES)
-def test_a_batch_without_any_target_costs_nothing(name: str) -> None:
+def test_a_batch_without_targets_has_zero_loss(name: str) -> None:
     predicted = torch.ones(2, 1, requires_grad=True)
     loss = point_loss(predicted, torch.full((2, 1), math.nan), name)
     loss.backward()

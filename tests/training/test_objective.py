@@ -92,7 +92,7 @@ def test_the_loss_is_the_mean_over_windows_scaled_one_at_a_time(
     assert found == pytest.approx(np.mean(errors), rel=1e-5)
 
 
-def test_months_are_judged_against_the_year_before_with_the_season_beside_them() -> None:
+def test_the_loss_of_months_is_relative_to_the_year_before() -> None:
     windows = join([series_of(PRICES, VOLUMES)], season=True)
     fitted = fit_return_scale(windows.values, [range(30)], lag=12)
     loc, size = fitted.loc.numpy(), fitted.scale.numpy()
@@ -115,7 +115,7 @@ def test_months_are_judged_against_the_year_before_with_the_season_beside_them()
     assert found == pytest.approx(np.mean(errors), rel=1e-5)
 
 
-def test_batch_scaling_trains_on_its_own_batch_and_scores_on_the_fitted_scale() -> None:
+def test_batch_scaling_trains_with_the_batch_scale_and_scores_with_the_fitted_one() -> None:
     def loss(fitted: Scale | None, *, training: bool) -> float:
         own = objective(scaling="batch", fitted=fitted)
         return own(network.train(training), INDEX).item()
@@ -129,7 +129,7 @@ def test_batch_scaling_trains_on_its_own_batch_and_scores_on_the_fitted_scale() 
 
 @for_each("scaling", ["relative", "zscore", "batch", "log_return"])
 @for_each("hole", [math.nan, 0.0])
-def test_a_volume_that_is_missing_takes_no_part_in_the_loss(scaling: str, hole: float) -> None:
+def test_a_missing_volume_is_ignored_in_the_loss(scaling: str, hole: float) -> None:
     windows = join([series_of(PRICES, np.where(np.arange(40) % 3 == 0, hole, VOLUMES))])
     own = objective(windows, scaling=scaling, fitted=a_scale(scaling), loss="huber")
     network = a_network()

@@ -1,4 +1,4 @@
-"""A trainee taken down between two epochs, and taken up again by another one."""
+"""A trainee saved between two epochs and continued by another one."""
 
 import subprocess
 import sys
@@ -57,9 +57,7 @@ def figures(epoch: Epoch) -> tuple[object, ...]:
 
 @for_each("optimizer", ["adam", "adamw", "rmsprop"])
 @for_each("schedule", ["constant", "cosine", "plateau"])
-def test_whichever_epoch_it_is_taken_up_after_the_rest_is_the_same_to_the_bit(
-    optimizer: str, schedule: str
-) -> None:
+def test_training_resumed_after_any_epoch_is_bit_identical(optimizer: str, schedule: str) -> None:
     with seeded(0, CPU):
         unbroken = begin(optimizer=optimizer, schedule=schedule)
         history, snapshots = run(unbroken)
@@ -76,14 +74,14 @@ def test_whichever_epoch_it_is_taken_up_after_the_rest_is_the_same_to_the_bit(
             assert torch.equal(one, other)
 
 
-def test_it_is_not_resumed_from_a_snapshot_of_another_schedule() -> None:
+def test_a_snapshot_of_another_schedule_is_refused() -> None:
     for saved, resumed in (("cosine", "plateau"), ("plateau", "cosine")):
         with pytest.raises(ValueError, match="another schedule"):
             begin(schedule=resumed).restore(begin(schedule=saved).snapshot())
 
 
 @for_each("name, kind", [("adam", optim.Adam), ("adamw", optim.AdamW), ("rmsprop", optim.RMSprop)])
-def test_its_steps_are_those_of_pytorchs_optimizer_to_the_bit(name: str, kind: Any) -> None:
+def test_steps_are_bit_identical_to_those_of_pytorchs_optimizer(name: str, kind: Any) -> None:
     with seeded(0, CPU):
         ours = begin(optimizer=name, schedule="constant")
     with seeded(0, CPU):
@@ -99,7 +97,7 @@ def test_its_steps_are_those_of_pytorchs_optimizer_to_the_bit(name: str, kind: A
         assert torch.equal(one, other)
 
 
-def test_training_imports_nothing_of_the_compiler() -> None:
+def test_training_does_not_import_the_compiler() -> None:
     script = (
         "import sys; from tests.training.test_trainee import begin, run; run(begin());"
         "sys.exit('torch._dynamo' in sys.modules)"
@@ -108,7 +106,7 @@ def test_training_imports_nothing_of_the_compiler() -> None:
     assert subprocess.run([sys.executable, "-c", script], cwd=root, timeout=60).returncode == 0
 
 
-def test_it_stops_for_want_of_epochs_or_of_patience() -> None:
+def test_training_stops_after_its_epochs_or_its_patience() -> None:
     trainee = begin(epochs=4, patience=2, schedule="constant")
     said = []
     for loss in (2.0, 1.0, 1.0, 1.5):

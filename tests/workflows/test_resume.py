@@ -29,7 +29,7 @@ DONE = Checkpoint((), Snapshot({"weights.w": torch.ones(2)}, NUMBERS), HISTORY)
     ("origin", "resume", "told"),
     [
         (ORIGIN, True, "resumed after epoch 2"),
-        (ORIGIN, False, "the checkpoint of epoch 2 was replaced; --resume would have gone on"),
+        (ORIGIN, False, "the checkpoint of epoch 2 was replaced; --resume would have continued"),
         ({**ORIGIN, "data": "cd34"}, True, "the checkpoint of epoch 2 has other data; training"),
         (
             {**ORIGIN, "train.epochs": 9},
@@ -83,7 +83,7 @@ def test_a_stop_carries_a_note_of_what_is_kept(tmp_path: Path, stop: BaseExcepti
     nothing = ["stopped: no epoch of mine was done, nothing is kept"]
     assert notes(ORIGIN) == nothing
     save_checkpoint(tmp_path, ORIGIN, DONE)
-    assert notes(ORIGIN) == ["stopped: epoch 2 of mine is kept, --resume goes on from there"]
+    assert notes(ORIGIN) == ["stopped: epoch 2 of mine is kept, --resume continues from there"]
     assert notes({"data": "other"}) == nothing
     (tmp_path / CHECKPOINT).write_bytes(b"")
     assert notes(ORIGIN) == nothing

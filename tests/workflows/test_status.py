@@ -242,7 +242,7 @@ def test_the_last_good_run_may_be_as_old_as_asked(
 
 
 def test_a_run_too_old_is_an_error_of_data_and_none_is_without_a_limit(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"too old .*fetch last ended well at 2018-09-04T03:00"):
+    with pytest.raises(DataError, match=r"too old .*fetch last succeeded at 2018-09-04T03:00"):
         aged(tmp_path, end("fetch", 27)).raise_if_too_old()
     report = status(tmp_path, now=NOW)
     assert report.too_old == ()

@@ -39,7 +39,9 @@ def test_a_run_broken_off_and_resumed_keeps_the_bytes_of_an_unbroken_one(source:
     unbroken = train(settings, source, name="whole")
     with pytest.raises(KeyboardInterrupt) as stop:
         trained(source, settings, on_epoch=stop_after(3))
-    assert stop.value.__notes__ == ["stopped: epoch 3 of mine is kept, --resume goes on from there"]
+    assert stop.value.__notes__ == [
+        "stopped: epoch 3 of mine is kept, --resume continues from there"
+    ]
     assert (source.data_dir / "models/mine" / CHECKPOINT).exists()
     told: list[int] = []
     report = trained(source, settings, resume=True, on_epoch=lambda epoch: told.append(epoch.epoch))
