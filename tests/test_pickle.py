@@ -28,9 +28,8 @@ def _refuses_pickles(call: ast.Call) -> bool:
 
 @for_each("path", MODULES, ids=name_of)
 def test_no_module_reads_or_writes_a_pickle(path: Path) -> None:
-    source = path.read_text("utf-8")
-    assert LIBRARIES.isdisjoint(name.split(".")[0] for name in imported(source))
-    tree = ast.parse(source)
+    assert LIBRARIES.isdisjoint(name.split(".")[0] for name in imported(path))
+    tree = ast.parse(path.read_text("utf-8"))
     calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
     called = {ast.unparse(node.func) for node in calls if not _refuses_pickles(node)}
     assert CALLS.isdisjoint(called)
