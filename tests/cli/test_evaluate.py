@@ -277,7 +277,8 @@ def test_two_models_are_compared(home: Path) -> None:
     assert ["tiny/v0001", "drift", "RMSE"] in pairs
     pair = found["scores"]["pairwise"][0]
     assert (pair["model"], pair["other"], pair["loss"]) == (*found["models"], "squared")
-    assert_one_error(evaluate(home), 2, "several models found", "tiny (prices), other (prices)")
+    # Oldest first; within one second by name.
+    assert_one_error(evaluate(home), 2, "several models found", "tiny (prices)", "other (prices)")
     twice = evaluate(home, "--model", "tiny", "--model", "tiny/v0001")
     assert_one_error(twice, 2, "twice", "tiny/v0001")
 
