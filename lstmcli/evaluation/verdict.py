@@ -284,7 +284,8 @@ def _copy(own: ModelScores, claim: Claim) -> list[str]:
         return []
     if found.of_moves is None:
         return ["Its predicted moves never change."]
-    return [f"Predicted moves do not follow the actual ones (correlation {found.of_moves:+.2f})."]
+    correlation = f"correlation {found.of_moves:+.2f}"
+    return [f"No evidence that predicted moves follow the actual ones ({correlation})."]
 
 
 def _direction(own: ModelScores) -> str:
