@@ -11,9 +11,12 @@ from typing import Any
 
 from lstmcli.errors import UsageError
 
-_OUTPUTS = ("output", "errors", "forecasts", "report", "plot")
+_OUTPUTS = ("output", "errors", "forecasts", "report", "plot", "recipe")
 _TABLES = _OUTPUTS[:3]  # may be mistaken for price files in a folder of them
-_INPUTS = ("csv", "symbols_file", "config")
+_INPUTS = {
+    **{"csv": "--csv", "symbols_file": "--symbols-file", "config": "--config"},
+    **{"space": "--space", "files": "import"},
+}
 _STORED = ("prices", "models")  # in the data folder
 
 
@@ -41,13 +44,12 @@ def refuse_clashes(values: Mapping[str, Any]) -> None:
 
 def _inputs(values: Mapping[str, Any]) -> Iterator[tuple[str, Path]]:
     """Yield the input files and folders, each with its option."""
-    for name in _INPUTS:
+    for name, option in _INPUTS.items():
         given = values.get(name) or ()
         for text in [given] if isinstance(given, str) else given:
-            option = f"--{name.replace('_', '-')} {text}"
-            yield option, Path(text)
-            if name == "csv" and "=" in text:  # NAME=FILE
-                yield option, Path(text.partition("=")[2])
+            yield f"{option} {text}", Path(text)
+            if name in ("csv", "files") and "=" in text:  # NAME=FILE
+                yield f"{option} {text}", Path(text.partition("=")[2])
 
 
 def _is_same(file: Path, other: Path) -> bool:

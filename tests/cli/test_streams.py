@@ -362,3 +362,23 @@ def test_a_further_file_is_not_named_as_of_another_format(
     assert (outcome.code, outcome.out) == (2, "")
     assert f"({option} {name}): {expected}." in outcome.err
     assert not (home / name).exists()
+
+
+@pytest.mark.parametrize(
+    ("command", "why"),
+    [
+        ("data import A=own.csv --output own.csv", "import A=own.csv reads it"),
+        ("data import own.csv --errors own.csv", "import own.csv reads it"),
+        ("tune --config own.csv --recipe own.csv", "--config own.csv reads it"),
+        ("tune --space own.csv --recipe own.csv", "--space own.csv reads it"),
+    ],
+)
+def test_imports_and_recipes_do_not_replace_their_inputs(
+    home: Path, command: str, why: str
+) -> None:
+    (home / "prices.csv").rename(home / "own.csv")
+    text = (home / "own.csv").read_bytes()
+    outcome = in_process(*command.split(), folder=home)
+    assert (outcome.code, outcome.out) == (2, "")
+    assert f"{why}. Choose another file." in outcome.err
+    assert (home / "own.csv").read_bytes() == text
